@@ -1,0 +1,1 @@
+"""Keys, balances, ledger, limits and prices; the only home of SQL."""

@@ -1,0 +1,1 @@
+"""ASGI routes, authentication, streaming; no decisions."""

@@ -1,0 +1,1 @@
+"""Output constraints: JSON, schema, regex and tool calls as grammars, and their matchers."""

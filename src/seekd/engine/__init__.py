@@ -1,0 +1,1 @@
+"""Token ids in, token ids out; knows no text, JSON, HTTP or SQL."""

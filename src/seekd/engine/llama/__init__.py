@@ -1,0 +1,1 @@
+"""The only home of ctypes: owners for what llama.cpp gives out."""

@@ -1,0 +1,246 @@
+"""What crosses the engine's border: token ids in, token ids out.
+
+Room: engine. May import: errors, numpy. Knows no text, JSON, HTTP or SQL.
+
+Everything here is plain data that travels between the API process and an engine process (msgspec encodes it), or a
+Protocol that lets one part stand in for another.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class FinishReason(enum.StrEnum):
+    """Why a sequence stopped being extended."""
+
+    STOP = "stop"  # the model produced an end-of-generation token; the token itself is not part of the output
+    LENGTH = "length"  # max_tokens or the end of the context was reached
+    ABORT = "abort"  # the caller aborted the request
+    DEADLINE = "deadline"  # the request's deadline passed
+    ERROR = "error"  # the engine could not go on; EngineUpdate.error says why
+
+
+class TokenKind(enum.StrEnum):
+    """How a vocabulary entry may be produced (GGUF `tokenizer.ggml.token_type`)."""
+
+    NORMAL = "normal"
+    CONTROL = "control"
+    USER_DEFINED = "user_defined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How the next token is chosen.
+
+    Attributes:
+        temperature: the model's temperature, after the model's own mapping; 0 is greedy.
+        top_p: nucleus mass in (0, 1].
+        presence_penalty: subtracted once from the logit of each token that the completion already has; -2 to 2.
+        frequency_penalty: subtracted from a token's logit once per occurrence in the completion; -2 to 2.
+        seed: makes the draw repeatable; None draws from the system's entropy.
+        num_top_logprobs: alternatives to report for each token, 0 to 20; None reports no logprobs at all.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    num_top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstraintSpec:
+    """What limits the next token, as text that the engine process compiles.
+
+    Attributes:
+        grammar: an llguidance grammar.
+        starts_after_token_id: the constraint begins behind the first generated token of this id (the end of the
+            reasoning); None when it holds from the first generated token.
+    """
+
+    grammar: str
+    starts_after_token_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRequest:
+    """One prompt to extend.
+
+    Attributes:
+        request_id: unique among the running requests.
+        prompt_token_ids: shape `(num_prompt_tokens,)`, at least one; the encoding has put BOS there already.
+        max_tokens: most tokens to generate, at least 1.
+        cache_salt: only requests with an equal salt share cached blocks.
+        fairness_key: requests of different keys take turns; usually the account.
+        constraint: None lets the model write anything.
+        deadline_s: seconds from arrival after which the request is finished with `DEADLINE`; None never.
+    """
+
+    request_id: str
+    prompt_token_ids: Sequence[int]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    cache_salt: str = ""
+    fairness_key: str = ""
+    constraint: ConstraintSpec | None = None
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprobs:
+    """The model's own log-probabilities of one generated token, before temperature, top_p, penalties and masks.
+
+    Attributes:
+        logprob: natural logarithm of the probability of the chosen token.
+        top: `(token_id, logprob)` of the most likely tokens, best first; empty when none were asked for.
+    """
+
+    logprob: float
+    top: Sequence[tuple[int, float]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineUpdate:
+    """What one engine step did for one request.
+
+    Exactly one update of a request has a finish_reason, and it is the last.
+
+    Attributes:
+        token_ids: the new tokens, oldest first; may be empty. End-of-generation tokens are not included.
+        logprobs: one entry a token when the request asked for them, else None.
+        finish_reason: None while the sequence goes on.
+        num_cached_tokens: prompt tokens that were not computed because a cache held them; set on the first update.
+        error: for the user, when finish_reason is ERROR.
+    """
+
+    request_id: str
+    token_ids: Sequence[int] = ()
+    logprobs: Sequence[TokenLogprobs] | None = None
+    finish_reason: FinishReason | None = None
+    num_cached_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a loaded model says of itself.
+
+    Attributes:
+        name: `general.name` of the file, or its file name.
+        architecture: `general.architecture`.
+        context_length: tokens that one sequence may have here, prompt and completion together.
+        vocab_size: number of vocabulary entries.
+        size_bytes: size of the model file.
+        metadata: the file's own key-value pairs, scalars as text (arrays left out); holds `tokenizer.chat_template`.
+        fingerprint: names the weights, the llama.cpp build and the settings that could change an output.
+    """
+
+    name: str
+    architecture: str
+    context_length: int
+    vocab_size: int
+    size_bytes: int
+    metadata: Mapping[str, str]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHealth:
+    """Whether a request would be answered now.
+
+    Attributes:
+        ready: True only when a request sent now would be served.
+        reason: for the user, when not ready; empty otherwise.
+    """
+
+    ready: bool
+    reason: str = ""
+
+
+class Vocabulary(Protocol):
+    """The token table of one model. Safe to share between threads; costs memory once per process."""
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+
+    @property
+    def end_token_ids(self) -> frozenset[int]:
+        """The end-of-generation tokens."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Spelling to id of every control and user-defined entry: what user text must never become."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Encode plain text, without BOS and without control tokens.
+
+        llama.cpp still matches user-defined entries here; `prompt.segments` cuts them apart before it calls this.
+        """
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that the token stands for; the spelling for control and user-defined entries."""
+
+    def kind(self, token_id: int) -> TokenKind:
+        """How the entry may be produced."""
+
+
+class Constraint(Protocol):
+    """Limits the next token of one sequence. Used by one thread.
+
+    Every method raises `EngineError` when the matcher fails; the request then ends with that error.
+    """
+
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """Which tokens may come next, shape `(vocab_size,)`; end-of-generation tokens only where the text may end."""
+
+    def forced_token_ids(self) -> list[int]:
+        """The tokens that must come next, if the grammar leaves one continuation; empty otherwise. Not accepted yet."""
+
+    def accept(self, token_id: int) -> None:
+        """Advance by a token that `allowed` allows."""
+
+    def is_complete(self) -> bool:
+        """Whether nothing but the end may follow."""
+
+
+class ConstraintFactory(Protocol):
+    """Builds the matcher of a grammar; injected at the entry point of the engine process."""
+
+    def __call__(self, grammar: str, vocabulary: Vocabulary) -> Constraint:
+        """Compile `grammar`. Raises `InvalidParameter` when it cannot be enforced."""
+
+
+class Engine(Protocol):
+    """Serves requests with one model. Used from one asyncio event loop."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Of the loaded model. Raises `EngineError` before the first load has succeeded."""
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether a request would be answered now."""
+
+    def generate(self, request: EngineRequest) -> AsyncIterator[EngineUpdate]:
+        """Run one request; closing the iterator early aborts it within one engine step.
+
+        Raises:
+            EngineError: the engine died or failed while it served the request.
+            Overloaded: the queue is full.
+            ShuttingDown: the engine is being closed.
+        """
+
+    async def start(self) -> None:
+        """Load the model. Raises `ConfigError` when the file cannot be used."""
+
+    async def close(self) -> None:
+        """Abort what runs and free everything."""

@@ -1,0 +1,132 @@
+"""The error tree of seekd. Imports nothing of ours.
+
+    SeekdError
+    ├── RequestError            the caller's request is at fault; repeating it unchanged cannot work
+    │   ├── MalformedBody       the body is not JSON, or not of the protocol's shape
+    │   ├── InvalidParameter    a value breaks a rule of the protocol
+    │   ├── ContextTooLong      the prompt does not fit the model's context
+    │   └── UnknownModel        no model of that name
+    ├── AccessError             who calls, not what they ask, is the reason
+    │   ├── Unauthenticated     no key, a malformed header, or a key that is not valid
+    │   ├── InsufficientBalance the account cannot pay the worst case of the request
+    │   └── RateLimited         a limit of the key or the account is reached
+    ├── CapacityError           seekd cannot take the request now; the same request may work later
+    │   ├── Overloaded          the queue is full, or the wait was too long
+    │   └── ShuttingDown        the server is stopping
+    ├── EngineError             the model's engine failed while it served the request
+    ├── StoreError              a database or block store is away, full or damaged
+    └── ConfigError             a setting, a file or the environment keeps seekd from starting
+
+Domain rooms raise these and know no HTTP; `wire/failures.py` is the one table from them to statuses and bodies. The class
+docstring is the default message, facts travel as attributes.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class SeekdError(Exception):
+    """seekd failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message if message is not None else (inspect.getdoc(type(self)) or type(self).__name__)
+        super().__init__(self.message)
+
+
+class RequestError(SeekdError):
+    """The request is not valid."""
+
+
+class MalformedBody(RequestError):
+    """The request body is not valid JSON."""
+
+
+class InvalidParameter(RequestError):
+    """A request parameter is not valid."""
+
+
+class ContextTooLong(RequestError):
+    """Maximum context length exceeded
+
+    Attributes:
+        context_length: tokens that the model's context holds.
+        num_prompt_tokens: tokens of the prompt.
+        num_requested_tokens: completion tokens asked for, 0 when the request set none.
+    """
+
+    def __init__(self, *, context_length: int, num_prompt_tokens: int, num_requested_tokens: int = 0) -> None:
+        self.context_length = context_length
+        self.num_prompt_tokens = num_prompt_tokens
+        self.num_requested_tokens = num_requested_tokens
+        super().__init__("Maximum context length exceeded")
+
+
+class UnknownModel(RequestError):
+    """Model not found
+
+    Attributes:
+        model: the name that the request asked for.
+        known_models: the names that would have worked.
+    """
+
+    def __init__(self, model: str, *, known_models: tuple[str, ...]) -> None:
+        self.model = model
+        self.known_models = known_models
+        super().__init__("Model not found")
+
+
+class AccessError(SeekdError):
+    """Access denied."""
+
+
+class Unauthenticated(AccessError):
+    """Authentication Fails
+
+    Attributes:
+        key_tail: the last four characters of the key that was sent; None when no usable key was sent.
+    """
+
+    def __init__(self, *, key_tail: str | None = None) -> None:
+        self.key_tail = key_tail
+        super().__init__("Authentication Fails")
+
+
+class InsufficientBalance(AccessError):
+    """Insufficient Balance"""
+
+
+class RateLimited(AccessError):
+    """Rate limit exceeded
+
+    Attributes:
+        retry_after_s: seconds after which the same request may pass; None when unknown.
+    """
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message if message is not None else "Rate limit exceeded")
+
+
+class CapacityError(SeekdError):
+    """The server cannot take the request now."""
+
+
+class Overloaded(CapacityError):
+    """The server is too busy. Try again in a moment."""
+
+
+class ShuttingDown(CapacityError):
+    """The server is shutting down."""
+
+
+class EngineError(SeekdError):
+    """The engine failed while it served the request. Try again."""
+
+
+class StoreError(SeekdError):
+    """The server's store is not available. Nothing was charged."""
+
+
+class ConfigError(SeekdError):
+    """The configuration is not valid."""

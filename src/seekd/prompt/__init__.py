@@ -1,0 +1,1 @@
+"""Conversation to token segments, generated text to protocol events."""

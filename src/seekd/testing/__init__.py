@@ -1,0 +1,1 @@
+"""What programs that use seekd need for their own tests."""

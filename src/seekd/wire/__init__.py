@@ -1,0 +1,1 @@
+"""Bodies to requests, events to bytes, errors to statuses."""
