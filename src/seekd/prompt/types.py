@@ -106,7 +106,7 @@ class OutputChunk(Protocol):
 
 
 class OutputParser(Protocol):
-    """Generated text in, protocol events out; one per request. Holds back what may still become a stop string or markup."""
+    """Generated text in, protocol events out; one per request. Holds back what may become a stop string or markup."""
 
     def ready(self, usage: PromptUsage) -> list[OutputChunk]:
         """Say that generation begins; yields the opening events."""
