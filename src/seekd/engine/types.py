@@ -9,7 +9,7 @@ Protocol that lets one part stand in for another.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -230,8 +230,8 @@ class Engine(Protocol):
     def health(self) -> EngineHealth:
         """Whether a request would be answered now."""
 
-    def generate(self, request: EngineRequest) -> AsyncIterator[EngineUpdate]:
-        """Run one request; closing the iterator early aborts it within one engine step.
+    def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
+        """Run one request; closing the generator (`aclose`) early aborts it within one engine step.
 
         Raises:
             EngineError: the engine died or failed while it served the request.
