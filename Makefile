@@ -1,0 +1,34 @@
+# Two commands are all there is to know: `make serve` and `make test`.
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lint format clean dev
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+serve: ## install seekd into .venv and serve on 127.0.0.1:8000 (ARGS="--port 9000")
+	@$(PYTHON) scripts/bootstrap.py
+	@exec .venv/bin/seekd serve $(ARGS)
+
+dev:
+	@$(PYTHON) scripts/bootstrap.py --dev
+
+test: dev ## run the tests (ARGS="-k stream")
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: dev ## format check, lint, types, import contract
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+check: lint test ## everything that CI runs
+
+format: dev ## put the code in shape
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+clean: ## remove .venv and caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

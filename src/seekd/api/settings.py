@@ -1,0 +1,58 @@
+"""Settings of the HTTP server.
+
+Room: api. May import: config, errors.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from seekd.config import ByteSize
+
+
+def default_data_dir() -> Path:
+    """Where seekd keeps its caches and books: `$XDG_DATA_HOME/seekd`, usually `~/.local/share/seekd`.
+
+    Source: XDG Base Directory Specification 0.8.
+    """
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "share") / "seekd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the HTTP server listens to and how much it takes.
+
+    Attributes:
+        host: address to listen on; anything but loopback needs keys.
+        port: 0 lets the system choose.
+        data_dir: caches and books; made with mode 0700, since they hold what users wrote.
+        dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
+        max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
+        body_timeout_s: seconds that a client may take to send its body.
+        request_timeout_s: seconds from arrival after which a request is ended; 0 never. The hosted service allows ten
+            minutes until the first token.
+        keep_alive_s: seconds of silence after which a waiting stream gets a comment line.
+        shutdown_grace_s: seconds that running requests get to end when the server is told to stop.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = field(default_factory=default_data_dir)
+    dialect: Literal["classic", "hosted"] = "classic"
+    max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
+    body_timeout_s: float = 60.0
+    request_timeout_s: float = 3600.0
+    keep_alive_s: float = 10.0
+    shutdown_grace_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Check ranges; the message names the key."""
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"server.port = {self.port} is not a port; use 0 to 65535.")
+        for name in ("body_timeout_s", "keep_alive_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"server.{name} must be more than 0 seconds.")

@@ -1,0 +1,200 @@
+"""One loader for all settings: flag > environment > TOML file > default.
+
+Room: config. May import: errors.
+
+A settings class is a frozen dataclass whose fields are frozen dataclasses, one per section; every room owns the class
+of its section and gets only that. A key `port` of section `server` is `[server] port` in the file,
+`SEEKD_SERVER_PORT` in the environment, and whatever flag the command line maps to `server.port`.
+
+Values are resolved once. An unknown key or a bad value raises `ConfigError` that names key, value and origin.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
+
+from seekd.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "SEEKD_"
+
+T = TypeVar("T")
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
+
+
+class ByteSize(int):
+    """A number of bytes that prints and parses as people write it: 512MiB, 2GB, 0."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read `2GiB`, `500MB`, `1024` or a whole number.
+
+        Raises:
+            ValueError: the text is no size.
+        """
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return cls(value)
+        match = _SIZE.match(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError("expected a size such as 512MiB or 2GiB")
+        number, unit, binary = match.groups()
+        base = 1024 if binary else 1000
+        return cls(int(float(number) * base ** "KMGT".index(unit.upper()) * base if unit else float(number)))
+
+    def __str__(self) -> str:
+        for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+            if self and self % 1024**power == 0:
+                return f"{self // 1024**power}{unit}"
+        return f"{int(self)}B"
+
+
+class Secret(str):
+    """Text that prints as stars."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value came from, as the user knows it: `flag --port`, `environment SEEKD_SERVER_PORT`, `seekd.toml`."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded(Generic[T]):
+    """Resolved settings, and for each `section.key` that is not a default, its origin."""
+
+    settings: T
+    origins: Mapping[str, Origin]
+
+
+def load(
+    schema: type[T],
+    *,
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Loaded[T]:
+    """Resolve settings.
+
+    Args:
+        schema: dataclass of section dataclasses.
+        flags: values by `section.key`; None values count as not given.
+        environment: defaults to the process's own.
+        file: TOML file; None reads none.
+
+    Raises:
+        ConfigError: unreadable file, unknown section or key, or a value of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    sections = typing.get_type_hints(schema)
+    given: dict[str, tuple[object, Origin]] = {}
+    if file is not None:
+        given.update(_from_file(file, sections))
+    given.update(_from_environment(environment, sections))
+    for name, value in (flags or {}).items():
+        if value is not None:
+            given[name] = (value, Origin(text="flag --" + name.rpartition(".")[2].replace("_", "-")))
+    values: dict[str, dict[str, object]] = {section: {} for section in sections}
+    for name, (value, origin) in given.items():
+        section, _, key = name.partition(".")
+        values[section][key] = _convert(value, typing.get_type_hints(sections[section])[key], name, origin)
+    try:
+        parts = {section: sections[section](**values[section]) for section in sections}
+    except ValueError as error:  # a section's own check in __post_init__
+        raise ConfigError(str(error)) from error
+    return Loaded(settings=schema(**parts), origins={name: origin for name, (_, origin) in given.items()})
+
+
+def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str]]:
+    """Every setting as `(section.key, value, origin)`; secrets print as stars."""
+    rows = []
+    for section in dataclasses.fields(loaded.settings):
+        part = getattr(loaded.settings, section.name)
+        for field in dataclasses.fields(part):
+            name, value = f"{section.name}.{field.name}", getattr(part, field.name)
+            origin = loaded.origins.get(name)
+            text = str(value) if isinstance(value, ByteSize | Path) else repr(value)
+            rows.append((name, text, origin.text if origin else "default"))
+    return rows
+
+
+def _from_file(file: Path, sections: Mapping[str, type]) -> dict[str, tuple[object, Origin]]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"The configuration file {file} does not exist.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The configuration file {file} cannot be read: {error}") from error
+    origin = Origin(text=str(file))
+    found: dict[str, tuple[object, Origin]] = {}
+    for section, table in document.items():
+        if section not in sections or not isinstance(table, dict):
+            raise ConfigError(f"{file}: [{section}] is not a section{_suggest(section, sections)}.")
+        keys = typing.get_type_hints(sections[section])
+        for key, value in table.items():
+            if key not in keys:
+                raise ConfigError(f"{file}: {section}.{key} is not a setting{_suggest(key, keys)}.")
+            found[f"{section}.{key}"] = (value, origin)
+    return found
+
+
+def _from_environment(environment: Mapping[str, str], sections: Mapping[str, type]) -> dict[str, tuple[object, Origin]]:
+    names = {
+        f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): f"{section}.{key}"
+        for section, part in sections.items()
+        for key in typing.get_type_hints(part)
+    }
+    found: dict[str, tuple[object, Origin]] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if variable not in names:
+            raise ConfigError(f"environment: {variable} is not a setting{_suggest(variable, names)}.")
+        found[names[variable]] = (value, Origin(text=f"environment {variable}"))
+    return found
+
+
+def _convert(value: object, kind: Any, name: str, origin: Origin) -> object:  # Any: a typing annotation
+    try:
+        wanted = _without_none(kind)
+        if wanted is ByteSize:
+            return ByteSize.parse(value)
+        if wanted is Path:
+            return Path(str(value)).expanduser()
+        if wanted is Secret:
+            return Secret(value)
+        if isinstance(value, str) and typing.get_origin(wanted) is tuple:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        return msgspec.convert(value, kind, strict=not isinstance(value, str))
+    except (msgspec.ValidationError, ValueError) as error:
+        shown = "***" if _without_none(kind) is Secret else repr(value)
+        reason = str(error)[:1].lower() + str(error)[1:]
+        raise ConfigError(f"{origin.text}: {name} = {shown} is not valid: {reason}.") from error
+
+
+def _without_none(kind: Any) -> Any:  # Any: a typing annotation
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        inner = [part for part in typing.get_args(kind) if part is not type(None)]
+        return inner[0] if len(inner) == 1 else kind
+    return kind
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

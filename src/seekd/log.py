@@ -1,0 +1,95 @@
+"""Logging set-up and the fields that every record of one request carries.
+
+Room: log. May import: config, errors.
+
+Records are constant messages with `extra` fields, one of them `action`. On a terminal they read as lines, elsewhere as
+JSON. Prompts, completions and keys are never logged; a prompt appears only under `LogSettings.prompts`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import sys
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+import msgspec
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+key_prefix: ContextVar[str | None] = ContextVar("key_prefix", default=None)
+model_name: ContextVar[str | None] = ContextVar("model_name", default=None)
+
+_CONTEXT = {"request_id": request_id, "key_prefix": key_prefix, "model": model_name}
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how.
+
+    Attributes:
+        level: least severe level that is shown.
+        format: `auto` is lines on a terminal and JSON elsewhere.
+        prompts: also log prompts and completions; for debugging only, since they are what users wrote.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "lines", "json"] = "auto"
+    prompts: bool = False
+
+
+def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
+    """Send every logger's records to `stream` (default: standard error). Replaces earlier set-ups."""
+    stream = sys.stderr if stream is None else stream
+    as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(_add_context)
+    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for noisy in ("uvicorn.access", "httpx", "httpcore", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _add_context(record: logging.LogRecord) -> bool:
+    for name, variable in _CONTEXT.items():
+        value = variable.get()
+        if value is not None and not hasattr(record, name):
+            setattr(record, name, value)
+    return True
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name != "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: time, level, logger, message and the record's fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record."""
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line: dict[str, object] = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class LineFormatter(logging.Formatter):
+    """One line a record, for people: time, level, message, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record."""
+        time = datetime.datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name != "action")
+        line = f"{time} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
+        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")

@@ -1,0 +1,102 @@
+"""Settings come from flag, environment, file and default, in this order, and every mistake names its place."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seekd.config import ByteSize, Secret, describe, load
+from seekd.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    port: int = 1
+    name: str | None = None
+    size: ByteSize = ByteSize(5)
+    place: Path = Path("here")
+    token: Secret = Secret("")
+    names: tuple[str, ...] = ()
+    loud: bool = False
+
+    def __post_init__(self) -> None:
+        if self.port < 0:
+            raise ValueError("part.port must not be negative.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    part: Part = field(default_factory=Part)
+
+
+def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    file = tmp_path / "seekd.toml"
+    file.write_text("[part]\nport = 2\nname = 'file'\nsize = '1KiB'\n")
+    loaded = load(
+        Whole, flags={"part.port": 4}, environment={"SEEKD_PART_PORT": "3", "SEEKD_PART_NAME": "env"}, file=file
+    )
+    assert loaded.settings.part == Part(port=4, name="env", size=ByteSize(1024))
+    assert [row for row in describe(loaded) if row[0] == "part.port"] == [("part.port", "4", "flag --port")]
+
+
+def test_flags_that_were_not_given_change_nothing() -> None:
+    assert load(Whole, flags={"part.port": None}, environment={}).settings == Whole()
+
+
+def test_environment_text_becomes_the_settings_type() -> None:
+    environment = {"SEEKD_PART_LOUD": "true", "SEEKD_PART_NAMES": "a, b", "SEEKD_PART_PLACE": "/x"}
+    part = load(Whole, environment=environment).settings.part
+    assert (part.loud, part.names, part.place) == (True, ("a", "b"), Path("/x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[part]\nport = 'x'\n", ["part.port", "'x'"]),
+        ("[part]\nprt = 1\n", ["part.prt", "did you mean port"]),
+        ("[parts]\n", ["[parts]", "did you mean part"]),
+        ("[part]\nsize = '3 apples'\n", ["part.size", "512MiB"]),
+        ("[part]\nport = -1\n", ["part.port must not be negative"]),
+        ("part = 1\n", ["[part] is not a section"]),
+        ("[part\n", ["cannot be read"]),
+    ],
+)
+def test_a_mistake_in_the_file_names_key_value_and_file(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "seekd.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(Whole, environment={}, file=file)
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_an_unknown_variable_is_refused_and_its_neighbour_named() -> None:
+    with pytest.raises(ConfigError, match=r"SEEKD_PART_PROT.*did you mean SEEKD_PART_PORT"):
+        load(Whole, environment={"SEEKD_PART_PROT": "1"})
+
+
+def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(Whole, environment={}, file=tmp_path / "none.toml")
+
+
+def test_secrets_print_as_stars_also_in_errors() -> None:
+    loaded = load(Whole, environment={"SEEKD_PART_TOKEN": "hush"})
+    assert loaded.settings.part.token == "hush"
+    assert "hush" not in repr(loaded.settings)
+    assert all("hush" not in value for _, value, _ in describe(loaded))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("17", 17), ("2GiB", 2 * 1024**3), ("1.5 MB", 1_500_000), ("512MiB", 512 * 1024**2), ("3k", 3000)],
+)
+def test_sizes_read_as_people_write_them(text: str, size: int) -> None:
+    assert ByteSize.parse(text) == size
+
+
+@given(st.integers(min_value=0, max_value=2**50))
+def test_a_printed_size_reads_back_as_itself(size: int) -> None:
+    assert ByteSize.parse(str(ByteSize(size))) == size

@@ -1,0 +1,57 @@
+"""Records are lines for people and JSON for machines, and carry the request they belong to."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from seekd import log
+
+
+@pytest.fixture(autouse=True)
+def _restore_root() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def test_elsewhere_than_on_a_terminal_records_are_json_with_their_fields() -> None:
+    stream = io.StringIO()
+    log.set_up(log.LogSettings(), stream=stream)
+    token = log.request_id.set("r1")
+    try:
+        logging.getLogger("seekd.test").info("it happened", extra={"action": "happen", "count": 2})
+    finally:
+        log.request_id.reset(token)
+    record = json.loads(stream.getvalue())
+    assert record["message"] == "it happened"
+    assert (record["action"], record["count"], record["request_id"], record["level"]) == ("happen", 2, "r1", "info")
+
+
+def test_lines_show_message_and_fields_without_the_action() -> None:
+    stream = io.StringIO()
+    log.set_up(log.LogSettings(format="lines"), stream=stream)
+    logging.getLogger("seekd.test").warning("it happened", extra={"action": "happen", "count": 2})
+    assert "warning" in stream.getvalue()
+    assert "it happened  count=2" in stream.getvalue()
+    assert "happen " not in stream.getvalue().replace("it happened", "")
+
+
+def test_records_below_the_level_are_not_shown() -> None:
+    stream = io.StringIO()
+    log.set_up(log.LogSettings(level="warning"), stream=stream)
+    logging.getLogger("seekd.test").info("quiet")
+    assert not stream.getvalue()
+
+
+def test_a_traceback_is_part_of_its_json_record() -> None:
+    stream = io.StringIO()
+    log.set_up(log.LogSettings(), stream=stream)
+    try:
+        raise RuntimeError("boom")
+    except RuntimeError:
+        logging.getLogger("seekd.test").exception("failed")
+    assert "RuntimeError: boom" in json.loads(stream.getvalue())["exception"]
