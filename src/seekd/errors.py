@@ -5,7 +5,8 @@
     │   ├── MalformedBody       the body is not JSON, or not of the protocol's shape
     │   ├── InvalidParameter    a value breaks a rule of the protocol
     │   ├── ContextTooLong      the prompt does not fit the model's context
-    │   └── UnknownModel        no model of that name
+    │   ├── UnknownModel        no model of that name
+    │   └── IdempotencyConflict the idempotency key was sent before, with another request
     ├── AccessError             who calls, not what they ask, is the reason
     │   ├── Unauthenticated     no key, a malformed header, or a key that is not valid
     │   ├── InsufficientBalance the account cannot pay the worst case of the request
@@ -39,7 +40,15 @@ class RequestError(SeekdError):
 
 
 class MalformedBody(RequestError):
-    """The request body is not valid JSON."""
+    """The request body is not valid JSON.
+
+    Attributes:
+        is_syntax: the body could not be read at all; otherwise it is JSON, but not of the protocol's shape.
+    """
+
+    def __init__(self, message: str | None = None, *, is_syntax: bool = True) -> None:
+        self.is_syntax = is_syntax
+        super().__init__(message if message is not None else "The request body is not valid JSON.")
 
 
 class InvalidParameter(RequestError):
@@ -76,6 +85,10 @@ class UnknownModel(RequestError):
         super().__init__("Model not found")
 
 
+class IdempotencyConflict(RequestError):
+    """This idempotency key was already used with another request"""
+
+
 class AccessError(SeekdError):
     """Access denied."""
 
@@ -101,10 +114,27 @@ class RateLimited(AccessError):
 
     Attributes:
         retry_after_s: seconds after which the same request may pass; None when unknown.
+        concurrency: requests that would have run at once, this one included; None when another limit was reached.
+        concurrency_limit: how many may; None when another limit was reached.
+        is_balance_derived: the concurrency limit follows from the account's balance.
+        headers: names and values that tell the caller where it stands, lower case.
     """
 
-    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_s: float | None = None,
+        concurrency: int | None = None,
+        concurrency_limit: int | None = None,
+        is_balance_derived: bool = False,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.retry_after_s = retry_after_s
+        self.concurrency = concurrency
+        self.concurrency_limit = concurrency_limit
+        self.is_balance_derived = is_balance_derived
+        self.headers = headers
         super().__init__(message if message is not None else "Rate limit exceeded")
 
 
