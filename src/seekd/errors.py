@@ -6,9 +6,13 @@
     │   ├── InvalidParameter    a value breaks a rule of the protocol
     │   ├── ContextTooLong      the prompt does not fit the model's context
     │   ├── UnknownModel        no model of that name
-    │   └── IdempotencyConflict the idempotency key was sent before, with another request
+    │   ├── IdempotencyConflict the idempotency key was sent before, with another request
+    │   ├── BodyTooLarge        more bytes than the server takes
+    │   ├── BodyTimeout         the body came too slowly
+    │   └── UnsupportedMedia    the body is not declared as JSON
     ├── AccessError             who calls, not what they ask, is the reason
     │   ├── Unauthenticated     no key, a malformed header, or a key that is not valid
+    │   ├── ForbiddenOrigin     an open server was asked by a web page, through a proxy or by another host name
     │   ├── InsufficientBalance the account cannot pay the worst case of the request
     │   └── RateLimited         a limit of the key or the account is reached
     ├── CapacityError           seekd cannot take the request now; the same request may work later
@@ -89,6 +93,34 @@ class IdempotencyConflict(RequestError):
     """This idempotency key was already used with another request"""
 
 
+class BodyTooLarge(RequestError):
+    """The request body is too large.
+
+    Attributes:
+        limit_bytes: the most that the server takes.
+    """
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(f"The request body is larger than the {limit_bytes} bytes that this server takes.")
+
+
+class BodyTimeout(RequestError):
+    """The request body did not arrive in time.
+
+    Attributes:
+        limit_s: seconds that the server waited.
+    """
+
+    def __init__(self, *, limit_s: float) -> None:
+        self.limit_s = limit_s
+        super().__init__(f"The request body did not arrive within {limit_s:g} seconds.")
+
+
+class UnsupportedMedia(RequestError):
+    """Expected request with `Content-Type: application/json`"""
+
+
 class AccessError(SeekdError):
     """Access denied."""
 
@@ -103,6 +135,10 @@ class Unauthenticated(AccessError):
     def __init__(self, *, key_tail: str | None = None) -> None:
         self.key_tail = key_tail
         super().__init__("Authentication Fails")
+
+
+class ForbiddenOrigin(AccessError):
+    """An open server answers only programs on its own machine."""
 
 
 class InsufficientBalance(AccessError):
