@@ -1,0 +1,188 @@
+"""The sampler against a naive twin that sorts everything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from seekd.engine.sampler import Logits, Mask, Sampler, token_logprobs
+from seekd.engine.types import SamplingParams
+
+logit_values = st.floats(-20, 20, width=32)
+logit_rows = st_numpy.arrays(np.float32, st.integers(2, 300), elements=logit_values)
+
+
+def row(*values: float) -> Logits:
+    return np.array(values, dtype=np.float32)
+
+
+def naive_choice(logits: Logits, params: SamplingParams, *, draw: float, allowed: Mask, completion: list[int]) -> int:
+    """One token, by the definition: everything sorted, in Python floats."""
+    scores = {i: float(value) for i, value in enumerate(logits) if allowed[i]}
+    for token_id in set(completion) & scores.keys():
+        penalty = params.presence_penalty + params.frequency_penalty * completion.count(token_id)
+        scores[token_id] -= penalty
+    best = max(scores.values())
+    ordered = sorted(scores, key=lambda i: (-scores[i], i))
+    if params.temperature == 0:
+        return ordered[0]
+    weights = {i: float(np.exp((scores[i] - best) / params.temperature)) for i in ordered}
+    total = sum(weights.values())
+    nucleus: list[int] = []
+    mass = 0.0
+    for i in ordered:
+        nucleus.append(i)
+        mass += weights[i] / total
+        if params.top_p < 1 and mass >= params.top_p:
+            break
+    # The draw walks the nucleus best first; the whole vocabulary in the order of ids.
+    walk = nucleus if params.top_p < 1 else sorted(nucleus)
+    target = draw * sum(weights[i] for i in walk)
+    reached = 0.0
+    for i in walk:
+        reached += weights[i]
+        if reached > target:
+            return i
+    return walk[-1]
+
+
+@given(
+    logits=logit_rows,
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 2.0]),
+    top_p=st.sampled_from([0.05, 0.5, 0.9, 0.99, 1.0]),
+    seed=st.integers(0, 2**32),
+    data=st.data(),
+)
+def test_chooses_as_the_naive_twin(
+    logits: Logits, temperature: float, top_p: float, seed: int, data: st.DataObject
+) -> None:
+    # Coarse values, so that rounding in two orders of summation cannot decide at a border of the nucleus.
+    logits = np.round(logits * 4) / np.float32(4)
+    allowed = data.draw(st_numpy.arrays(np.bool_, len(logits)))
+    allowed[data.draw(st.integers(0, len(logits) - 1))] = True
+    params = SamplingParams(
+        temperature=temperature, top_p=top_p, presence_penalty=0.5, frequency_penalty=-0.25, seed=seed
+    )
+    sampler = Sampler(params)
+    draws = np.random.Generator(np.random.PCG64(seed))
+    completion: list[int] = []
+    for _ in range(4):
+        chosen = sampler.sample(logits, allowed=allowed).token_id
+        draw = draws.random() if temperature else 0.0
+        expected = naive_choice(logits, params, draw=draw, allowed=allowed, completion=completion)
+        assert chosen == expected or is_a_near_tie(logits, params, allowed, completion, draw, {chosen, expected})
+        completion.append(chosen)
+
+
+def is_a_near_tie(
+    logits: Logits, params: SamplingParams, allowed: Mask, completion: list[int], draw: float, ids: set[int]
+) -> bool:
+    """Whether moving the draw by a rounding error reaches both tokens, or moving top_p does."""
+    reached = set()
+    for shift in (-1e-9, 1e-9):
+        near = SamplingParams(
+            temperature=params.temperature,
+            top_p=min(1.0, params.top_p + shift) if params.top_p < 1 else 1.0,
+            presence_penalty=params.presence_penalty,
+            frequency_penalty=params.frequency_penalty,
+        )
+        for nudge in (-1e-9, 0.0, 1e-9):
+            reached.add(naive_choice(logits, near, draw=draw + nudge, allowed=allowed, completion=completion))
+    return ids <= reached
+
+
+@given(logits=logit_rows, num_top=st.integers(0, 20), data=st.data())
+def test_logprobs_are_the_log_softmax_of_the_raw_logits(logits: Logits, num_top: int, data: st.DataObject) -> None:
+    token_id = data.draw(st.integers(0, len(logits) - 1))
+    wide = logits.astype(np.float64)
+    expected = wide - wide.max() - np.log(np.exp(wide - wide.max()).sum())
+    got = token_logprobs(logits, token_id, num_top=num_top)
+    assert got.logprob == pytest.approx(expected[token_id], abs=1e-5)
+    order = sorted(range(len(logits)), key=lambda i: (-logits[i], i))[:num_top]
+    assert [i for i, _ in got.top] == order
+    assert [value for _, value in got.top] == pytest.approx([expected[i] for i in order], abs=1e-5)
+
+
+def test_logprobs_ignore_temperature_penalties_and_mask() -> None:
+    logits = row(1.0, 3.0, 2.0)
+    plain = token_logprobs(logits, 0, num_top=3)
+    params = SamplingParams(temperature=0, presence_penalty=2, top_p=0.1, num_top_logprobs=3)
+    sampler = Sampler(params)
+    sampler.count(0)
+    sampled = sampler.sample(logits, allowed=np.array([True, False, False]))
+    assert (sampled.token_id, sampled.logprobs) == (0, plain)
+
+
+def test_no_logprobs_unless_asked() -> None:
+    assert Sampler(SamplingParams()).sample(row(1.0, 2.0)).logprobs is None
+    only_chosen = Sampler(SamplingParams(num_top_logprobs=0)).sample(row(1.0, 2.0)).logprobs
+    assert only_chosen is not None
+    assert only_chosen.top == ()
+
+
+def test_greedy_takes_the_lowest_id_of_equals() -> None:
+    assert Sampler(SamplingParams(temperature=0)).sample(row(1.0, 5.0, 5.0)).token_id == 1
+
+
+def test_a_seed_repeats_and_another_differs() -> None:
+    logits = np.zeros(1000, dtype=np.float32)
+
+    def draw(seed: int | None) -> list[int]:
+        sampler = Sampler(SamplingParams(seed=seed))
+        return [sampler.sample(logits).token_id for _ in range(8)]
+
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+    assert draw(None) != draw(None)
+
+
+def test_draws_follow_the_probabilities() -> None:
+    probabilities = np.array([0.6, 0.3, 0.1])
+    sampler = Sampler(SamplingParams(seed=1))
+    logits = np.log(probabilities).astype(np.float32)
+    counts = np.bincount([sampler.sample(logits).token_id for _ in range(4000)], minlength=3)
+    assert counts / 4000 == pytest.approx(probabilities, abs=0.03)
+
+
+def test_temperature_flattens_and_top_p_cuts() -> None:
+    logits = row(2.0, 1.0, 0.0)
+
+    def share_of_best(params: SamplingParams) -> float:
+        sampler = Sampler(params)
+        return sum(sampler.sample(logits).token_id == 0 for _ in range(1000)) / 1000
+
+    assert share_of_best(SamplingParams(seed=1, temperature=2)) < share_of_best(SamplingParams(seed=1, temperature=0.5))
+    assert share_of_best(SamplingParams(seed=1, top_p=0.6)) == 1.0
+
+
+def test_penalties_make_repetition_less_likely() -> None:
+    logits = row(1.0, 0.5, 0.0)
+
+    def greedy(*, presence_penalty: float = 0, frequency_penalty: float = 0) -> list[int]:
+        params = SamplingParams(temperature=0, presence_penalty=presence_penalty, frequency_penalty=frequency_penalty)
+        sampler = Sampler(params)
+        return [sampler.sample(logits).token_id for _ in range(5)]
+
+    assert greedy() == [0, 0, 0, 0, 0]
+    # Presence counts once: 0.0, -0.5, -1.0 after each was used, so the order is that of the logits again.
+    assert greedy(presence_penalty=1.0) == [0, 1, 0, 0, 0]
+    assert greedy(frequency_penalty=0.4) == [0, 0, 1, 0, 1]
+
+
+def test_a_large_nucleus_is_found_past_the_first_guess() -> None:
+    logits = np.zeros(5000, dtype=np.float32)
+    sampler = Sampler(SamplingParams(seed=3, top_p=0.5))
+    drawn = {sampler.sample(logits).token_id for _ in range(3000)}
+    assert max(drawn) <= 2500  # equals enter by lower id first
+    assert len(drawn) > 1500
+
+
+def test_the_logits_are_left_alone() -> None:
+    logits = row(1.0, 2.0)
+    sampler = Sampler(SamplingParams(presence_penalty=2, temperature=0.5, top_p=0.5, num_top_logprobs=2))
+    for _ in range(3):
+        sampler.sample(logits, allowed=np.array([True, True]))
+    assert logits.tolist() == [1.0, 2.0]
