@@ -1,0 +1,158 @@
+"""One request's connection: reading its body within limits, noticing that the client left, sending events.
+
+Room: api. May import: wire, service and below. Pure ASGI: the framework's own streaming response cannot turn an error
+before the first event into a real status, nor send keep-alive comments.
+
+    first event, or an error before it ──> a real status
+    silence before or between events   ──> `: keep-alive` comments (these commit status 200)
+    an error after the first byte      ──> an error frame, and the end without [DONE]
+    the client leaves                  ──> the generation is closed, which frees its sequence within one engine step
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from seekd.api.settings import ServerSettings
+from seekd.errors import BodyTimeout, BodyTooLarge, SeekdError
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+class ClientLeft(Exception):
+    """The client closed its connection; nobody reads an answer."""
+
+
+async def read_body(request: Request, settings: ServerSettings) -> bytes:
+    """The request's body.
+
+    Raises:
+        BodyTooLarge: more than the server takes; known from the header where there is one.
+        BodyTimeout: the client sent too slowly.
+        ClientLeft: the client closed the connection before the end.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > settings.max_body_bytes:
+        raise BodyTooLarge(limit_bytes=settings.max_body_bytes)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            while True:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeft
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > settings.max_body_bytes:
+                    raise BodyTooLarge(limit_bytes=settings.max_body_bytes)
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError as error:
+        raise BodyTimeout(limit_s=settings.body_timeout_s) from error
+
+
+@contextlib.asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the block when the client leaves.
+
+    Raises:
+        ClientLeft: in place of the block's own end, when the client left first.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        task.uncancel()
+        raise ClientLeft from None
+    finally:
+        watcher.cancel()
+
+
+class EventResponse:
+    """Streams frames as an ASGI response.
+
+    Args:
+        frames: yields bytes as they become available; closing it early ends the generation.
+        headers: beside the content type.
+        failure: turns an error before the first byte into an ordinary response.
+        error_frame: turns one after it into the last frame.
+        keep_alive_s: silence before a comment is sent; None sends none.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        *,
+        headers: Mapping[str, str],
+        failure: Callable[[SeekdError], ASGIApp],
+        error_frame: Callable[[SeekdError], bytes],
+        keep_alive_s: float | None,
+    ) -> None:
+        self._frames = frames
+        self._headers = headers
+        self._failure = failure
+        self._error_frame = error_frame
+        self._keep_alive_s = keep_alive_s
+        self._started = False
+        self._sending = asyncio.Lock()  # frames and comments come from two tasks
+        self._last_send_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the response to its end, or until the client leaves."""
+        loop = asyncio.get_running_loop()
+        self._last_send_s = loop.time()
+        keep_alive = asyncio.create_task(self._keep_alive(send)) if self._keep_alive_s is not None else None
+        try:
+            with contextlib.suppress(ClientLeft):
+                async with while_connected(receive), contextlib.aclosing(self._frames) as frames:
+                    async for data in frames:
+                        await self._send(send, data)
+        except SeekdError as error:
+            if not self._started:
+                await self._failure(error)(scope, receive, send)
+                return
+            await self._send(send, self._error_frame(error))
+        finally:
+            if keep_alive is not None:
+                keep_alive.cancel()
+        if self._started:
+            with contextlib.suppress(OSError):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send, data: bytes) -> None:
+        async with self._sending:
+            if not self._started:
+                self._started = True
+                raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
+                await send({"type": "http.response.start", "status": 200, "headers": raw})
+            self._last_send_s = asyncio.get_running_loop().time()
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _keep_alive(self, send: Send) -> None:
+        assert self._keep_alive_s is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            silent_s = loop.time() - self._last_send_s
+            if silent_s >= self._keep_alive_s:
+                await self._send(send, KEEP_ALIVE)
+            else:
+                await asyncio.sleep(self._keep_alive_s - silent_s)

@@ -1,0 +1,79 @@
+"""The outermost layer: ids, the summary line of each request, and the last word on what went wrong.
+
+Room: api. Pure ASGI, so that streams pass through untouched.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seekd import log
+
+_log = logging.getLogger(__name__)
+
+TRACE_HEADER = b"x-ds-trace-id"
+REQUEST_ID_HEADER = b"x-request-id"
+
+
+class Edge:
+    """Gives every request an id, and every response the headers that carry it.
+
+    Args:
+        app: what answers.
+        internal_error: body of a 500, for a bug that nothing below turned into an answer.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, app: ASGIApp, *, internal_error: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._internal_error = internal_error
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(16)
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = log.request_id.set(request_id)
+        started_s = self._clock()
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                headers.append((TRACE_HEADER, request_id.encode()))
+                if scope["state"].get("dialect") != "hosted":
+                    headers.append((REQUEST_ID_HEADER, request_id.encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("request failed", extra={"action": "request_failed", "path": scope["path"]})
+            if status is not None:
+                raise
+            headers = [(b"content-type", b"application/json")]
+            await send_with_id({"type": "http.response.start", "status": 500, "headers": headers})
+            await send_with_id({"type": "http.response.body", "body": self._internal_error})
+        finally:
+            _log.info(
+                "request",
+                extra={
+                    "action": "request",
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "ms": round((self._clock() - started_s) * 1000, 1),
+                },
+            )
+            log.request_id.reset(token)
