@@ -14,6 +14,24 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+class TokenTable(Protocol):
+    """What the prompt room must know of a model's vocabulary; `engine.types.Vocabulary` fulfils it."""
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Spelling to id of every control and user-defined entry: what user text must never become."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Encode plain text, without BOS and without control tokens; user-defined entries may still be matched."""
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that the token stands for; the spelling for control and user-defined entries."""
+
+
 class PromptFormat(enum.StrEnum):
     """A family of chat layouts that models were trained on."""
 
@@ -112,7 +130,10 @@ class OutputParser(Protocol):
         """Say that generation begins; yields the opening events."""
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
-        """Give the next text, always whole characters, and how many generated tokens it accounts for."""
+        """Give the next text, always whole characters, and how many generated tokens it accounts for.
+
+        Reasoning tokens are counted by push: to have them exact, push one token at a time while the model reasons.
+        """
 
     def push_tokens(
         self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
@@ -146,6 +167,10 @@ class ResponseIdentity:
 class ParsedBody(Protocol):
     """A validated body of one protocol, ready to be rendered and answered. Rendering does not consume it."""
 
+    @property
+    def has_stop(self) -> bool:
+        """Whether stop strings were asked for; then push tokens one at a time, so that none is charged late."""
+
     def render(self, prompt_format: PromptFormat) -> list[Segment]:
         """The whole prompt, BOS first."""
 
@@ -163,7 +188,7 @@ class GenerationRequest:
     """One request, validated, independent of the protocol it came by.
 
     Attributes:
-        model: the model name as the caller wrote it.
+        model: the name that the answer carries: as the caller wrote it, or in `hosted` as the service serves it.
         stream: whether the caller wants events.
         thinking: whether the model reasons before it answers.
         max_tokens: completion limit asked for; None when the body set none.

@@ -1,0 +1,388 @@
+"""DeepSeek's own protocol package behind seekd's border; the only importer of `deepseek_recipe`.
+
+Room: prompt. May import: errors, prompt.types.
+
+    body bytes ──> ReadBody ──convert──> RecipeBody ──render──> Segments
+                                              └──open_parser──> RecipeParser ──> RecipeChunk
+
+Written for 0.2: requests and generators are consumed by their use, chunks by accumulation, so each object here is made
+where it is used and never twice. What the package lacks is added: a constant `created`, the count of generated
+reasoning tokens, and an end that keeps silent after a failure (its own `finish` would claim a natural stop).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import deepseek_recipe as recipe
+
+from seekd.errors import InvalidParameter, MalformedBody
+from seekd.prompt import patches
+from seekd.prompt.reasoning import ReasoningCounter
+from seekd.prompt.types import OutputChunk, PromptFormat, PromptUsage, ResponseIdentity, Segment
+
+MAX_TOKENS_BOUND = 393_216
+"""Largest `max_tokens` that the service takes. Source: deepseek-api.md §6.1."""
+
+
+class WireProtocol(enum.Enum):
+    """The three request formats that the package reads."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionPlan:
+    """How a body is to be read.
+
+    Attributes:
+        models: the model names that are accepted, in the order in which an error lists them.
+        thinking_by_default: whether a body that says nothing about thinking thinks.
+        requires_reasoning: refuse a tool loop whose last assistant turn lacks its reasoning, instead of filling it.
+    """
+
+    models: Sequence[str]
+    thinking_by_default: bool
+    requires_reasoning: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSampling:
+    """What the hosted service would sample with; it ignores part of what a body asks for."""
+
+    temperature: float
+    top_p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLimit:
+    """The package's own constraint on the output: `json`, `regex`, `tool_call` or `tool_call_required`."""
+
+    kind: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Classes:
+    # The package's classes for one protocol, which share no base class, and the patches of what they write.
+    request: Any
+    response: Any
+    set_created: Callable[[str, int], str]
+    set_reasoning_tokens: Callable[[str, int], str]
+
+
+def _keep(text: str, _value: int) -> str:
+    return text
+
+
+_CLASSES: Mapping[WireProtocol, _Classes] = {
+    WireProtocol.CHAT: _Classes(
+        request=recipe.ChatCompletionRequest,
+        response=recipe.ChatCompletionResponse,
+        set_created=patches.set_created,
+        set_reasoning_tokens=patches.set_chat_reasoning_tokens,
+    ),
+    WireProtocol.MESSAGES: _Classes(
+        request=recipe.MessagesRequest,
+        response=recipe.MessagesResponse,
+        set_created=_keep,
+        set_reasoning_tokens=_keep,
+    ),
+    WireProtocol.RESPONSES: _Classes(
+        request=recipe.ResponsesRequest,
+        response=recipe.ResponsesResponse,
+        set_created=patches.set_created_at,
+        set_reasoning_tokens=patches.set_responses_reasoning_tokens,
+    ),
+}
+
+_SYNTAX_PREFIX = "invalid JSON request: "
+_SHAPE_PREFIX = "invalid request body: "
+
+
+class ReadBody:
+    """A body whose shape is right; its rules are checked by `convert`, once.
+
+    Args:
+        protocol: whose format the body has.
+        body: JSON text, or the value that it spells.
+
+    Raises:
+        MalformedBody: not JSON, or not of the protocol's shape; the message is the bare reason, without a place.
+    """
+
+    def __init__(self, protocol: WireProtocol, body: bytes | dict[str, Any]) -> None:
+        self._protocol = protocol
+        try:
+            self._request = _CLASSES[protocol].request(body)
+        except ValueError as error:
+            text = str(error)
+            if text.startswith(_SYNTAX_PREFIX):
+                raise MalformedBody(text.removeprefix(_SYNTAX_PREFIX), is_syntax=True) from error
+            raise MalformedBody(text.removeprefix(_SHAPE_PREFIX), is_syntax=False) from error
+        self.model: str = self._request.model
+
+    def convert(self, plan: ConversionPlan) -> RecipeBody:
+        """Check the protocol's rules.
+
+        Raises:
+            InvalidParameter: a rule is broken; the message is the service's own.
+        """
+        versions = dict.fromkeys(plan.models, recipe.ModelVersion.DeepseekV41Flash)
+        reject = recipe.ReasoningContentBehavior.Reject if plan.requires_reasoning else None
+        options = recipe.ConversionOptions(
+            default_thinking_mode=plan.thinking_by_default,
+            reasoning_content_behavior=reject or recipe.ReasoningContentBehavior.FillEmpty,
+        ).with_model_versions_by_name(versions)
+        finishing: Callable[[Any], Any] = _unchanged
+        try:
+            if self._protocol is WireProtocol.RESPONSES:
+                finishing = _responses_finishing(self._request, options)
+            conversation_request = self._request.convert(options)
+        except recipe.ConversionError as error:
+            raise InvalidParameter(_message_of(error)) from error
+        return RecipeBody(self._protocol, conversation_request, finishing)
+
+
+class RecipeBody:
+    """A validated body. Implements `types.ParsedBody`."""
+
+    def __init__(
+        self,
+        protocol: WireProtocol,
+        conversation_request: recipe.ConversationRequest,
+        finishing: Callable[[Any], Any],
+    ) -> None:
+        self._protocol = protocol
+        self._request = conversation_request
+        self._finishing = finishing
+
+    @property
+    def stream(self) -> bool:
+        """Whether the caller wants events."""
+        return bool(self._request.stream)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model reasons before it answers."""
+        return bool(self._request.conversation.thinking_mode)
+
+    @property
+    def starts_in_reasoning(self) -> bool:
+        """Whether what the model writes first is reasoning; False where a prefix has ended it already."""
+        stage = self._request.parsing_options.thinking_initial_stage
+        return stage is not None and bool(stage.starts_in_reasoning())
+
+    @property
+    def effort(self) -> str | None:
+        """`low`, `high`, `xhigh`, `max`, or None when the body left it open."""
+        return self._request.conversation.reasoning_effort
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The completion limit asked for."""
+        return self._request.inference_options.max_tokens
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any message shows the model a picture."""
+        return any(message.image_sources for message in self._request.conversation.messages)
+
+    @property
+    def service_sampling(self) -> ServiceSampling:
+        """What the hosted service would sample with."""
+        options = self._request.inference_options
+        return ServiceSampling(
+            temperature=1.0 if options.temperature is None else options.temperature,
+            top_p=1.0 if options.top_p is None else options.top_p,
+        )
+
+    @property
+    def output_limit(self) -> OutputLimit | None:
+        """What the output must keep to; None for free text."""
+        constraint = self._request.inference_options.output_constraint
+        return None if constraint is None else OutputLimit(kind=constraint.kind, schema=constraint.schema)
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether stop strings were asked for."""
+        return bool(self._request.parsing_options.stop_sequences)
+
+    def render(self, prompt_format: PromptFormat) -> list[Segment]:
+        """The whole prompt, BOS first."""
+        encoding = recipe.DeepseekV4Encoding() if prompt_format is PromptFormat.V4 else recipe.DeepseekV41Encoding()
+        rendered = encoding.render_conversation(self._request.conversation)
+        return _segments(rendered.prompt, rendered.special_ranges)
+
+    def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> RecipeParser:
+        """A parser for this request's answer."""
+        classes = _CLASSES[self._protocol]
+        generator = self._finishing(
+            classes.request.chunk_generator(self._request, identity.response_id, identity.model)
+        )
+        options = self._request.parsing_options
+        return RecipeParser(
+            identity=identity,
+            processor=recipe.StreamProcessor(
+                generator, options, None if tokenizer_json is None else _tokenizer(tokenizer_json)
+            ),
+            classes=classes,
+            reasoning=ReasoningCounter(is_reasoning=self.starts_in_reasoning),
+            reports_reasoning=options.thinking_initial_stage is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChunk:
+    """One protocol event. Implements `types.OutputChunk`."""
+
+    json_text: str
+    event_name: str | None = None
+
+    def to_json(self) -> str:
+        """Compact JSON."""
+        return self.json_text
+
+
+class RecipeParser:
+    """Generated text to protocol events. Implements `types.OutputParser`."""
+
+    def __init__(
+        self,
+        *,
+        identity: ResponseIdentity,
+        processor: recipe.StreamProcessor,
+        classes: _Classes,
+        reasoning: ReasoningCounter,
+        reports_reasoning: bool,
+    ) -> None:
+        self._identity = identity
+        self._processor = processor
+        self._classes = classes
+        self._response: Any = None  # one of the package's three response classes; made by `ready`
+        self._reasoning = reasoning
+        self._reports_reasoning = reports_reasoning
+        self._is_closed = False
+
+    def ready(self, usage: PromptUsage) -> list[OutputChunk]:
+        """Say that generation begins; yields the opening events."""
+        self._response = self._classes.response(
+            self._identity.response_id,
+            self._identity.model,
+            self._identity.created_s,
+            usage.num_prompt_tokens,
+            usage.num_cached_tokens,
+        )
+        return self._push(
+            recipe.InferenceChunk.ready(
+                prompt_usage=recipe.PromptUsage(
+                    prompt_tokens=usage.num_prompt_tokens, prompt_cache_hit_tokens=usage.num_cached_tokens
+                ),
+                system_fingerprint=self._identity.system_fingerprint,
+            )
+        )
+
+    def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
+        """Give the next text, always whole characters, and how many generated tokens it accounts for."""
+        self._reasoning.push(text, num_tokens)
+        return self._push(recipe.InferenceChunk.text(text, num_tokens))
+
+    def push_tokens(
+        self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
+    ) -> list[OutputChunk]:
+        """Give the next tokens with their log-probabilities."""
+        events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
+        self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
+        return events
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return not self._is_closed and bool(self._processor.finished)
+
+    def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
+        """Say that generation ended by itself."""
+        events: list[OutputChunk] = []
+        if not self._processor.finished:
+            reason = recipe.InferenceFinishReason.Length if hit_length_limit else recipe.InferenceFinishReason.Stop
+            events += self._push(recipe.InferenceChunk.finish(reason))
+        return events + self._take(self._processor.finish())
+
+    def close(self) -> None:
+        """Drop everything; no closing events."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._processor.close()
+
+    def response_json(self) -> str:
+        """The whole response; valid after `finish`."""
+        text = self._classes.set_created(self._response.to_json(), self._identity.created_s)
+        return self._with_reasoning(text)
+
+    def _push(self, chunk: recipe.InferenceChunk) -> list[OutputChunk]:
+        return self._take(self._processor.push(chunk))
+
+    def _take(self, chunks: Sequence[Any]) -> list[OutputChunk]:
+        return [self._taken(chunk) for chunk in chunks]
+
+    def _taken(self, chunk: Any) -> RecipeChunk:
+        event_name = self._classes.response.sse_event_name(chunk)
+        text = self._classes.set_created(chunk.to_json(), self._identity.created_s)
+        self._response.accumulate(chunk)
+        return RecipeChunk(self._with_reasoning(text), event_name)
+
+    def _with_reasoning(self, text: str) -> str:
+        if not self._reports_reasoning:
+            return text
+        return self._classes.set_reasoning_tokens(text, self._reasoning.num_tokens)
+
+
+def _segments(prompt: str, special_ranges: Sequence[tuple[int, int]]) -> list[Segment]:
+    segments: list[Segment] = []
+    position = 0
+    for start, end in special_ranges:
+        if position < start:
+            segments.append(Segment(text=prompt[position:start]))
+        segments.append(Segment(text=prompt[start:end], is_control=True))
+        position = end
+    if position < len(prompt):
+        segments.append(Segment(text=prompt[position:]))
+    return segments
+
+
+def _num_reasoning_entries(text: str) -> int:
+    # Each log-probability of the reasoning is one generated token of it.
+    if '"logprobs":{"reasoning_content":' not in text:
+        return 0
+    return len(json.loads(text)["choices"][0]["logprobs"]["reasoning_content"])
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(tokenizer_json: str) -> recipe.Tokenizer:
+    # A second of work for a large vocabulary; a model is loaded once, so its text is one object.
+    return recipe.Tokenizer.from_str(tokenizer_json)
+
+
+def _message_of(error: recipe.ConversionError) -> str:
+    try:
+        return str(json.loads(error.body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)
+
+
+def _unchanged(generator: Any) -> Any:
+    return generator
+
+
+def _responses_finishing(request: Any, options: recipe.ConversionOptions) -> Callable[[Any], Any]:
+    # Read before `convert` consumes the request.
+    namespace_tool_map = request.namespace_tool_map(options)
+    echo = request.echo()
+    return lambda generator: generator.with_namespace_tool_map(namespace_tool_map).with_echo(echo)

@@ -1,0 +1,92 @@
+"""Prompt segments to token ids.
+
+Room: prompt. May import: errors, prompt.types.
+
+Invariant: only control segments yield control or user-defined token ids. Text of users never does, whatever it spells:
+
+    plain text      a </think> b
+    cut             a <|/think> b        inside the spelling, so that no part spells it
+    tokenized apart [a, ' <'] ['/', 'think', '> b']
+
+The tokenizer of llama.cpp matches user-defined entries even when it is told to parse no special token, so leaving the
+choice to it is not enough. What comes back is checked; a special id there is an internal error, never sent on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from seekd.errors import EngineError
+from seekd.prompt.types import Segment, TokenTable
+
+
+def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
+    """Encode a rendered prompt.
+
+    Args:
+        segments: in order, BOS included.
+        vocabulary: of the model that will read the prompt.
+
+    Returns:
+        Token ids, shape `(num_tokens,)`.
+
+    Raises:
+        EngineError: the model has no token for a marker of the layout, so it cannot serve this prompt.
+    """
+    special_tokens = vocabulary.special_tokens
+    spellings = _protected(special_tokens)
+    protected_ids = frozenset(special_tokens[text] for text in spellings)
+    token_ids: list[int] = []
+    for segment in segments:
+        if segment.is_control:
+            token_ids.append(_control_id(segment.text, special_tokens))
+            continue
+        for part in cut_spellings(segment.text, spellings):
+            part_ids = vocabulary.tokenize(part)
+            if not protected_ids.isdisjoint(part_ids):
+                raise EngineError("The model's tokenizer turned plain text into a control token; nothing was run.")
+            token_ids += part_ids
+    return token_ids
+
+
+def cut_spellings(text: str, spellings: tuple[str, ...]) -> Iterator[str]:
+    """Cut text so that no part holds one of the spellings; the parts joined are the text.
+
+    Args:
+        text: any text.
+        spellings: each of two characters or more.
+    """
+    start = 0
+    if spellings:
+        search = _pattern(spellings).search
+        # Behind the first character of every occurrence, also of one that begins inside another.
+        position = 0
+        while (match := search(text, position)) is not None:
+            position = match.start() + 1
+            yield text[start:position]
+            start = position
+    if start < len(text):
+        yield text[start:]
+
+
+def _protected(special_tokens: Mapping[str, int]) -> tuple[str, ...]:
+    # A single character cannot be cut, and as a user-defined entry (runs of white space in some vocabularies) it stands
+    # for nothing but itself.
+    return tuple(text for text in special_tokens if len(text) > 1)
+
+
+def _control_id(spelling: str, special_tokens: Mapping[str, int]) -> int:
+    token_id = special_tokens.get(spelling)
+    if token_id is None:
+        raise EngineError(
+            f"The loaded model's vocabulary has no token {spelling!r}, which this kind of request needs; "
+            "the model cannot serve it."
+        )
+    return token_id
+
+
+@lru_cache(maxsize=8)
+def _pattern(spellings: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(text) for text in spellings))

@@ -1,0 +1,90 @@
+"""A `tokenizer.json` made of a model's own vocabulary.
+
+Room: prompt. May import: prompt.types.
+
+The protocol package wants one where answers carry log-probabilities: it turns token ids into text, and never encodes.
+So the file has every token and no merges. Tokens are spelled in the byte-level alphabet of GPT-2, which gives each byte
+a printable character.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from seekd.prompt.types import TokenTable
+
+
+def tokenizer_json(vocabulary: TokenTable) -> str:
+    """A decoding-only tokenizer for the vocabulary; about 100 bytes of text an entry, so make it once a model."""
+    special_ids = frozenset(vocabulary.special_tokens.values())
+    alphabet = _byte_alphabet()
+    entries: dict[str, int] = {}
+    added: list[dict[str, object]] = []
+    for token_id in range(vocabulary.size):
+        token_bytes = vocabulary.token_bytes(token_id)
+        spelling = "".join(alphabet[byte] for byte in token_bytes)
+        if token_id in special_ids:
+            text = token_bytes.decode("utf-8", "replace")
+            added.append(_added(token_id, text))
+            spelling = text
+        if spelling in entries or not spelling:
+            # Two entries of one spelling: the file format has names, not ids, as keys. Neither is lost, both decode.
+            spelling = f"\ufffd{token_id}"
+            added.append(_added(token_id, token_bytes.decode("utf-8", "replace")))
+        entries[spelling] = token_id
+    return json.dumps(
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": added,
+            "normalizer": None,
+            "pre_tokenizer": {
+                "type": "ByteLevel",
+                "add_prefix_space": False,
+                "trim_offsets": False,
+                "use_regex": False,
+            },
+            "post_processor": None,
+            "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+            "model": {
+                "type": "BPE",
+                "dropout": None,
+                "unk_token": None,
+                "continuing_subword_prefix": None,
+                "end_of_word_suffix": None,
+                "fuse_unk": False,
+                "byte_fallback": False,
+                "vocab": entries,
+                "merges": [],
+            },
+        },
+        ensure_ascii=False,
+    )
+
+
+def _added(token_id: int, text: str) -> dict[str, object]:
+    return {
+        "id": token_id,
+        "content": text,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": False,
+    }
+
+
+@cache
+def _byte_alphabet() -> tuple[str, ...]:
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    alphabet: list[str] = []
+    num_shifted = 0
+    for byte in range(256):
+        if byte in printable:
+            alphabet.append(chr(byte))
+        else:
+            alphabet.append(chr(0x100 + num_shifted))
+            num_shifted += 1
+    return tuple(alphabet)

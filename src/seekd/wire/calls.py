@@ -1,0 +1,63 @@
+"""A parsed request together with how its answer is written.
+
+Room: wire. May import: errors, prompt.types, wire.
+
+    bytes ──parse──> Call.request ──service──> OutputChunk ──Call.encoder──> bytes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from seekd.prompt.types import GenerationRequest, OutputChunk
+from seekd.wire.dialect import Dialect
+from seekd.wire.failures import error_data
+from seekd.wire.sse import DONE_FRAME, frame
+
+
+class Encoder(Protocol):
+    """Writes one answer."""
+
+    def encode_chunk(self, chunk: OutputChunk) -> bytes:
+        """The frames of one event; may be empty."""
+
+    def encode_end(self) -> bytes:
+        """What follows the last event of a stream that ended well; may be empty."""
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """The last frame of a stream that has begun and failed; nothing follows it."""
+
+    def encode_response(self, response_json: str) -> bytes:
+        """The body of a whole answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, and the writer of its answer."""
+
+    request: GenerationRequest
+    encoder: Encoder
+
+
+class ChatEncoder:
+    """Chat Completions: unnamed events, `[DONE]` last."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def encode_chunk(self, chunk: OutputChunk) -> bytes:
+        """One frame."""
+        return frame(chunk.to_json())
+
+    def encode_end(self) -> bytes:
+        """`[DONE]`."""
+        return DONE_FRAME
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """The envelope as a data frame."""
+        return frame(error_data(error, self._dialect))
+
+    def encode_response(self, response_json: str) -> bytes:
+        """As it is."""
+        return response_json.encode()

@@ -1,0 +1,214 @@
+"""`POST /chat/completions`: body bytes to a `Call`.
+
+Room: wire. May import: errors, prompt, wire.
+
+    bytes ──decode──> own fields ──rewrite (extensions)──> protocol package ──> rules of the service ──> Call
+
+The protocol package judges the body; what it lets pass and the service refuses is refused here, and what `classic`
+adds is rewritten before it sees the body. Sampling parameters come from the body itself, since the package resolves
+some of them away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.types import GenerationRequest, RequestedSampling
+from seekd.wire import legacy
+from seekd.wire.calls import Call, ChatEncoder
+from seekd.wire.dialect import Dialect
+from seekd.wire.malformed import located
+from seekd.wire.model_names import accepted_names, served_name, thinks_by_default
+from seekd.wire.rules import chat_tool_choice, output_rule
+
+MAX_USER_ID_CHARS = 512
+"""Source: deepseek-api.md §6.1."""
+
+_BETA_BASE = 'only available when using beta api (set base_url="https://api.deepseek.com/beta")'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    # fields: the decoded body after rewriting; empty where it is no JSON object.
+    fields: Mapping[str, Any]
+    text: bytes
+    is_legacy: bool
+
+
+def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[str] = ()) -> Call:
+    """Validate a Chat Completions body.
+
+    Args:
+        body: as received.
+        dialect: of the request.
+        beta: whether the request came to a `/beta` route, which has prefix completion and strict tools.
+        models: names that this server answers to besides the official ones.
+
+    Raises:
+        MalformedBody: not JSON, or not of the shape of the protocol.
+        UnknownModel: no such model name.
+        InvalidParameter: a rule of the protocol is broken.
+    """
+    prepared = _prepare(body, dialect=dialect, beta=beta)
+    names = accepted_names(models)
+    try:
+        read = ReadBody(WireProtocol.CHAT, prepared.text)
+        if read.model not in names:
+            raise UnknownModel(read.model, known_models=names)
+        parsed = read.convert(
+            ConversionPlan(
+                models=names,
+                thinking_by_default=thinks_by_default(read.model),
+                requires_reasoning=dialect.requires_reasoning,
+            )
+        )
+    except MalformedBody as error:
+        raise located(error, WireProtocol.CHAT, body=body, rewritten=prepared.text) from error
+    except InvalidParameter as error:
+        raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
+    _check_service_rules(parsed, prepared.fields, dialect=dialect, beta=beta)
+    return Call(
+        request=_generation_request(read.model, parsed, prepared, dialect),
+        encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
+    )
+
+
+def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        decoded = None
+    if not isinstance(decoded, dict):
+        return _Prepared(fields={}, text=body, is_legacy=False)
+    is_legacy = dialect.takes_functions and legacy.has_functions(decoded)
+    fields = legacy.with_tools(decoded) if is_legacy else decoded
+    if dialect.takes_functions and legacy.has_function_messages(fields):
+        fields = legacy.with_tool_messages(fields)
+    if dialect.takes_developer_role:
+        fields = _with_system_for_developer(fields)
+    if dialect.takes_max_completion_tokens and _counts_the_new_way(fields):
+        fields = {**fields, "max_tokens": fields["max_completion_tokens"]}
+    if not beta:
+        fields = _without_strict(fields)
+    text = body if fields is decoded else msgspec.json.encode(fields)
+    return _Prepared(fields=fields, text=text, is_legacy=is_legacy)
+
+
+def _with_system_for_developer(fields: dict[str, Any]) -> dict[str, Any]:
+    messages = fields.get("messages")
+    if not isinstance(messages, list) or not any(_has_role(message, "developer") for message in messages):
+        return fields
+    changed = [{**message, "role": "system"} if _has_role(message, "developer") else message for message in messages]
+    return {**fields, "messages": changed}
+
+
+def _has_role(message: object, role: str) -> bool:
+    return isinstance(message, dict) and message.get("role") == role
+
+
+def _counts_the_new_way(fields: Mapping[str, Any]) -> bool:
+    return fields.get("max_completion_tokens") is not None and fields.get("max_tokens") is None
+
+
+def _without_strict(fields: dict[str, Any]) -> dict[str, Any]:
+    # Off beta the service takes `strict` and ignores it; the protocol package would check such schemas strictly.
+    tools = fields.get("tools")
+    if not isinstance(tools, list) or not any(_is_strict(tool) for tool in tools):
+        return fields
+    changed = [
+        {**tool, "function": {**tool["function"], "strict": False}} if _is_strict(tool) else tool for tool in tools
+    ]
+    return {**fields, "tools": changed}
+
+
+def _is_strict(tool: object) -> bool:
+    if not isinstance(tool, dict):
+        return False
+    function = tool.get("function")
+    return isinstance(function, dict) and function.get("strict") is True
+
+
+def _in_callers_words(message: str, prepared: _Prepared) -> str:
+    if prepared.is_legacy:
+        message = legacy.in_old_words(message)
+    if _counts_the_new_way({**prepared.fields, "max_tokens": None}) and "max_tokens" in message:
+        message = message.replace("max_tokens", "max_completion_tokens")
+    return message
+
+
+def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, dialect: Dialect, beta: bool) -> None:
+    """What the protocol package accepts and the service refuses. Source: deepseek-api.md §5.4, §6.1."""
+    if not beta and any(
+        _has_role(message, "assistant") and message.get("prefix") is True for message in fields["messages"]
+    ):
+        raise InvalidParameter(f"prefix is {_BETA_BASE}")
+    if not dialect.takes_json_schema and _response_format(fields) == "json_schema":
+        raise InvalidParameter("This response_format type is unavailable now")
+    if parsed.has_images:
+        raise InvalidParameter("This model does not support image")
+    user_id = fields.get("user_id")
+    if isinstance(user_id, str) and len(user_id) > MAX_USER_ID_CHARS:
+        raise InvalidParameter(
+            f"Invalid 'user_id': string too long. Expected a string with maximum length {MAX_USER_ID_CHARS}, "
+            f"but got a string with length {len(user_id)} instead"
+        )
+
+
+def _response_format(fields: Mapping[str, Any]) -> str:
+    response_format = fields.get("response_format")
+    return str(response_format.get("type")) if isinstance(response_format, dict) else "text"
+
+
+def _generation_request(model: str, parsed: RecipeBody, prepared: _Prepared, dialect: Dialect) -> GenerationRequest:
+    fields = prepared.fields
+    user_id = fields.get("user_id")
+    return GenerationRequest(
+        model=model if dialect.echoes_model else served_name(model),
+        stream=parsed.stream,
+        thinking=parsed.starts_in_reasoning,
+        body=parsed,
+        max_tokens=parsed.max_tokens,
+        default_max_tokens=default_max_tokens(parsed, dialect),
+        lower_max_tokens=dialect.lowers_max_tokens,
+        sampling=_sampling(fields, parsed, dialect),
+        user_id=user_id if isinstance(user_id, str) else None,
+        rule=output_rule(
+            parsed.output_limit,
+            tool_choice=chat_tool_choice(fields),
+            asks_for_json=_response_format(fields) == "json_object",
+            max_calls=1 if prepared.is_legacy else None,
+        ),
+    )
+
+
+def default_max_tokens(parsed: RecipeBody, dialect: Dialect) -> int:
+    """What an unset limit becomes. Source: the founding document; deepseek-api.md §6.4."""
+    if not parsed.thinking:
+        return dialect.non_thinking_max_tokens
+    return 131_072 if parsed.effort == "max" else 65_536
+
+
+def _sampling(fields: Mapping[str, Any], parsed: RecipeBody, dialect: Dialect) -> RequestedSampling:
+    num_top_logprobs = (fields.get("top_logprobs") or 0) if fields.get("logprobs") else None
+    if not dialect.samples_as_asked:
+        service = parsed.service_sampling
+        return RequestedSampling(
+            temperature=service.temperature,
+            top_p=service.top_p,
+            seed=fields.get("seed"),
+            num_top_logprobs=num_top_logprobs,
+        )
+    return RequestedSampling(
+        temperature=fields.get("temperature"),
+        top_p=fields.get("top_p"),
+        presence_penalty=fields.get("presence_penalty") or 0.0,
+        frequency_penalty=fields.get("frequency_penalty") or 0.0,
+        seed=fields.get("seed"),
+        num_top_logprobs=num_top_logprobs,
+    )

@@ -1,0 +1,297 @@
+"""The one table from an error to its status, body and headers.
+
+Room: wire. May import: errors, wire.dialect.
+
+Two columns, one a dialect. The envelope is `{"error":{"message","type","param","code"}}`, `param` always null.
+Sources: the founding document for `classic`, deepseek-api.md §4 and §5 for `hosted`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import cast
+
+from seekd.errors import (
+    AccessError,
+    CapacityError,
+    ConfigError,
+    ContextTooLong,
+    EngineError,
+    InsufficientBalance,
+    InvalidParameter,
+    MalformedBody,
+    Overloaded,
+    RateLimited,
+    RequestError,
+    SeekdError,
+    ShuttingDown,
+    StoreError,
+    Unauthenticated,
+    UnknownModel,
+)
+from seekd.wire.dialect import Dialect
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+TEXT = "text/plain; charset=utf-8"
+
+_INVALID = "invalid_request_error"
+_UNAVAILABLE = "service_unavailable_error"
+_INTERNAL = "internal_error"
+_HOSTED_BUSY = "Service is too busy. We advise users to temporarily switch to alternative LLM API service providers."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What goes to the client instead of an answer.
+
+    Attributes:
+        status: HTTP status.
+        body: may be empty.
+        content_type: None for no such header.
+        headers: beyond the content type.
+    """
+
+    status: int
+    body: bytes
+    content_type: str | None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    # How one dialect says one error.
+    error_type: str
+    code: str
+    content_type: str | None = JSON
+    has_envelope: bool = True
+    message: Callable[[SeekdError], str] = lambda error: error.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    status: int
+    classic: _Shape
+    hosted: _Shape
+
+
+def failure_response(error: BaseException, dialect: Dialect) -> Failure:
+    """The answer to a request that failed.
+
+    Args:
+        error: any error; those that are not seekd's own tell the client nothing but a 500.
+        dialect: of the request.
+    """
+    known = error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
+    row = _row(known)
+    shape = _shape(row, known, dialect)
+    message = shape.message(known)
+    return Failure(
+        status=row.status,
+        body=_envelope(message, shape).encode() if shape.has_envelope else message.encode(),
+        content_type=shape.content_type,
+        headers=_hints(known, dialect),
+    )
+
+
+def error_data(error: BaseException, dialect: Dialect) -> str:
+    """The envelope of an error as one line of JSON, for a stream that has begun."""
+    known = error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
+    shape = _shape(_row(known), known, dialect)
+    return _envelope(shape.message(known), shape)
+
+
+def not_found(dialect: Dialect) -> Failure:
+    """No such route."""
+    return _route_failure(404, "Not Found", dialect)
+
+
+def method_not_allowed(dialect: Dialect) -> Failure:
+    """The route is there, the method is not."""
+    return _route_failure(405, "Method Not Allowed", dialect)
+
+
+def unsupported_media_type(dialect: Dialect) -> Failure:
+    """The body is not declared as JSON."""
+    text = "Expected request with `Content-Type: application/json`"
+    if dialect.has_json_errors:
+        return _simple(415, text)
+    return Failure(status=415, body=text.encode(), content_type=TEXT)
+
+
+def body_too_large(dialect: Dialect, *, max_body_bytes: int) -> Failure:
+    """The body is longer than this server reads."""
+    del dialect  # one shape: the service's own is not known
+    return _simple(413, f"The request body is larger than {max_body_bytes} bytes.")
+
+
+def body_timeout(dialect: Dialect) -> Failure:
+    """The body did not arrive in time."""
+    del dialect  # one shape: the service's own is not known
+    return _simple(408, "The request body did not arrive in time.")
+
+
+def _row(error: SeekdError) -> _Row:
+    for error_class in type(error).__mro__:
+        row = FAILURES.get(error_class)
+        if row is not None:
+            return row
+    raise AssertionError(f"no row for {type(error)}")  # unreachable: SeekdError has one
+
+
+def _shape(row: _Row, error: SeekdError, dialect: Dialect) -> _Shape:
+    if dialect.has_founding_errors:
+        return row.classic
+    if isinstance(error, MalformedBody) and not error.is_syntax:
+        return _HOSTED_DATA
+    if isinstance(error, Unauthenticated) and error.key_tail is None:
+        return _HOSTED_GOVERNOR
+    return row.hosted
+
+
+def _envelope(message: str, shape: _Shape) -> str:
+    error = {"message": message, "type": shape.error_type, "param": None, "code": shape.code}
+    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _hints(error: SeekdError, dialect: Dialect) -> Mapping[str, str]:
+    if not dialect.sends_hints:
+        return {}
+    if isinstance(error, RateLimited) and error.retry_after_s is not None:
+        return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    return {"retry-after": "1"} if isinstance(error, Overloaded) else {}
+
+
+def _route_failure(status: int, message: str, dialect: Dialect) -> Failure:
+    if dialect.has_json_errors:
+        return _simple(status, message)
+    return Failure(status=status, body=b"", content_type=None)
+
+
+def _simple(status: int, message: str) -> Failure:
+    shape = _Shape(error_type=_INVALID, code=_INVALID)
+    return Failure(status=status, body=_envelope(message, shape).encode(), content_type=JSON)
+
+
+def _founding_context(error: SeekdError) -> str:
+    facts = cast("ContextTooLong", error)
+    wanted = f" and {facts.num_requested_tokens} were asked for" if facts.num_requested_tokens else ""
+    return (
+        f"{facts.message}: the context holds {facts.context_length} tokens, "
+        f"the prompt has {facts.num_prompt_tokens}{wanted}. Shorten the messages or lower max_tokens."
+    )
+
+
+def _hosted_context(error: SeekdError) -> str:
+    facts = cast("ContextTooLong", error)
+    total = facts.num_prompt_tokens + facts.num_requested_tokens
+    return (
+        f"This model's maximum context length is {facts.context_length} tokens. However, you requested {total} tokens "
+        f"({facts.num_prompt_tokens} in the messages, {facts.num_requested_tokens} in the completion). "
+        "Please reduce the length of the messages or completion."
+    )
+
+
+def _founding_model(error: SeekdError) -> str:
+    facts = cast("UnknownModel", error)
+    return f"{facts.message}: {facts.model!r}. This server answers to {', '.join(facts.known_models)}."
+
+
+def _hosted_model(error: SeekdError) -> str:
+    facts = cast("UnknownModel", error)
+    return f"The supported API model names are {', '.join(facts.known_models)}, but you passed {facts.model}."
+
+
+def _founding_key(error: SeekdError) -> str:
+    facts = cast("Unauthenticated", error)
+    if facts.key_tail is None:
+        return f"{facts.message}: send your API key in the header `Authorization: Bearer <key>`."
+    return _hosted_key(error)
+
+
+def _hosted_key(error: SeekdError) -> str:
+    facts = cast("Unauthenticated", error)
+    return f"{facts.message}, Your api key: ****{facts.key_tail} is invalid"
+
+
+def _founding_rate(error: SeekdError) -> str:
+    founding = "Rate limit exceeded"
+    return error.message if error.message.startswith(founding) else f"{founding}: {error.message}"
+
+
+def _hosted_busy(_error: SeekdError) -> str:
+    return _HOSTED_BUSY
+
+
+def _hosted_internal(_error: SeekdError) -> str:
+    return "Internal Server Error"
+
+
+_HOSTED_DATA = _Shape(error_type=_INVALID, code=_INVALID)
+_HOSTED_GOVERNOR = _Shape(
+    error_type="authentication_error",
+    code=_INVALID,
+    content_type=None,
+    has_envelope=False,
+    message=lambda error: f"{error.message} (governor)",
+)
+_CLASSIC_INVALID = _Shape(error_type=_INVALID, code=_INVALID)
+_HOSTED_INVALID = _Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS)
+_CLASSIC_BUSY = _Shape(error_type=_UNAVAILABLE, code=_UNAVAILABLE)
+_HOSTED_BUSY_SHAPE = _Shape(error_type=_UNAVAILABLE, code=_UNAVAILABLE, message=_hosted_busy)
+_CLASSIC_INTERNAL = _Shape(error_type=_INTERNAL, code=_INTERNAL)
+_HOSTED_INTERNAL = _Shape(error_type=_INTERNAL, code=_INTERNAL, message=_hosted_internal)
+_DENIED = _Shape(error_type="authentication_error", code=_INVALID)
+
+_INVALID_ROW = _Row(status=400, classic=_CLASSIC_INVALID, hosted=_HOSTED_INVALID)
+_BUSY_ROW = _Row(status=503, classic=_CLASSIC_BUSY, hosted=_HOSTED_BUSY_SHAPE)
+_INTERNAL_ROW = _Row(status=500, classic=_CLASSIC_INTERNAL, hosted=_HOSTED_INTERNAL)
+
+FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
+    {
+        SeekdError: _INTERNAL_ROW,
+        RequestError: _INVALID_ROW,
+        MalformedBody: _Row(
+            status=400,
+            classic=_CLASSIC_INVALID,
+            hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, has_envelope=False),
+        ),
+        InvalidParameter: _INVALID_ROW,
+        ContextTooLong: _Row(
+            status=400,
+            classic=_Shape(error_type=_INVALID, code="context_length_exceeded", message=_founding_context),
+            hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, message=_hosted_context),
+        ),
+        UnknownModel: _Row(
+            status=400,
+            classic=_Shape(error_type=_INVALID, code="model_not_found", message=_founding_model),
+            hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, message=_hosted_model),
+        ),
+        AccessError: _Row(status=403, classic=_DENIED, hosted=_DENIED),
+        Unauthenticated: _Row(
+            status=401,
+            classic=_Shape(error_type="authentication_error", code=_INVALID, message=_founding_key),
+            hosted=_Shape(error_type="authentication_error", code=_INVALID, message=_hosted_key),
+        ),
+        InsufficientBalance: _Row(
+            status=402,
+            classic=_Shape(error_type="unknown_error", code=_INVALID),
+            hosted=_Shape(error_type="unknown_error", code=_INVALID),
+        ),
+        RateLimited: _Row(
+            status=429,
+            classic=_Shape(error_type="rate_limit_error", code="rate_limit_exceeded", message=_founding_rate),
+            hosted=_Shape(error_type="rate_limit_error", code=_INVALID),
+        ),
+        CapacityError: _BUSY_ROW,
+        Overloaded: _BUSY_ROW,
+        ShuttingDown: _BUSY_ROW,
+        EngineError: _INTERNAL_ROW,
+        StoreError: _BUSY_ROW,
+        ConfigError: _INTERNAL_ROW,
+    }
+)

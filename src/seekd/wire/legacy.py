@@ -1,0 +1,142 @@
+"""Legacy `functions` and `function_call`, in and out.
+
+Room: wire. May import: errors, prompt.types, wire.
+
+In: functions become tools, `function_call` becomes `tool_choice`, an assistant's `function_call` becomes its one tool
+call and the `function` message that answers it a `tool` message. Out: the one call goes back into the legacy shape;
+further calls, which the legacy shape cannot say, are dropped. Source: the founding document; where it is silent, the
+older OpenAI reference for functions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from seekd.prompt.types import OutputChunk
+from seekd.wire.calls import ChatEncoder
+from seekd.wire.sse import frame
+
+_ERROR_WORDS = (
+    (".function.name", ".name"),
+    (".function.parameters", ".parameters"),
+    ("'tools[", "'functions["),
+    ("tools[", "functions["),
+    ("'tools' parameter", "'functions' parameter"),
+    ("Invalid value for 'tool_call'", "Invalid value for 'function_call'"),
+    ("Tool names must be unique.", "Function names must be unique."),
+    (
+        "Messages with role 'tool' must be a response to a preceding message with 'tool_calls'",
+        "Messages with role 'function' must be a response to a preceding message with 'function_call'",
+    ),
+    (
+        (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            "'tool_call_id'. (insufficient tool messages following tool_calls message)"
+        ),
+        "An assistant message with 'function_call' must be followed by a message with role 'function'.",
+    ),
+    ("this tool_choice", "this function_call"),
+)
+
+
+def has_functions(body: Mapping[str, Any]) -> bool:
+    """Whether the body offers functions the old way; `tools`, the newer spelling, wins where both are there."""
+    return body.get("functions") is not None and body.get("tools") is None
+
+
+def has_function_messages(body: Mapping[str, Any]) -> bool:
+    """Whether the conversation holds messages of the old shape."""
+    messages = body.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(message, dict) and (message.get("role") == "function" or message.get("function_call") is not None)
+        for message in messages
+    )
+
+
+def with_tools(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with `tools` and `tool_choice` for its functions; wrong shapes are passed on, to be refused as such."""
+    changed = {key: value for key, value in body.items() if key not in ("functions", "function_call")}
+    functions = body["functions"]
+    if isinstance(functions, list):
+        changed["tools"] = [{"type": "function", "function": function} for function in functions]
+    else:
+        changed["tools"] = functions
+    choice = body.get("function_call")
+    if isinstance(choice, dict):
+        changed["tool_choice"] = {"type": "function", "function": choice}
+    elif choice is not None:
+        changed["tool_choice"] = choice
+    return changed
+
+
+def with_tool_messages(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with its old messages in the newer shape."""
+    messages: list[Any] = []
+    call_id = "call_00"  # a function message without a call before it: refused by the pairing rule, under its own name
+    for index, message in enumerate(body["messages"]):
+        if not isinstance(message, dict):
+            messages.append(message)
+        elif message.get("role") == "function":
+            kept = {key: value for key, value in message.items() if key not in ("role", "name")}
+            messages.append({"role": "tool", "tool_call_id": call_id, **kept})
+        elif message.get("function_call") is not None and message.get("role") == "assistant":
+            call_id = f"call_{index:02d}"
+            kept = {key: value for key, value in message.items() if key != "function_call"}
+            call = {"id": call_id, "type": "function", "function": message["function_call"]}
+            messages.append({**kept, "tool_calls": [call]})
+        else:
+            messages.append(message)
+    return {**body, "messages": messages}
+
+
+def in_old_words(message: str) -> str:
+    """An error text about tools, for a caller who wrote functions."""
+    for new, old in _ERROR_WORDS:
+        message = message.replace(new, old)
+    return message
+
+
+class LegacyEncoder(ChatEncoder):
+    """Chat Completions with calls in the legacy shape."""
+
+    def encode_chunk(self, chunk: OutputChunk) -> bytes:
+        """One frame, or none for what the legacy shape cannot say."""
+        text = chunk.to_json()
+        if '"tool_calls"' not in text:
+            return frame(text)
+        data = json.loads(text)
+        choice = data["choices"][0]
+        _rename_finish(choice)
+        delta = choice["delta"]
+        calls = delta.pop("tool_calls", None)
+        if calls is not None:
+            calls = [call for call in calls if call["index"] == 0]
+            if not calls:
+                return b""
+            delta["function_call"] = calls[0]["function"]
+        return frame(_compact(data))
+
+    def encode_response(self, response_json: str) -> bytes:
+        """`content` is null next to a call, unless the model wrote text before it."""
+        if '"tool_calls"' not in response_json:
+            return response_json.encode()
+        data = json.loads(response_json)
+        choice = data["choices"][0]
+        _rename_finish(choice)
+        message = choice["message"]
+        calls = message.pop("tool_calls", None)
+        if calls:
+            message["content"] = message["content"] or None
+            message["function_call"] = calls[0]["function"]
+        return _compact(data).encode()
+
+
+def _rename_finish(choice: dict[str, Any]) -> None:
+    if choice["finish_reason"] == "tool_calls":
+        choice["finish_reason"] = "function_call"
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
