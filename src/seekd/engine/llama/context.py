@@ -1,6 +1,6 @@
 """A context: the memory of running sequences, and the computation of a batch.
 
-Room: engine.llama. May import: errors, numpy.
+Room: engine.llama. May import: errors, engine.settings, numpy.
 """
 
 from __future__ import annotations
@@ -17,16 +17,8 @@ import numpy.typing as npt
 from seekd.engine.llama.batch import Batch
 from seekd.engine.llama.binding import C
 from seekd.engine.llama.model import Model
+from seekd.engine.settings import KvType
 from seekd.errors import ConfigError, EngineError
-
-
-class KvType(enum.StrEnum):
-    """The element type of the key-value memory."""
-
-    F32 = "f32"
-    F16 = "f16"
-    Q8_0 = "q8_0"
-
 
 _KV_TYPES = {KvType.F32: C.GGML_TYPE_F32, KvType.F16: C.GGML_TYPE_F16, KvType.Q8_0: C.GGML_TYPE_Q8_0}
 
