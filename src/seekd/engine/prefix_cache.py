@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .block_hash import BLOCK_SIZE, extend_keys
-from .tier_index import Tier
+from .tier_index import Payload, Tier
 
 
 class MissReason(enum.StrEnum):
@@ -84,13 +84,13 @@ class Store(Protocol):
     def find(self, key: bytes) -> Tier | None:
         """The fastest tier that holds the key; None when none does."""
 
-    def put(self, key: bytes, payload: bytes, parent: bytes | None = None) -> None:
+    def put(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Keep a payload, or not, as budgets allow."""
 
     def get(self, key: bytes) -> memoryview | None:
         """Read a payload; None when it is gone or damaged."""
 
-    def keys(self) -> Iterable[bytes]:
+    def held_keys(self) -> Iterable[bytes]:
         """Every key held."""
 
     def touch(self, keys: Sequence[bytes]) -> None:
@@ -140,7 +140,7 @@ class PrefixCache(Protocol):
     def holds(self, key: bytes) -> bool:
         """Whether a stored tier has the entry, so that it need not be saved."""
 
-    def insert(self, key: bytes, payload: bytes, parent: bytes | None = None) -> None:
+    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Keep a computed block or snapshot; the payload must not change afterwards."""
 
     def read(self, key: bytes) -> memoryview | None:
@@ -270,7 +270,7 @@ class BlockPrefixCache:
         """Whether a stored tier has the block."""
         return self._store.find(key) is not None
 
-    def insert(self, key: bytes, payload: bytes, parent: bytes | None = None) -> None:
+    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Keep a computed block; the payload must not change afterwards."""
         self._store.put(key, payload, parent)
 
@@ -341,7 +341,7 @@ class NullPrefixCache:
         """Never."""
         return False
 
-    def insert(self, key: bytes, payload: bytes, parent: bytes | None = None) -> None:
+    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Drop it."""
 
     def read(self, key: bytes) -> memoryview | None:  # noqa: ARG002 - the twin's verb

@@ -16,6 +16,7 @@ import enum
 from dataclasses import dataclass, field
 
 from .block_hash import BLOCK_SIZE
+from .tier_index import Payload
 from .types import EngineRequest, FinishReason
 
 
@@ -40,7 +41,7 @@ class Parked:
 
     start: int
     end: int
-    payload: bytes | bytearray | memoryview
+    payload: Payload
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

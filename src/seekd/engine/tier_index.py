@@ -18,6 +18,9 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+Payload = bytes | bytearray | memoryview
+"""Bytes of a block; whoever hands them over must not change them afterwards."""
+
 
 class Tier(enum.StrEnum):
     """Where a block's computed tokens lie, fastest first."""
@@ -27,12 +30,19 @@ class Tier(enum.StrEnum):
     DISK = "disk"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evicted:
+    """A block that had to go, and the key of the block before it."""
+
+    key: bytes
+    parent: bytes | None
+
+
 @dataclass(slots=True)
 class _Entry:
     size_bytes: int
     parent: bytes | None
     stamp: int
-    num_locks: int = 0
 
 
 class TierIndex:
@@ -47,6 +57,7 @@ class TierIndex:
         self.used_bytes = 0
         self._entries: dict[bytes, _Entry] = {}
         self._num_children: dict[bytes, int] = {}
+        self._num_locks: dict[bytes, int] = {}
         self._heap: list[tuple[int, bytes]] = []
         self._stamp = 0
 
@@ -102,37 +113,36 @@ class TierIndex:
                 self._offer(key)
 
     def lock(self, keys: Iterable[bytes]) -> None:
-        """Keep the held ones of `keys` from eviction until `unlock` with the same keys; locks add up."""
+        """Keep `keys` from eviction, held now or later, until `unlock` with the same keys; locks add up."""
         for key in keys:
-            entry = self._entries.get(key)
-            if entry is not None:
-                entry.num_locks += 1
+            self._num_locks[key] = self._num_locks.get(key, 0) + 1
 
     def unlock(self, keys: Iterable[bytes]) -> None:
-        """Undo one `lock`. Keys that were not held when they were locked are ignored."""
+        """Undo one `lock`."""
         for key in keys:
-            entry = self._entries.get(key)
-            if entry is not None and entry.num_locks:
-                entry.num_locks -= 1
+            if self._num_locks[key] > 1:
+                self._num_locks[key] -= 1
+            else:
+                del self._num_locks[key]
                 self._offer(key)
 
-    def make_room(self, size_bytes: int) -> list[bytes]:
+    def make_room(self, size_bytes: int) -> list[Evicted]:
         """Evict until a block of this size fits or nothing evictable is left.
 
         Returns:
-            The evicted keys in order; the caller lets go of their bytes. `has_room` says whether it was enough.
+            What was evicted, in order; the caller lets go of the bytes. `has_room` says whether it was enough.
             Empty, and nothing is evicted, when the size exceeds the budget.
         """
-        evicted: list[bytes] = []
+        evicted: list[Evicted] = []
         if size_bytes > self.budget_bytes:
             return evicted
         while not self.has_room(size_bytes) and (key := self._pop()) is not None:
+            evicted.append(Evicted(key=key, parent=self._entries[key].parent))
             self.remove(key)
-            evicted.append(key)
         return evicted
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Hold nothing; locks stay, for whoever set them."""
         self._entries.clear()
         self._num_children.clear()
         self._heap.clear()
@@ -148,8 +158,8 @@ class TierIndex:
                 children[entry.parent] = children.get(entry.parent, 0) + 1
         assert children == self._num_children
         offered = set(self._heap)
+        assert all(count > 0 for count in self._num_locks.values())
         for key, entry in self._entries.items():
-            assert entry.num_locks >= 0
             if self._is_evictable(key):
                 assert (entry.stamp, key) in offered
 
@@ -158,8 +168,7 @@ class TierIndex:
         return self._stamp
 
     def _is_evictable(self, key: bytes) -> bool:
-        entry = self._entries.get(key)
-        return entry is not None and not entry.num_locks and key not in self._num_children
+        return key in self._entries and key not in self._num_locks and key not in self._num_children
 
     def _offer(self, key: bytes) -> None:
         if not self._is_evictable(key):
