@@ -21,8 +21,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seekd.api.settings import ServerSettings
 from seekd.errors import BodyTimeout, BodyTooLarge, SeekdError
 
-KEEP_ALIVE = b": keep-alive\n\n"
-
 
 class ClientLeft(Exception):
     """The client closed its connection; nobody reads an answer."""
@@ -87,15 +85,16 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
         watcher.cancel()
 
 
-class EventResponse:
-    """Streams frames as an ASGI response.
+class AnswerResponse:
+    """Sends an answer as it comes: the frames of a stream, or a whole body in one piece.
 
     Args:
         frames: yields bytes as they become available; closing it early ends the generation.
         headers: beside the content type.
         failure: turns an error before the first byte into an ordinary response.
         error_frame: turns one after it into the last frame.
-        keep_alive_s: silence before a comment is sent; None sends none.
+        keep_alive: what fills a silence, an SSE comment or a blank line; None where nothing may.
+        keep_alive_s: length of a silence that is filled.
     """
 
     def __init__(
@@ -105,12 +104,14 @@ class EventResponse:
         headers: Mapping[str, str],
         failure: Callable[[SeekdError], ASGIApp],
         error_frame: Callable[[SeekdError], bytes],
-        keep_alive_s: float | None,
+        keep_alive: bytes | None,
+        keep_alive_s: float,
     ) -> None:
         self._frames = frames
         self._headers = headers
         self._failure = failure
         self._error_frame = error_frame
+        self._keep_alive = keep_alive
         self._keep_alive_s = keep_alive_s
         self._started = False
         self._sending = asyncio.Lock()  # frames and comments come from two tasks
@@ -120,7 +121,7 @@ class EventResponse:
         """Run the response to its end, or until the client leaves."""
         loop = asyncio.get_running_loop()
         self._last_send_s = loop.time()
-        keep_alive = asyncio.create_task(self._keep_alive(send)) if self._keep_alive_s is not None else None
+        filler = None if self._keep_alive is None else asyncio.create_task(self._fill_silence(send, self._keep_alive))
         try:
             with contextlib.suppress(ClientLeft):
                 async with while_connected(receive), contextlib.aclosing(self._frames) as frames:
@@ -132,8 +133,8 @@ class EventResponse:
                 return
             await self._send(send, self._error_frame(error))
         finally:
-            if keep_alive is not None:
-                keep_alive.cancel()
+            if filler is not None:
+                filler.cancel()
         if self._started:
             with contextlib.suppress(OSError):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -147,12 +148,11 @@ class EventResponse:
             self._last_send_s = asyncio.get_running_loop().time()
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def _keep_alive(self, send: Send) -> None:
-        assert self._keep_alive_s is not None
+    async def _fill_silence(self, send: Send, filling: bytes) -> None:
         loop = asyncio.get_running_loop()
         while True:
             silent_s = loop.time() - self._last_send_s
             if silent_s >= self._keep_alive_s:
-                await self._send(send, KEEP_ALIVE)
+                await self._send(send, filling)
             else:
                 await asyncio.sleep(self._keep_alive_s - silent_s)

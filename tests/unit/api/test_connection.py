@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from seekd.api.connection import KEEP_ALIVE, ClientLeft, EventResponse, read_body, while_connected
+from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_connected
 from seekd.api.settings import ServerSettings
 from seekd.config import ByteSize
 from seekd.errors import BodyTimeout, BodyTooLarge, EngineError, Overloaded
+
+KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class Client:
@@ -39,12 +41,13 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
-async def _answer(client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float | None = None) -> None:
-    response = EventResponse(
+async def _answer(client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float = 60.0) -> None:
+    response = AnswerResponse(
         frames,
         headers={"content-type": "text/event-stream"},
         failure=lambda error: PlainTextResponse(error.message, status_code=503),
         error_frame=lambda error: f"error: {error.message}\n\n".encode(),
+        keep_alive=KEEP_ALIVE,
         keep_alive_s=keep_alive_s,
     )
     async with asyncio.timeout(10):

@@ -1,0 +1,108 @@
+"""Composition root of the API process: settings in, an application that answers out.
+
+Above every room but cli and testing; the only module that knows which classes stand behind the Protocols.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from seekd.api.answering import Answering
+from seekd.api.edge import Edge
+from seekd.api.routes import Api
+from seekd.engine.llama.vocabulary import open_vocabulary
+from seekd.engine.process import EngineProcess
+from seekd.engine.types import Engine, EngineHealth
+from seekd.models.catalogue import find_model_file
+from seekd.service.generation import GenerationService
+from seekd.service.served_model import ServedModel
+from seekd.settings import Settings
+from seekd.wire.dialect import CLASSIC
+from seekd.wire.failures import failure_response
+from seekd.wire.model_names import accepted_names
+from seekd.wire.models import ModelCard
+
+
+class Application:
+    """The server without its socket.
+
+    Args:
+        settings: of every room.
+        model: answers; not started yet.
+    """
+
+    def __init__(self, settings: Settings, model: ServedModel) -> None:
+        self._settings = settings
+        self._model = model
+        self._is_stopping = False
+        limit_s = settings.server.request_timeout_s
+        service = GenerationService(model=model, deadline_s=limit_s or None)
+        api = Api(
+            answering=Answering(service=service, settings=settings.server),
+            health=self.health,
+            model_cards=self._model_cards,
+        )
+        internal_error = failure_response(RuntimeError(), CLASSIC).body
+        self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
+
+    async def start(self) -> None:
+        """Load the model. Raises `ConfigError` when its file cannot be used."""
+        await self._model.start()
+
+    async def close(self) -> None:
+        """Free everything."""
+        await self._model.close()
+
+    def stop_accepting(self) -> None:
+        """Say by `/healthz` that no new request should come."""
+        self._is_stopping = True
+
+    def health(self) -> EngineHealth:
+        """Whether a request would be answered now."""
+        if self._is_stopping:
+            return EngineHealth(ready=False, reason="The server is shutting down.")
+        return self._model.health
+
+    def model_line(self) -> str:
+        """The model, for the ready line."""
+        name = self._model.info.name
+        return f"{name} (a demonstration model)" if self._model.profile.is_demonstration else name
+
+    def access_line(self) -> str:
+        """Who may call, for the ready line."""
+        return "open to programs on this machine"
+
+    def _model_cards(self) -> Sequence[ModelCard]:
+        info, profile = self._model.info, self._model.profile
+        return tuple(
+            ModelCard(
+                model_id=name,
+                display_name=self.model_line(),
+                context_window=info.context_length,
+                max_output_tokens=info.context_length,
+                owned_by="seekd",
+                is_demonstration=profile.is_demonstration,
+            )
+            for name in accepted_names(())
+        )
+
+
+def build(settings: Settings) -> Application:
+    """The application for these settings.
+
+    Raises:
+        ConfigError: there is no such model file.
+    """
+    model_file = find_model_file(settings.model.source)
+    engine: Engine = EngineProcess(settings.engine, model_file=model_file, data_dir=_made(settings.server.data_dir))
+    vocabulary = functools.partial(open_vocabulary, model_file)
+    return Application(settings, ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model))
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory

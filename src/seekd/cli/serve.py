@@ -1,0 +1,119 @@
+"""`seekd serve`: the life of the server process.
+
+Room: cli. The port is taken before the model is loaded, so that a taken port is known at once; the ready line is
+printed when a request would be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from rich.console import Console
+
+from seekd import log
+from seekd.app import Application, build
+from seekd.errors import ConfigError
+from seekd.settings import Settings
+
+BACKLOG = 2048
+
+
+def run_server(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; the process's exit status.
+
+    Raises:
+        ConfigError: a taken port, an unusable model file, or a setting that keeps the server from starting.
+    """
+    log.set_up(settings.log)
+    with _listen(settings.server.host, settings.server.port) as listener:
+        application = build(settings)
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_serve(application, settings, listener))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise ConfigError(f"The address {host} is not known: {error.strerror}.") from error
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"Port {port} on {host} is taken by another program. Stop it, or choose another port with --port."
+                ) from error
+            raise ConfigError(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
+        listener.setblocking(False)
+        yield listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: `_serve` has its own, which leaves with status 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(application: Application, settings: Settings, listener: socket.socket) -> int:
+    server = _Server(
+        uvicorn.Config(
+            application.asgi,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            lifespan="off",
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+        )
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    starting = asyncio.create_task(application.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            _say_ready(application, listener)
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        application.stop_accepting()
+        server.should_exit = True
+        await asyncio.gather(serving, starting, stopping, return_exceptions=True)
+        await application.close()
+    return 0
+
+
+def _say_ready(application: Application, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    body = '{"model":"deepseek-chat","messages":[{"role":"user","content":"Hello!"}]}'
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(
+        f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; "
+        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'",
+        markup=False,
+    )

@@ -1,0 +1,272 @@
+"""One request's life, from a validated request to its last event.
+
+Room: service. May import: prompt, constrain, engine, accounts, models and below.
+
+    open ──> prompt encoded, room checked ──> engine ──> text ──> protocol events ──> settled
+
+What is wrong with a request is raised by `open`, before any work; what happens later is raised by `Generation.chunks`.
+Whatever ends a generation (finish, stop string, disconnect, engine death, shutdown) ends it exactly once, and frees its
+sequence within one engine step.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, SamplingParams
+from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
+from seekd.prompt.detokenizer import Detokenizer
+from seekd.prompt.types import (
+    GenerationRequest,
+    OutputChunk,
+    OutputParser,
+    PromptUsage,
+    ResponseIdentity,
+)
+from seekd.service.served_model import ServedModel
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class GenerationRecord:
+    """What happened to one request; the summary line and the books are made of it.
+
+    Attributes:
+        num_prompt_tokens: tokens of the prompt.
+        num_cached_tokens: of these, not computed.
+        num_completion_tokens: generated and delivered.
+        finish: what ended it; None while it runs.
+        first_token_s: seconds from opening to the first token; None before it.
+        total_s: seconds from opening to the end.
+    """
+
+    num_prompt_tokens: int
+    num_cached_tokens: int = 0
+    num_completion_tokens: int = 0
+    finish: str | None = None
+    first_token_s: float | None = None
+    total_s: float = 0.0
+
+
+class Generation:
+    """One running request. Made by `GenerationService.open`; iterate `chunks` once, to its end or close it early."""
+
+    def __init__(
+        self,
+        *,
+        model: ServedModel,
+        engine_request: EngineRequest,
+        parser: OutputParser,
+        one_token_at_a_time: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._engine_request = engine_request
+        self._parser = parser
+        self._one_token_at_a_time = one_token_at_a_time
+        self._clock = clock
+        self._detokenizer = Detokenizer()
+        self._num_pending_tokens = 0
+        self.record = GenerationRecord(num_prompt_tokens=len(engine_request.prompt_token_ids))
+
+    async def chunks(self) -> AsyncGenerator[Sequence[OutputChunk], None]:
+        """The protocol events of the answer, as they come.
+
+        Raises:
+            EngineError: the engine failed; the events so far stand, and no closing event follows.
+            Overloaded: the queue was full, or the deadline passed.
+            ShuttingDown: the server is stopping.
+        """
+        started_s = self._clock()
+        try:
+            async with aclosing(self._model.engine.generate(self._engine_request)) as updates:
+                is_first = True
+                async for update in updates:
+                    events: list[OutputChunk] = []
+                    if is_first:
+                        is_first = False
+                        self.record.num_cached_tokens = update.num_cached_tokens
+                        events += self._parser.ready(
+                            PromptUsage(
+                                num_prompt_tokens=self.record.num_prompt_tokens,
+                                num_cached_tokens=update.num_cached_tokens,
+                            )
+                        )
+                    if update.token_ids and self.record.first_token_s is None:
+                        self.record.first_token_s = self._clock() - started_s
+                    events += self._push(update)
+                    if self._parser.stopped:
+                        events += self._end("stop", hit_length_limit=False)
+                    elif update.finish_reason is not None:
+                        events += self._end_by_engine(update)
+                    if events:
+                        yield events
+                    if self.record.finish is not None:
+                        return
+            raise EngineError
+        except GeneratorExit:
+            self.record.finish = self.record.finish or "disconnect"
+            raise
+        except Exception:
+            self.record.finish = self.record.finish or "error"
+            raise
+        finally:
+            self.record.finish = self.record.finish or "cancelled"
+            self.record.total_s = self._clock() - started_s
+            self._parser.close()
+            self._log_summary()
+
+    def response_json(self) -> str:
+        """The whole response; valid after `chunks` has ended by itself."""
+        return self._parser.response_json()
+
+    def _push(self, update: EngineUpdate) -> list[OutputChunk]:
+        events: list[OutputChunk] = []
+        if update.logprobs is not None:
+            for token_id, entry in zip(update.token_ids, update.logprobs, strict=True):
+                events += self._parser.push_tokens([token_id], [(entry.logprob, entry.top)])
+                self.record.num_completion_tokens += 1
+                if self._parser.stopped:
+                    break
+            return events
+        step = 1 if self._one_token_at_a_time else max(1, len(update.token_ids))
+        for start in range(0, len(update.token_ids), step):
+            token_ids = update.token_ids[start : start + step]
+            self._num_pending_tokens += len(token_ids)
+            self.record.num_completion_tokens += len(token_ids)
+            text = "".join(self._detokenizer.push(self._model.vocabulary.token_bytes(token)) for token in token_ids)
+            events += self._push_text(text)
+            if self._parser.stopped:
+                break
+        return events
+
+    def _push_text(self, text: str) -> list[OutputChunk]:
+        if not text:
+            return []
+        num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0
+        return self._parser.push_text(text, num_tokens=num_tokens)
+
+    def _end_by_engine(self, update: EngineUpdate) -> list[OutputChunk]:
+        if update.finish_reason is FinishReason.STOP:
+            return self._end("stop", hit_length_limit=False)
+        if update.finish_reason is FinishReason.LENGTH:
+            return self._end("length", hit_length_limit=True)
+        if update.finish_reason is FinishReason.DEADLINE:
+            raise Overloaded("The request took longer than this server allows.")
+        if update.finish_reason is FinishReason.ABORT:
+            raise ShuttingDown
+        raise EngineError(update.error)
+
+    def _end(self, finish: str, *, hit_length_limit: bool) -> list[OutputChunk]:
+        self.record.finish = finish
+        events: list[OutputChunk] = []
+        if not self._parser.stopped:
+            events += self._push_text(self._detokenizer.flush())
+        if self._num_pending_tokens and not self._parser.stopped:
+            # tokens without text of their own (an unfinished character that flush could not show) still count
+            num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0
+            events += self._parser.push_text("", num_tokens=num_tokens)
+        return events + self._parser.finish(hit_length_limit=hit_length_limit)
+
+    def _log_summary(self) -> None:
+        record = self.record
+        _log.info(
+            "generation ended",
+            extra={
+                "action": "generation_ended",
+                "finish_reason": record.finish,
+                "prompt_tokens": record.num_prompt_tokens,
+                "cached_tokens": record.num_cached_tokens,
+                "completion_tokens": record.num_completion_tokens,
+                "first_token_ms": None if record.first_token_s is None else round(record.first_token_s * 1000),
+                "total_ms": round(record.total_s * 1000),
+            },
+        )
+
+
+class GenerationService:
+    """Opens generations on the served model.
+
+    Args:
+        model: answers every accepted name.
+        deadline_s: most seconds that one request may run; None for no limit.
+        clock: seconds, monotonic.
+        unix_time: seconds since 1970, for `created`.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ServedModel,
+        deadline_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._model = model
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._unix_time = unix_time
+
+    async def open(self, request: GenerationRequest, *, response_id: str, account_id: str = "") -> Generation:
+        """Check a request against the model and get it ready to run.
+
+        Args:
+            request: as validated by the wire.
+            response_id: the id that the answer carries.
+            account_id: who asks; keeps caches and turns apart.
+
+        Raises:
+            ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
+            EngineError: the model is not loaded yet.
+        """
+        model = self._model
+        prompt_token_ids = await model.encode(request.body)
+        sampling = request.sampling
+        engine_request = EngineRequest(
+            request_id=uuid.uuid4().hex,
+            prompt_token_ids=prompt_token_ids,
+            max_tokens=_resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length),
+            sampling=SamplingParams(
+                temperature=model.temperature(sampling.temperature),
+                top_p=1.0 if sampling.top_p is None else sampling.top_p,
+                presence_penalty=sampling.presence_penalty,
+                frequency_penalty=sampling.frequency_penalty,
+                seed=sampling.seed,
+                num_top_logprobs=sampling.num_top_logprobs,
+            ),
+            cache_salt=f"{account_id}\x00{request.user_id or ''}",
+            fairness_key=account_id,
+            deadline_s=self._deadline_s,
+        )
+        identity = ResponseIdentity(
+            response_id=response_id,
+            model=request.model,
+            created_s=int(self._unix_time()),
+            system_fingerprint=f"fp_{model.info.fingerprint}",
+        )
+        return Generation(
+            model=model,
+            engine_request=engine_request,
+            parser=request.body.open_parser(
+                identity, tokenizer_json=None if sampling.num_top_logprobs is None else model.tokenizer_json()
+            ),
+            # stop strings must not charge what follows them, and reasoning tokens are counted by push
+            one_token_at_a_time=request.body.has_stop or request.thinking,
+            clock=self._clock,
+        )
+
+
+def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:
+    room = context_length - num_prompt_tokens
+    wanted = request.max_tokens
+    if room < 1 or (wanted is not None and wanted > room and not request.lower_max_tokens):
+        raise ContextTooLong(
+            context_length=context_length, num_prompt_tokens=num_prompt_tokens, num_requested_tokens=wanted or 0
+        )
+    return min(request.default_max_tokens if wanted is None else wanted, room)

@@ -1,0 +1,120 @@
+"""A model that answers: its engine, its vocabulary and how it wants to be spoken to.
+
+Room: service. May import: prompt, constrain, engine, accounts, models and below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+
+from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
+from seekd.errors import EngineError
+from seekd.models.catalogue import ModelProfile, ModelSettings, map_temperature, profile_of
+from seekd.prompt.segments import encode
+from seekd.prompt.tokenizer_json import tokenizer_json
+from seekd.prompt.types import ParsedBody, PromptFormat
+
+_log = logging.getLogger(__name__)
+
+LONG_PROMPT_CHARS = 20_000
+"""Prompts above this many characters are tokenized in a thread: below it the switch costs more than the work."""
+
+
+class ServedModel:
+    """One engine with what the API process must know of its model.
+
+    Args:
+        engine: not started yet.
+        open_vocabulary: opens the token table; called in a thread once the engine has loaded the file safely, since a
+            malformed file can kill the process that reads it.
+        settings: of this model.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        open_vocabulary: Callable[[], AbstractContextManager[Vocabulary]],
+        settings: ModelSettings,
+    ) -> None:
+        self.engine = engine
+        self._open_vocabulary = open_vocabulary
+        self._settings = settings
+        self._resources = ExitStack()
+        self._tokenizer_json: str | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._profile: ModelProfile | None = None
+
+    async def start(self) -> None:
+        """Load the model. Raises `ConfigError` when its file cannot be used."""
+        await self.engine.start()
+        info = self.engine.info
+        self._profile = profile_of(info.metadata, architecture=info.architecture, settings=self._settings)
+        self._vocabulary = await asyncio.to_thread(self._resources.enter_context, self._open_vocabulary())
+        _log.info(
+            "model loaded",
+            extra={
+                "action": "model_loaded",
+                "model_name": info.name,
+                "architecture": info.architecture,
+                "context_length": info.context_length,
+                "prompt_format": self._profile.prompt_format,
+            },
+        )
+
+    async def close(self) -> None:
+        """Abort what runs and free everything."""
+        await self.engine.close()
+        self._vocabulary = None
+        self._resources.close()
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether a request would be answered now."""
+        if self._vocabulary is None:
+            return EngineHealth(ready=False, reason="The model is being loaded.")
+        return self.engine.health
+
+    @property
+    def info(self) -> ModelInfo:
+        """Of the loaded model. Raises `EngineError` before the first load has succeeded."""
+        return self.engine.info
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The token table. Raises `EngineError` while the model is being loaded."""
+        if self._vocabulary is None:
+            raise EngineError("The model is still being loaded. Try again in a moment.")
+        return self._vocabulary
+
+    @property
+    def profile(self) -> ModelProfile:
+        """How to speak to the model. Raises `EngineError` while the model is being loaded."""
+        if self._profile is None:
+            raise EngineError("The model is still being loaded. Try again in a moment.")
+        return self._profile
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """The chat layout that the model was trained on."""
+        return PromptFormat(self.profile.prompt_format)
+
+    def tokenizer_json(self) -> str:
+        """The vocabulary as a `tokenizer.json`; made at the first call, since only logprobs need it."""
+        if self._tokenizer_json is None:
+            self._tokenizer_json = tokenizer_json(self.vocabulary)
+        return self._tokenizer_json
+
+    async def encode(self, body: ParsedBody) -> list[int]:
+        """The prompt's token ids, shape `(num_prompt_tokens,)`."""
+        segments = body.render(self.prompt_format)
+        if sum(len(segment.text) for segment in segments) > LONG_PROMPT_CHARS:
+            return await asyncio.to_thread(encode, segments, self.vocabulary)
+        return encode(segments, self.vocabulary)
+
+    def temperature(self, requested: float | None) -> float:
+        """The model's temperature for the one that the request asked for; the API's default is 1."""
+        return map_temperature(1.0 if requested is None else requested, self.profile.temperature_mapping)

@@ -1,0 +1,200 @@
+"""One request's life with a scripted engine: what ends it, what it counts, and what is refused before any work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
+from seekd.engine.types import FinishReason
+from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
+from seekd.models.catalogue import ModelSettings
+from seekd.service.generation import Generation, GenerationService
+from seekd.service.served_model import ServedModel
+from seekd.wire.chat import parse_chat
+from seekd.wire.dialect import CLASSIC
+
+SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="v3")
+
+
+@contextlib.asynccontextmanager
+async def _service(
+    script: Script, *, context_length: int = 8192
+) -> AsyncIterator[tuple[GenerationService, ScriptedEngine]]:
+    engine = ScriptedEngine(script, context_length=context_length)
+    model = ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
+    await model.start()
+    try:
+        yield GenerationService(model=model), engine
+    finally:
+        await model.close()
+
+
+async def _open(service: GenerationService, **fields: Any) -> Generation:
+    body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
+    call = parse_chat(json.dumps(body).encode(), dialect=CLASSIC, beta=False)
+    return await service.open(call.request, response_id="r")
+
+
+async def _collect(generation: Generation, seen: list[dict[str, Any]]) -> None:
+    async for chunks in generation.chunks():
+        seen += [json.loads(chunk.to_json()) for chunk in chunks]
+
+
+async def _run(generation: Generation) -> dict[str, Any]:
+    async for _ in generation.chunks():
+        pass
+    return dict(json.loads(generation.response_json()))
+
+
+async def test_an_answer_carries_its_text_its_end_and_its_counts() -> None:
+    async with _service(lambda _: (Cached(num_tokens=5), EmitText(text="Hello"))) as (service, engine):
+        generation = await _open(service)
+        answer = await _run(generation)
+        [choice] = answer["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ("Hello", "stop")
+        assert answer["usage"]["completion_tokens"] == 5
+        assert answer["usage"]["prompt_tokens"] == len(engine.requests[0].prompt_token_ids)
+        assert answer["usage"]["prompt_cache_hit_tokens"] == 5
+        assert (generation.record.finish, generation.record.num_completion_tokens) == ("stop", 5)
+
+
+async def test_a_character_that_spans_tokens_arrives_whole() -> None:
+    async with _service(say("añ😀", num_tokens_per_update=1)) as (service, _):
+        answer = await _run(await _open(service))
+        assert answer["choices"][0]["message"]["content"] == "añ😀"
+        assert answer["usage"]["completion_tokens"] == len("añ😀".encode())
+
+
+async def test_a_stop_string_ends_the_sequence_and_nothing_behind_it_is_sent_or_counted() -> None:
+    async with _service(say("one END two", num_tokens_per_update=11)) as (service, engine):
+        generation = await _open(service, stop=["END"])
+        answer = await _run(generation)
+        assert answer["choices"][0]["message"]["content"] == "one "
+        assert answer["choices"][0]["finish_reason"] == "stop"
+        assert generation.record.num_completion_tokens == len("one END")
+        assert engine.aborted_request_ids == [engine.requests[0].request_id]
+
+
+async def test_the_token_limit_reaches_the_engine_and_ends_as_length() -> None:
+    async with _service(say("abcdefgh")) as (service, _):
+        answer = await _run(await _open(service, max_tokens=3))
+        assert (answer["choices"][0]["message"]["content"], answer["choices"][0]["finish_reason"]) == ("abc", "length")
+
+
+async def test_an_unset_limit_becomes_the_documented_one_within_the_room_left() -> None:
+    async with _service(say("x"), context_length=8192) as (service, engine):
+        await _run(await _open(service))
+        assert engine.requests[0].max_tokens == 4096
+    async with _service(say("x"), context_length=100) as (service, engine):
+        await _run(await _open(service))
+        assert engine.requests[0].max_tokens == 100 - len(engine.requests[0].prompt_token_ids)
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_before_any_work() -> None:
+    async with _service(say("x"), context_length=16) as (service, engine):
+        with pytest.raises(ContextTooLong) as caught:
+            await _open(service, messages=[{"role": "user", "content": "x" * 100}])
+        assert caught.value.context_length == 16
+        assert caught.value.num_prompt_tokens > 100
+        assert not engine.requests
+
+
+async def test_a_limit_above_the_room_left_is_refused_where_the_dialect_says_so() -> None:
+    async with _service(say("x"), context_length=100) as (service, _):
+        body = b'{"model":"deepseek-chat","messages":[{"role":"user","content":"Hi"}],"max_tokens":500}'
+        request = replace(parse_chat(body, dialect=CLASSIC, beta=False).request, lower_max_tokens=False)
+        with pytest.raises(ContextTooLong):
+            await service.open(request, response_id="r")
+
+
+async def test_sampling_parameters_reach_the_engine_with_the_models_own_temperature() -> None:
+    async with _service(say("x")) as (service, engine):
+        await _run(
+            await _open(
+                service,
+                temperature=1.5,
+                top_p=0.5,
+                presence_penalty=1,
+                frequency_penalty=-1,
+                seed=7,
+                logprobs=True,
+                top_logprobs=2,
+            )
+        )
+        sampling = engine.requests[0].sampling
+        assert sampling.temperature == pytest.approx(0.8)
+        assert (sampling.top_p, sampling.presence_penalty, sampling.frequency_penalty) == (0.5, 1, -1)
+        assert (sampling.seed, sampling.num_top_logprobs) == (7, 2)
+
+
+async def test_logprobs_are_those_of_the_engine() -> None:
+    async with _service(say("ab")) as (service, _):
+        answer = await _run(await _open(service, logprobs=True))
+        entries = answer["choices"][0]["logprobs"]["content"]
+        assert [entry["token"] for entry in entries] == ["a", "b"]
+        assert [entry["bytes"] for entry in entries] == [[97], [98]]
+
+
+async def test_closing_early_aborts_the_sequence() -> None:
+    async with _service(lambda _: (EmitText(text="a"), Delay(delay_s=60), EmitText(text="b"))) as (service, engine):
+        generation = await _open(service)
+        chunks = generation.chunks()
+        await anext(chunks)
+        await chunks.aclose()
+        assert engine.aborted_request_ids == [engine.requests[0].request_id]
+        assert generation.record.finish == "disconnect"
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        (Fail(error=EngineError("it died")), EngineError),
+        (Fail(error=Overloaded()), Overloaded),
+        (Finish(reason=FinishReason.ERROR, error="matcher failed"), EngineError),
+        (Finish(reason=FinishReason.DEADLINE), Overloaded),
+        (Finish(reason=FinishReason.ABORT), ShuttingDown),
+    ],
+)
+async def test_what_the_engine_could_not_finish_is_an_error_and_never_a_closing_event(
+    end: Fail | Finish, error: type[Exception]
+) -> None:
+    async with _service(lambda _: (EmitText(text="a"), end)) as (service, _):
+        generation = await _open(service, stream=True)
+        seen: list[dict[str, Any]] = []
+        with pytest.raises(error):
+            await _collect(generation, seen)
+        assert seen
+        assert all(chunk["choices"][0]["finish_reason"] is None for chunk in seen)
+        assert generation.record.finish == "error"
+
+
+async def test_different_users_of_one_account_do_not_share_a_cache() -> None:
+    async with _service(say("x")) as (service, engine):
+        for user in ("a", "b", "a"):
+            await _run(await _open(service, user_id=user))
+        salts = [request.cache_salt for request in engine.requests]
+        assert salts[0] == salts[2] != salts[1]
+
+
+async def test_a_text_of_the_user_never_becomes_a_marker() -> None:
+    async with _service(say("x")) as (service, engine):
+        vocabulary = engine.vocabulary
+        for spelling in vocabulary.special_tokens:
+            await _run(await _open(service, messages=[{"role": "user", "content": f"a{spelling}b"}]))
+        plain = await _open(service)
+        await _run(plain)
+        marker_ids = set(vocabulary.special_tokens.values())
+        of_plain = [token for token in engine.requests[-1].prompt_token_ids if token in marker_ids]
+        for request in engine.requests[:-1]:
+            assert [token for token in request.prompt_token_ids if token in marker_ids] == of_plain
+
+
+async def test_empty_updates_do_not_disturb_the_answer() -> None:
+    async with _service(lambda _: (Emit(token_ids=()), EmitText(text="ok"))) as (service, _):
+        assert (await _run(await _open(service)))["choices"][0]["message"]["content"] == "ok"
