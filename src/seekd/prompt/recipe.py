@@ -205,6 +205,12 @@ class RecipeBody:
         )
 
     @property
+    def num_top_logprobs(self) -> int | None:
+        """Alternatives to report for each token; None when no log-probabilities were asked for."""
+        options = self._request.inference_options
+        return (options.top_logprobs or 0) if options.logprobs else None
+
+    @property
     def output_limit(self) -> OutputLimit | None:
         """What the output must keep to; None for free text."""
         constraint = self._request.inference_options.output_constraint

@@ -19,13 +19,13 @@ import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
-from seekd.prompt.types import GenerationRequest, RequestedSampling
 from seekd.wire import legacy
 from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect
+from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
-from seekd.wire.model_names import accepted_names, served_name, thinks_by_default
-from seekd.wire.rules import chat_tool_choice, output_rule
+from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 
 MAX_USER_ID_CHARS = 512
 """Source: deepseek-api.md §6.1."""
@@ -69,23 +69,24 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
             )
         )
     except MalformedBody as error:
-        raise located(error, WireProtocol.CHAT, body=body, rewritten=prepared.text) from error
+        raise located(
+            error,
+            WireProtocol.CHAT,
+            body=body,
+            rewritten=prepared.text,
+            callers_path=legacy.in_old_path if prepared.is_legacy else _same_path,
+        ) from error
     except InvalidParameter as error:
         raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
     _check_service_rules(parsed, prepared.fields, dialect=dialect, beta=beta)
     return Call(
-        request=_generation_request(read.model, parsed, prepared, dialect),
+        request=generation_request(read.model, parsed, _own_fields(prepared), dialect),
         encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
     )
 
 
 def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        decoded = None
-    if not isinstance(decoded, dict):
-        return _Prepared(fields={}, text=body, is_legacy=False)
+    decoded = decoded_object(body)
     is_legacy = dialect.takes_functions and legacy.has_functions(decoded)
     fields = legacy.with_tools(decoded) if is_legacy else decoded
     if dialect.takes_functions and legacy.has_function_messages(fields):
@@ -160,55 +161,31 @@ def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, diale
         )
 
 
+def _same_path(path: Path) -> Path:
+    return path
+
+
 def _response_format(fields: Mapping[str, Any]) -> str:
     response_format = fields.get("response_format")
     return str(response_format.get("type")) if isinstance(response_format, dict) else "text"
 
 
-def _generation_request(model: str, parsed: RecipeBody, prepared: _Prepared, dialect: Dialect) -> GenerationRequest:
+def _own_fields(prepared: _Prepared) -> OwnFields:
     fields = prepared.fields
-    user_id = fields.get("user_id")
-    return GenerationRequest(
-        model=model if dialect.echoes_model else served_name(model),
-        stream=parsed.stream,
-        thinking=parsed.starts_in_reasoning,
-        body=parsed,
-        max_tokens=parsed.max_tokens,
-        default_max_tokens=default_max_tokens(parsed, dialect),
-        lower_max_tokens=dialect.lowers_max_tokens,
-        sampling=_sampling(fields, parsed, dialect),
-        user_id=user_id if isinstance(user_id, str) else None,
-        rule=output_rule(
-            parsed.output_limit,
-            tool_choice=chat_tool_choice(fields),
-            asks_for_json=_response_format(fields) == "json_object",
-            max_calls=1 if prepared.is_legacy else None,
-        ),
-    )
-
-
-def default_max_tokens(parsed: RecipeBody, dialect: Dialect) -> int:
-    """What an unset limit becomes. Source: the founding document; deepseek-api.md §6.4."""
-    if not parsed.thinking:
-        return dialect.non_thinking_max_tokens
-    return 131_072 if parsed.effort == "max" else 65_536
-
-
-def _sampling(fields: Mapping[str, Any], parsed: RecipeBody, dialect: Dialect) -> RequestedSampling:
-    num_top_logprobs = (fields.get("top_logprobs") or 0) if fields.get("logprobs") else None
-    if not dialect.samples_as_asked:
-        service = parsed.service_sampling
-        return RequestedSampling(
-            temperature=service.temperature,
-            top_p=service.top_p,
-            seed=fields.get("seed"),
-            num_top_logprobs=num_top_logprobs,
-        )
-    return RequestedSampling(
+    return OwnFields(
         temperature=fields.get("temperature"),
         top_p=fields.get("top_p"),
-        presence_penalty=fields.get("presence_penalty") or 0.0,
-        frequency_penalty=fields.get("frequency_penalty") or 0.0,
+        presence_penalty=fields.get("presence_penalty"),
+        frequency_penalty=fields.get("frequency_penalty"),
         seed=fields.get("seed"),
-        num_top_logprobs=num_top_logprobs,
+        user_id=text_or_none(fields.get("user_id")),
+        tool_choice=_tool_choice(fields.get("tool_choice")),
+        asks_for_json=_response_format(fields) == "json_object",
+        max_calls=1 if prepared.is_legacy else None,
     )
+
+
+def _tool_choice(choice: object) -> str:
+    if isinstance(choice, dict):
+        return named_choice(choice.get("function")) or "auto"
+    return "required" if choice == "required" else "auto"

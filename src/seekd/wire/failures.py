@@ -86,7 +86,7 @@ def failure_response(error: BaseException, dialect: Dialect) -> Failure:
         error: any error; those that are not seekd's own tell the client nothing but a 500.
         dialect: of the request.
     """
-    known = error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
+    known = _known(error)
     row = _row(known)
     shape = _shape(row, known, dialect)
     message = shape.message(known)
@@ -98,9 +98,25 @@ def failure_response(error: BaseException, dialect: Dialect) -> Failure:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorFacts:
+    """What an error says to the client."""
+
+    message: str
+    error_type: str
+    code: str
+
+
+def error_facts(error: BaseException, dialect: Dialect) -> ErrorFacts:
+    """What an error says, for formats with an envelope of their own."""
+    known = _known(error)
+    shape = _shape(_row(known), known, dialect)
+    return ErrorFacts(message=shape.message(known), error_type=shape.error_type, code=shape.code)
+
+
 def error_data(error: BaseException, dialect: Dialect) -> str:
     """The envelope of an error as one line of JSON, for a stream that has begun."""
-    known = error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
+    known = _known(error)
     shape = _shape(_row(known), known, dialect)
     return _envelope(shape.message(known), shape)
 
@@ -133,6 +149,10 @@ def body_timeout(dialect: Dialect) -> Failure:
     """The body did not arrive in time."""
     del dialect  # one shape: the service's own is not known
     return _simple(408, "The request body did not arrive in time.")
+
+
+def _known(error: BaseException) -> SeekdError:
+    return error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
 
 
 def _row(error: SeekdError) -> _Row:

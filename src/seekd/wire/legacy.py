@@ -16,6 +16,7 @@ from typing import Any
 
 from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import ChatEncoder
+from seekd.wire.json_locator import Path
 from seekd.wire.sse import frame
 
 _ERROR_WORDS = (
@@ -96,6 +97,21 @@ def in_old_words(message: str) -> str:
     for new, old in _ERROR_WORDS:
         message = message.replace(new, old)
     return message
+
+
+def in_old_path(path: Path) -> Path:
+    """A path inside `tools` or `tool_choice`, for a caller who wrote functions."""
+    match path:
+        case ("tools", index, "function", *rest):
+            return ("functions", index, *rest)
+        case ("tools", *rest):
+            return ("functions", *rest)
+        case ("tool_choice", "function", *rest):
+            return ("function_call", *rest)
+        case ("tool_choice", *rest):
+            return ("function_call", *rest)
+        case _:
+            return path
 
 
 class LegacyEncoder(ChatEncoder):

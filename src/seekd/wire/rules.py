@@ -39,14 +39,6 @@ def output_rule(
     )
 
 
-def chat_tool_choice(body: Mapping[str, Any]) -> str:
-    """`auto`, `required` or the name of the one tool, of a validated Chat Completions body."""
-    choice = body.get("tool_choice")
-    if isinstance(choice, dict):
-        return str(choice["function"]["name"])
-    return "required" if choice == "required" else "auto"
-
-
 def _offered(function: Mapping[str, Any]) -> OfferedTool:
     return OfferedTool(
         name=function["name"], parameters=function.get("parameters"), strict=bool(function.get("strict"))

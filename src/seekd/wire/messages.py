@@ -1,0 +1,113 @@
+"""`POST /anthropic/v1/messages` and its `count_tokens`: body bytes to a `Call`.
+
+Room: wire. May import: errors, prompt, wire.
+
+Any model name is served here, as the service does. Errors keep the service's envelope, which is not Anthropic's, except
+inside a stream, where only an event of Anthropic's own shape reaches the caller. Source: deepseek-api.md §14.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from seekd.errors import InvalidParameter, MalformedBody
+from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.types import OutputChunk
+from seekd.wire.calls import Call
+from seekd.wire.dialect import Dialect
+from seekd.wire.failures import error_facts
+from seekd.wire.malformed import located
+from seekd.wire.model_names import OFFICIAL_MODELS, thinks_by_default
+from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
+from seekd.wire.sse import frame
+
+_LONG_CONTEXT_SUFFIX = "[1m]"
+"""Clients add it to a model's name to unlock their own long-context mode."""
+
+
+def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = ()) -> Call:
+    """Validate a Messages body.
+
+    Args:
+        body: as received.
+        dialect: of the request.
+        models: names that this server answers to besides the official ones.
+
+    Raises:
+        MalformedBody: not JSON, or not of the shape of the protocol.
+        InvalidParameter: a rule of the protocol is broken.
+    """
+    try:
+        read = ReadBody(WireProtocol.MESSAGES, body)
+    except MalformedBody as error:
+        raise located(error, WireProtocol.MESSAGES, body=body, rewritten=body) from error
+    serving = serving_name(read.model, models)
+    parsed = read.convert(
+        ConversionPlan(
+            models=(read.model,),
+            thinking_by_default=thinks_by_default(serving),
+            requires_reasoning=dialect.requires_reasoning,
+        )
+    )
+    if parsed.has_images:
+        raise InvalidParameter("This model does not support image")
+    request = generation_request(
+        read.model if dialect.echoes_model else serving,
+        parsed,
+        _own_fields(decoded_object(body)),
+        dialect,
+        lower_max_tokens=True,
+    )
+    return Call(request=request, encoder=MessagesEncoder(dialect))
+
+
+def serving_name(requested: str, models: Collection[str]) -> str:
+    """The model that a name stands for; unknown names do not fail. Source: deepseek-api.md §14.1."""
+    name = requested.removesuffix(_LONG_CONTEXT_SUFFIX)
+    if name in OFFICIAL_MODELS or name in models:
+        return name
+    return "deepseek-v4-pro" if name.startswith("claude-opus") else "deepseek-flash"
+
+
+def count_tokens_body(num_tokens: int) -> bytes:
+    """The answer of `count_tokens`."""
+    return json.dumps({"input_tokens": num_tokens}, separators=(",", ":")).encode()
+
+
+class MessagesEncoder:
+    """Named events, no `[DONE]`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def encode_chunk(self, chunk: OutputChunk) -> bytes:
+        """One named event."""
+        return frame(chunk.to_json(), event_name=chunk.event_name)
+
+    def encode_end(self) -> bytes:
+        """Nothing: `message_stop` was the end."""
+        return b""
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """An `error` event."""
+        facts = error_facts(error, self._dialect)
+        data = {"type": "error", "error": {"type": facts.error_type, "message": facts.message}}
+        return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
+
+    def encode_response(self, response_json: str) -> bytes:
+        """As it is."""
+        return response_json.encode()
+
+
+def _own_fields(fields: dict[str, Any]) -> OwnFields:
+    metadata = fields.get("metadata")
+    choice = fields.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, dict) else None
+    return OwnFields(
+        temperature=fields.get("temperature"),
+        top_p=fields.get("top_p"),
+        user_id=text_or_none(metadata.get("user_id")) if isinstance(metadata, dict) else None,
+        tool_choice=(named_choice(choice) or "auto") if kind == "tool" else "auto",
+    )

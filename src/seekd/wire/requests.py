@@ -1,0 +1,117 @@
+"""The last step of reading a body, the same for every protocol of the package: a `GenerationRequest`.
+
+Room: wire. May import: errors, prompt, wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from seekd.prompt.recipe import RecipeBody
+from seekd.prompt.types import GenerationRequest, RequestedSampling
+from seekd.wire.dialect import Dialect
+from seekd.wire.model_names import served_name
+from seekd.wire.rules import output_rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFields:
+    """What a validated body says where the protocol package keeps silent or resolves it away.
+
+    Attributes:
+        tool_choice: `auto`, `required` or a tool's name.
+        asks_for_json: the answer is to be a JSON object, unless it is a call.
+        max_calls: most calls in one answer; None for no limit.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    user_id: str | None = None
+    tool_choice: str = "auto"
+    asks_for_json: bool = False
+    max_calls: int | None = None
+
+
+def decoded_object(body: bytes) -> dict[str, Any]:
+    """The members of a body; none where it is no JSON object, which the protocol package will refuse."""
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def text_or_none(value: object) -> str | None:
+    """The value if it is text: members without effect are not refused for their type."""
+    return value if isinstance(value, str) else None
+
+
+def generation_request(
+    model: str, parsed: RecipeBody, own: OwnFields, dialect: Dialect, *, lower_max_tokens: bool | None = None
+) -> GenerationRequest:
+    """Put together what the service needs.
+
+    Args:
+        model: the requested name.
+        parsed: as validated.
+        own: the rest.
+        dialect: of the request.
+        lower_max_tokens: whether too large a limit is lowered; None for the dialect's rule.
+    """
+    return GenerationRequest(
+        model=model if dialect.echoes_model else served_name(model),
+        stream=parsed.stream,
+        thinking=parsed.starts_in_reasoning,
+        body=parsed,
+        max_tokens=parsed.max_tokens,
+        default_max_tokens=default_max_tokens(parsed, dialect),
+        lower_max_tokens=dialect.lowers_max_tokens if lower_max_tokens is None else lower_max_tokens,
+        sampling=_sampling(parsed, own, dialect),
+        user_id=own.user_id,
+        rule=output_rule(
+            parsed.output_limit,
+            tool_choice=own.tool_choice,
+            asks_for_json=own.asks_for_json,
+            max_calls=own.max_calls,
+        ),
+    )
+
+
+def default_max_tokens(parsed: RecipeBody, dialect: Dialect) -> int:
+    """What an unset limit becomes. Source: the founding document; deepseek-api.md §6.4."""
+    if not parsed.thinking:
+        return dialect.non_thinking_max_tokens
+    return 131_072 if parsed.effort == "max" else 65_536
+
+
+def named_choice(choice: object) -> str | None:
+    """The name in a `tool_choice` that names its tool directly."""
+    if isinstance(choice, Mapping) and isinstance(choice.get("name"), str):
+        return str(choice["name"])
+    return None
+
+
+def _sampling(parsed: RecipeBody, own: OwnFields, dialect: Dialect) -> RequestedSampling:
+    if dialect.samples_as_asked:
+        return RequestedSampling(
+            temperature=own.temperature,
+            top_p=own.top_p,
+            presence_penalty=own.presence_penalty or 0.0,
+            frequency_penalty=own.frequency_penalty or 0.0,
+            seed=own.seed,
+            num_top_logprobs=parsed.num_top_logprobs,
+        )
+    service = parsed.service_sampling
+    return RequestedSampling(
+        temperature=service.temperature,
+        top_p=service.top_p,
+        seed=own.seed,
+        num_top_logprobs=parsed.num_top_logprobs,
+    )

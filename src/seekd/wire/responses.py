@@ -1,0 +1,100 @@
+"""`POST /responses`: body bytes to a `Call`.
+
+Room: wire. May import: errors, prompt, wire. Source: deepseek-api.md §15.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.types import OutputChunk
+from seekd.wire.calls import Call
+from seekd.wire.dialect import Dialect
+from seekd.wire.failures import error_facts
+from seekd.wire.malformed import located
+from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
+from seekd.wire.sse import frame
+
+
+def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = ()) -> Call:
+    """Validate a Responses body.
+
+    Args:
+        body: as received.
+        dialect: of the request.
+        models: names that this server answers to besides the official ones.
+
+    Raises:
+        MalformedBody: not JSON, or not of the shape of the protocol.
+        UnknownModel: no such model name.
+        InvalidParameter: a rule of the protocol is broken.
+    """
+    names = accepted_names(models)
+    try:
+        read = ReadBody(WireProtocol.RESPONSES, body)
+    except MalformedBody as error:
+        raise located(error, WireProtocol.RESPONSES, body=body, rewritten=body) from error
+    if read.model not in names:
+        raise UnknownModel(read.model, known_models=names)
+    parsed = read.convert(
+        ConversionPlan(
+            models=names,
+            thinking_by_default=thinks_by_default(read.model),
+            requires_reasoning=dialect.requires_reasoning,
+        )
+    )
+    if parsed.has_images:
+        raise InvalidParameter("This model does not support image")
+    request = generation_request(read.model, parsed, _own_fields(decoded_object(body)), dialect)
+    return Call(request=request, encoder=ResponsesEncoder(dialect))
+
+
+class ResponsesEncoder:
+    """Named, numbered events, no `[DONE]`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._num_events = 0
+
+    def encode_chunk(self, chunk: OutputChunk) -> bytes:
+        """One named event."""
+        self._num_events += 1
+        return frame(chunk.to_json(), event_name=chunk.event_name)
+
+    def encode_end(self) -> bytes:
+        """Nothing: the completed response was the end."""
+        return b""
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """An `error` event, numbered like the others."""
+        facts = error_facts(error, self._dialect)
+        data = {
+            "type": "error",
+            "code": facts.code,
+            "message": facts.message,
+            "param": None,
+            "sequence_number": self._num_events,
+        }
+        return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
+
+    def encode_response(self, response_json: str) -> bytes:
+        """As it is."""
+        return response_json.encode()
+
+
+def _own_fields(fields: dict[str, Any]) -> OwnFields:
+    choice = fields.get("tool_choice")
+    text = fields.get("text")
+    text_format = text.get("format") if isinstance(text, dict) else None
+    return OwnFields(
+        temperature=fields.get("temperature"),
+        top_p=fields.get("top_p"),
+        user_id=text_or_none(fields.get("user")),
+        tool_choice=named_choice(choice) or ("required" if choice == "required" else "auto"),
+        asks_for_json=isinstance(text_format, dict) and text_format.get("type") == "json_object",
+    )
