@@ -160,21 +160,23 @@ class Context:
         """Everything that the slot's memory holds, in llama.cpp's own format for this build and these settings."""
         pointer = self._opened
         size = int(C.llama_state_seq_get_size(pointer, slot))
-        buffer = np.empty(size, dtype=np.uint8)
-        target = ctypes.cast(buffer.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
+        buffer = bytearray(size)
+        target = (ctypes.c_uint8 * size).from_buffer(buffer)
         written = int(C.llama_state_seq_get_data(pointer, target, size, slot))
+        del target
         if written != size:
             raise EngineError(f"llama.cpp saved {written} of {size} bytes of a slot.")
-        return buffer.tobytes()
+        return bytes(buffer)
 
-    def restore(self, slot: int, data: bytes) -> bool:
+    def restore(self, slot: int, data: bytes | memoryview) -> bool:
         """Replace the slot's memory by what `save` returned.
 
         Returns:
             False when there is no room for it or the data is not of this model; the slot is then empty.
         """
-        source = ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
-        if int(C.llama_state_seq_set_data(self._opened, source, len(data), slot)) == len(data):
+        view = np.frombuffer(data, dtype=np.uint8)  # keeps `data` alive, and is never written to
+        source = ctypes.cast(view.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
+        if int(C.llama_state_seq_set_data(self._opened, source, len(view), slot)) == len(view):
             return True
         self.remove(slot)
         return False

@@ -1,0 +1,288 @@
+"""The engine loop: plan, run, commit.
+
+Room: engine. May import: errors, engine's own modules except process and scripted. One thread owns everything here: the
+scheduler, the prefix cache, the memory and the samplers. No sockets, no clock of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from seekd.engine.block_hash import BLOCK_SIZE
+from seekd.engine.decoding import Decision, TokenChooser
+from seekd.engine.messages import Stats
+from seekd.engine.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
+from seekd.engine.prefix_cache import PrefixCache
+from seekd.engine.sampler import Logits
+from seekd.engine.scheduler import Scheduler
+from seekd.engine.sequence import Parked
+from seekd.engine.sequence import Sequence as TokenSequence
+from seekd.engine.types import (
+    ConstraintFactory,
+    EngineRequest,
+    EngineUpdate,
+    FinishReason,
+    TokenLogprobs,
+    Vocabulary,
+)
+from seekd.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+
+class SlotMemory(Protocol):
+    """What the engine loop does with the memory of slots."""
+
+    @property
+    def is_cuttable(self) -> bool:
+        """Whether parts of a slot can be saved and restored; otherwise only whole slots."""
+
+    def share(self, source: int, target: int, num_tokens: int) -> None:
+        """Let the empty slot `target` have the first tokens of `source` too."""
+
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        """The computed positions `[start, end)` of a slot; the whole slot where parts cannot be cut."""
+
+    def restore(self, slot: int, start: int, end: int, payload: bytes | memoryview) -> bool:
+        """Append saved positions to a slot that ends at `start`. False, and unchanged, when that is not possible."""
+
+    def clear(self, slot: int) -> None:
+        """Empty a slot."""
+
+
+class Model(Protocol):
+    """Computes batches over the slots of a memory."""
+
+    def run(self, chunks: Sequence[Chunk]) -> bool:
+        """Compute the chunks as one batch. False when the memory had no room; nothing has changed then.
+
+        Raises:
+            EngineError: the computation failed, and the memory is undefined.
+        """
+
+    def borrowed_logits(self, index: int) -> Logits:
+        """The logits behind chunk `index` of the last batch, valid until the next one."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counters:
+    num_generation_tokens: int = 0
+    num_forced_tokens: int = 0
+    num_steps: int = 0
+    model_s: float = 0.0
+    step_s: float = 0.0
+
+
+class EngineCore:
+    """Serves requests step by step.
+
+    Args:
+        scheduler: owns the sequences; made with `cache`.
+        cache: the prefix cache.
+        memory: the slots' memory.
+        model: computes.
+        vocabulary: of the model.
+        build_constraint: compiles grammars.
+        clock: seconds on a clock that never goes back.
+        share_prefix_cache: whether the requests' salts are ignored.
+    """
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        cache: PrefixCache,
+        memory: SlotMemory,
+        model: Model,
+        vocabulary: Vocabulary,
+        build_constraint: ConstraintFactory,
+        clock: Callable[[], float],
+        share_prefix_cache: bool = False,
+    ) -> None:
+        self._scheduler = scheduler
+        self._cache = cache
+        self._memory = memory
+        self._model = model
+        self._vocabulary = vocabulary
+        self._build_constraint = build_constraint
+        self._clock = clock
+        self._share_prefix_cache = share_prefix_cache
+        self._choosers: dict[str, TokenChooser] = {}
+        self._counters = _Counters()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return self._scheduler.has_work
+
+    def add(self, request: EngineRequest) -> None:
+        """Accept a request.
+
+        Raises:
+            InvalidParameter: the constraint cannot be enforced.
+            ContextTooLong: the prompt does not fit.
+            Overloaded: the queue is full.
+            EngineError: the request makes no sense.
+        """
+        if not all(0 <= token_id < self._vocabulary.size for token_id in request.prompt_token_ids):
+            raise EngineError("The prompt holds a token that the model does not have.")
+        if self._share_prefix_cache:
+            request = dataclasses.replace(request, cache_salt="")
+        constraint = None
+        if request.constraint is not None:
+            constraint = self._build_constraint(request.constraint.grammar, self._vocabulary)
+        self._scheduler.add(request, self._clock())
+        self._choosers[request.request_id] = TokenChooser(
+            request, end_token_ids=self._vocabulary.end_token_ids, constraint=constraint
+        )
+
+    def abort(self, request_id: str) -> None:
+        """End a request; its slot is free after the next step."""
+        self._scheduler.abort(request_id)
+
+    def step(self) -> list[EngineUpdate]:
+        """Advance everybody by one batch; what it did for each request that got tokens or ended.
+
+        Raises:
+            EngineError: the model failed, and this object is of no use any more.
+        """
+        started_s = self._clock()
+        updates = self._arrange()
+        plan = self._scheduler.plan()
+        if plan.chunks:
+            updates += self._run(plan)
+        self._counters.num_steps += 1
+        self._counters.step_s += self._clock() - started_s
+        return updates
+
+    def _arrange(self) -> list[EngineUpdate]:
+        updates: list[EngineUpdate] = []
+        while True:
+            moves = self._scheduler.arrange(self._clock())
+            self._carry_out(moves)
+            updates += [self._update(sequence, finish_reason=sequence.finish_reason) for sequence in moves.finished]
+            for admission in moves.admissions:
+                self._scheduler.adopt(admission, num_tokens=self._fill(admission))
+            if not moves.admissions:
+                return updates
+
+    def _carry_out(self, moves: Moves) -> None:
+        for release in moves.releases:
+            self._release(release)
+
+    def _release(self, release: Release) -> None:
+        start, end = release.park_start, release.park_end
+        if release.parks and start < end:
+            payload = self._memory.save(release.slot, start, end)
+            release.sequence.parked = Parked(start=start, end=end, payload=payload)
+        self._memory.clear(release.slot)
+
+    def _fill(self, admission: Admission) -> int:
+        """Put what is known of a sequence into its slot; the number of tokens that are there then."""
+        sequence, slot, match = admission.sequence, admission.slot, admission.match
+        num_tokens = 0
+        if match.slot is not None:
+            self._memory.share(match.slot, slot, match.num_slot_tokens)
+            num_tokens = match.num_slot_tokens
+        for key in match.stored_keys:
+            end = match.num_tokens if match.snapshot else num_tokens + BLOCK_SIZE
+            payload = self._cache.read(key)
+            if payload is None or not self._memory.restore(slot, num_tokens, end, payload):
+                _log.warning(
+                    "A cached block could not be used", extra={"action": "cache_unusable", "start": num_tokens}
+                )
+                break
+            num_tokens = end
+        parked = sequence.parked
+        if (
+            parked is not None
+            and num_tokens == parked.start
+            and self._memory.restore(slot, parked.start, parked.end, memoryview(parked.payload))
+        ):
+            num_tokens = parked.end
+        return num_tokens
+
+    def _run(self, plan: StepPlan) -> list[EngineUpdate]:
+        started_s = self._clock()
+        has_run = self._model.run(plan.chunks)
+        self._counters.model_s += self._clock() - started_s
+        if not has_run:
+            moves = self._scheduler.relieve()
+            if moves is None:
+                raise EngineError("The model's memory has no room for a single sequence.")
+            self._carry_out(moves)
+            return []
+        decisions = [
+            self._choosers[chunk.sequence.request_id].choose(self._model.borrowed_logits(index))
+            if chunk.wants_logits and not chunk.sequence.is_finished
+            else Decision()
+            for index, chunk in enumerate(plan.chunks)
+        ]
+        outcome = self._scheduler.commit(
+            plan,
+            [
+                ChunkResult(token_ids=one.token_ids, finish_reason=one.finish_reason, error=one.error)
+                for one in decisions
+            ],
+        )
+        for save in outcome.saves:
+            self._cache.insert(save.key, self._memory.save(save.slot, save.start, save.end), save.parent)
+        for release in outcome.releases:
+            self._release(release)
+        by_request = {chunk.sequence.request_id: one for chunk, one in zip(plan.chunks, decisions, strict=True)}
+        return [self._tell(update, by_request[update.sequence.request_id]) for update in outcome.updates]
+
+    def _tell(self, update: SequenceUpdate, decision: Decision) -> EngineUpdate:
+        num_tokens = len(update.token_ids)
+        self._counters.num_generation_tokens += num_tokens
+        self._counters.num_forced_tokens += min(decision.num_forced, max(0, num_tokens - 1))
+        return self._update(
+            update.sequence,
+            token_ids=update.token_ids,
+            logprobs=None if decision.logprobs is None else decision.logprobs[:num_tokens],
+            finish_reason=update.finish_reason,
+        )
+
+    def _update(
+        self,
+        sequence: TokenSequence,
+        *,
+        token_ids: Sequence[int] = (),
+        logprobs: Sequence[TokenLogprobs] | None = None,
+        finish_reason: FinishReason | None,
+    ) -> EngineUpdate:
+        if finish_reason is not None:
+            self._choosers.pop(sequence.request_id, None)
+        return EngineUpdate(
+            request_id=sequence.request_id,
+            token_ids=token_ids,
+            logprobs=logprobs,
+            finish_reason=finish_reason,
+            num_cached_tokens=sequence.num_cached or 0,
+            error=sequence.error,
+        )
+
+    def stats(self) -> Stats:
+        """Gauges now and counts since the start."""
+        now, cache, counters = self._scheduler.stats(), self._cache.stats(), self._counters
+        return Stats(
+            num_running=now.num_running,
+            num_waiting=now.num_waiting + now.num_preempted,
+            num_slots=self._scheduler.limits.num_slots,
+            num_cells=now.num_cells,
+            num_cells_used=now.num_cells_used,
+            num_prompt_tokens=now.total_prompt_tokens_computed,
+            num_cached_slot_tokens=cache.num_slot_tokens,
+            num_cached_ram_tokens=cache.num_ram_tokens,
+            num_cached_disk_tokens=cache.num_disk_tokens,
+            num_generation_tokens=counters.num_generation_tokens,
+            num_forced_tokens=counters.num_forced_tokens,
+            num_preemptions=now.total_preemptions,
+            num_steps=counters.num_steps,
+            model_s=counters.model_s,
+            step_s=counters.step_s,
+        )

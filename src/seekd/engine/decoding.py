@@ -1,0 +1,104 @@
+"""One sequence's choice of tokens: its sampler, and the constraint that limits it.
+
+Room: engine. May import: errors, engine.types, engine.sampler.
+
+A constraint is never given up: when its matcher fails, the sequence ends with ERROR. Tokens that a grammar leaves no
+choice about are appended at once, and the next step evaluates them as one batch, so they cost next to nothing. Where
+log-probabilities are wanted they are decoded one by one instead, because each needs the logits before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seekd.engine.sampler import Logits, SampledToken, Sampler
+from seekd.engine.types import Constraint, EngineRequest, FinishReason, TokenLogprobs
+from seekd.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows the last known token.
+
+    Attributes:
+        token_ids: the chosen token, then forced ones; without an end-of-generation token.
+        logprobs: one entry a token when they were asked for, else None.
+        num_forced: how many of the tokens the grammar forced.
+        finish_reason: STOP or ERROR; None goes on.
+        error: for the user, with ERROR.
+    """
+
+    token_ids: Sequence[int] = ()
+    logprobs: Sequence[TokenLogprobs] | None = None
+    num_forced: int = 0
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+
+
+class TokenChooser:
+    """Chooses the tokens of one sequence, in order. Used by one thread.
+
+    Args:
+        request: its sampling parameters, and where its constraint begins.
+        end_token_ids: the tokens that end a generation.
+        constraint: the matcher of the request's grammar; None when it has none.
+    """
+
+    def __init__(
+        self, request: EngineRequest, *, end_token_ids: frozenset[int], constraint: Constraint | None = None
+    ) -> None:
+        self._sampler = Sampler(request.sampling)
+        self._end_token_ids = end_token_ids
+        self._wants_logprobs = request.sampling.num_top_logprobs is not None
+        self._constraint = constraint
+        self._starts_after = request.constraint.starts_after_token_id if request.constraint is not None else None
+        self._is_limited = constraint is not None and self._starts_after is None
+
+    def choose(self, logits: Logits) -> Decision:
+        """Choose what follows the last known token.
+
+        Args:
+            logits: behind that token, shape `(vocab_size,)`; not changed.
+        """
+        try:
+            return self._choose(logits)
+        except EngineError as error:
+            return Decision(finish_reason=FinishReason.ERROR, error=error.message)
+
+    def _choose(self, logits: Logits) -> Decision:
+        limit = self._constraint if self._is_limited else None
+        sampled = self._sampler.sample(logits, allowed=None if limit is None else limit.allowed())
+        if sampled.token_id in self._end_token_ids:
+            return Decision(finish_reason=FinishReason.STOP)
+        token_ids = [sampled.token_id]
+        if limit is not None:
+            limit.accept(sampled.token_id)
+        elif self._constraint is not None and sampled.token_id == self._starts_after:
+            self._is_limited = True
+            limit = self._constraint
+        forced: list[int] = []
+        if limit is not None and not self._wants_logprobs:
+            forced = self._force(limit)
+        stops = limit is not None and limit.is_complete()
+        return Decision(
+            token_ids=token_ids + forced,
+            logprobs=_logprobs(sampled),
+            num_forced=len(forced),
+            finish_reason=FinishReason.STOP if stops else None,
+        )
+
+    def _force(self, constraint: Constraint) -> list[int]:
+        """Accept what the grammar leaves no choice about. An end-of-generation token is left to `is_complete`."""
+        accepted: list[int] = []
+        for token_id in constraint.forced_token_ids():
+            if token_id in self._end_token_ids:
+                break
+            constraint.accept(token_id)
+            self._sampler.count(token_id)
+            accepted.append(token_id)
+        return accepted
+
+
+def _logprobs(sampled: SampledToken) -> list[TokenLogprobs] | None:
+    return None if sampled.logprobs is None else [sampled.logprobs]

@@ -1,0 +1,232 @@
+"""A model file made ready to compute: sized to the machine, with its kind of memory found out.
+
+Room: engine.llama. May import: errors, engine.types, engine.plan, engine.settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from seekd.engine.block_hash import BLOCK_SIZE
+from seekd.engine.llama.batch import Batch
+from seekd.engine.llama.binding import Library, build_info
+from seekd.engine.llama.context import Context, ContextSettings, DecodeStatus
+from seekd.engine.llama.memory import LlamaMemory
+from seekd.engine.llama.model import Model
+from seekd.engine.llama.model_file import ModelFile
+from seekd.engine.llama.vocabulary import LlamaVocabulary
+from seekd.engine.plan import Chunk
+from seekd.engine.settings import EngineSettings, KvType, default_threads, memory_bytes
+from seekd.engine.types import ModelInfo
+from seekd.errors import ConfigError, EngineError
+
+_log = logging.getLogger(__name__)
+
+_CELL_ROUNDING = 256  # llama.cpp pads a context to this
+_BYTES_PER_ELEMENT = {KvType.F32: 4.0, KvType.F16: 2.0, KvType.Q8_0: 34 / 32}
+_NUM_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+
+
+class LlamaModel:
+    """Computes the scheduler's chunks. Implements `core.Model`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._batch = Batch(context.settings.batch_tokens)
+        self._indices: list[int] = []
+
+    def run(self, chunks: Sequence[Chunk]) -> bool:
+        """Compute the chunks as one batch; see `core.Model`."""
+        self._batch.clear()
+        self._indices = []
+        for chunk in chunks:
+            slot = chunk.sequence.slot
+            assert slot is not None, "only sequences with a slot are planned"
+            token_ids = chunk.sequence.token_ids[chunk.start : chunk.end]
+            self._indices.append(
+                self._batch.add(token_ids, start=chunk.start, slot=slot, wants_logits=chunk.wants_logits)
+            )
+        return self._context.decode(self._batch) is DecodeStatus.DONE
+
+    def borrowed_logits(self, index: int) -> npt.NDArray[np.float32]:
+        """The logits behind chunk `index`, valid until the next batch."""
+        return self._context.borrowed_logits(self._indices[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A loaded model; valid until `open_runtime` is left.
+
+    Attributes:
+        num_cells: token positions of the memory.
+    """
+
+    info: ModelInfo
+    vocabulary: LlamaVocabulary
+    memory: LlamaMemory
+    model: LlamaModel
+    num_cells: int
+
+
+@contextmanager
+def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
+    """Load a model and open a context on it. May abort the process on a malformed file.
+
+    Raises:
+        ConfigError: the file cannot be used, or the settings do not fit it or the machine.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(Library())
+        model = stack.enter_context(Model(path))
+        if not model.has_decoder:
+            raise ConfigError(f"The model file {path} holds no model that generates text.")
+        size = _size(model.file, model.trained_context_length, settings)
+        threads = settings.threads if settings.threads is not None else default_threads()
+        context = stack.enter_context(
+            Context(
+                model,
+                ContextSettings(
+                    num_cells=size.num_cells,
+                    num_slots=settings.max_sequences + 1,  # and the scratch slot
+                    batch_tokens=settings.batch_tokens,
+                    threads=threads,
+                    kv_type=settings.kv_type,
+                ),
+            )
+        )
+        vocabulary = LlamaVocabulary(model)
+        metadata = model.metadata()
+        info = ModelInfo(
+            name=metadata.get("general.name") or path.stem,
+            architecture=model.file.architecture,
+            context_length=size.context_length,
+            vocab_size=model.vocab_size,
+            size_bytes=model.file.size_bytes,
+            metadata=metadata,
+            fingerprint=_fingerprint(model.file, settings.kv_type),
+        )
+        is_cuttable = find_cuttable(context, vocabulary)
+        _log.info(
+            "model loaded",
+            extra={
+                "action": "model_loaded",
+                "model": info.name,
+                "architecture": info.architecture,
+                "context_length": info.context_length,
+                "kv_tokens": context.num_cells,
+                "kv_type": str(settings.kv_type),
+                "max_sequences": settings.max_sequences,
+                "threads": threads,
+                "cache_unit": "block" if is_cuttable else "snapshot",
+            },
+        )
+        yield Runtime(
+            info=info,
+            vocabulary=vocabulary,
+            memory=LlamaMemory(context, is_cuttable=is_cuttable),
+            model=LlamaModel(context),
+            num_cells=context.num_cells,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    num_cells: int
+    context_length: int
+
+
+def _size(file: ModelFile, trained_context_length: int, settings: EngineSettings) -> _Size:
+    """How many token positions the memory gets, and one sequence may have."""
+    budget = settings.kv_memory if settings.kv_memory is not None else memory_bytes() // 8
+    affordable = int(budget / kv_bytes_per_token(file, settings.kv_type)) // _CELL_ROUNDING * _CELL_ROUNDING
+    wanted = settings.context_length or trained_context_length
+    if affordable < min(wanted, _CELL_ROUNDING) or (settings.context_length and affordable < wanted):
+        raise ConfigError(
+            f"engine.kv_memory ({int(budget) >> 20} MiB) holds {affordable} tokens of this model,"
+            f" but {wanted} are asked for; raise it or lower engine.context_length."
+        )
+    context_length = min(wanted, affordable)
+    rounded = -(-context_length // _CELL_ROUNDING) * _CELL_ROUNDING
+    return _Size(num_cells=min(affordable, rounded * settings.max_sequences), context_length=context_length)
+
+
+def kv_bytes_per_token(file: ModelFile, kv_type: KvType) -> float:
+    """Bytes of keys and values of one token position in all layers, from the header; at least what llama.cpp takes.
+
+    Memories of a fixed size (recurrent ones) are counted as if they grew, which is too much and harmless.
+    """
+    layers = file.number("block_count") or 1
+    heads = file.number("attention.head_count") or 1
+    kv_heads = file.number("attention.head_count_kv") or heads
+    head_size = (file.number("embedding_length") or 64) // heads
+    width = (file.number("attention.key_length") or head_size) + (file.number("attention.value_length") or head_size)
+    return layers * kv_heads * width * _BYTES_PER_ELEMENT[kv_type]
+
+
+def _fingerprint(file: ModelFile, kv_type: KvType) -> str:
+    """Names what could change a computed number: the weights, the build, the CPU's features and the KV type.
+
+    Of a large file only its beginning and evenly spread samples are read: another training changes every tensor.
+    """
+    digest = hashlib.blake2b(digest_size=16, person=b"seekd-model")
+    digest.update(f"{file.size_bytes} {kv_type} {build_info()}".encode())
+    step = max(_SAMPLE_BYTES, (file.size_bytes - _SAMPLE_BYTES) // _NUM_SAMPLES)
+    with file.path.open("rb") as data:
+        for offset in range(0, file.size_bytes, step):
+            data.seek(offset)
+            digest.update(data.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def find_cuttable(context: Context, vocabulary: LlamaVocabulary) -> bool:
+    """Find out whether the context's memory can be cut into blocks. Costs `BLOCK_SIZE` + 3 tokens; leaves it empty.
+
+    A recurrent state cannot drop its last tokens, which is seen at once. Otherwise a block is cut out, everything is
+    cleared, the block is put back, and the logits that follow must be those of the uncut memory, up to the noise of
+    another batch shape.
+    """
+    token_ids = [i for i in range(vocabulary.size) if i not in vocabulary.end_token_ids][: BLOCK_SIZE + 2]
+    token_ids = (token_ids * (BLOCK_SIZE + 2))[: BLOCK_SIZE + 2]
+    probe = _Probe(context)
+    memory = LlamaMemory(context, is_cuttable=True)
+    try:
+        expected = probe.logits(token_ids, start=0)
+        if not context.remove(0, BLOCK_SIZE + 1):
+            return False
+        payload = memory.save(0, 0, BLOCK_SIZE)
+        context.clear()
+        if not memory.restore(0, 0, BLOCK_SIZE, payload):
+            return False
+        found = probe.logits(token_ids[BLOCK_SIZE:], start=BLOCK_SIZE)
+        return bool(np.abs(found - expected).max() <= 0.02 * max(1.0, float(np.ptp(expected))))
+    except EngineError:
+        return False
+    finally:
+        context.clear()
+
+
+class _Probe:
+    """Runs a few tokens through slot 0."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._batch = Batch(context.settings.batch_tokens)
+
+    def logits(self, token_ids: Sequence[int], *, start: int) -> npt.NDArray[np.float32]:
+        """The logits behind the last token; a copy."""
+        index = 0
+        for offset in range(0, len(token_ids), self._batch.capacity):
+            part = token_ids[offset : offset + self._batch.capacity]
+            self._batch.clear()
+            index = self._batch.add(part, start=start + offset, slot=0, wants_logits=True)
+            if self._context.decode(self._batch) is not DecodeStatus.DONE:
+                raise EngineError("The model's memory has no room for a block.")
+        return self._context.borrowed_logits(index).copy()

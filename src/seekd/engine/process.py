@@ -1,0 +1,422 @@
+"""An engine in a process of its own, and the supervisor that keeps it alive.
+
+Room: engine. May import: errors, engine.types, engine.messages, engine.settings, pyzmq, msgspec. Runs in the API
+process on its event loop; imports neither numpy nor llama.cpp.
+
+    start ──> STARTING ──loaded──> READY ──died──> RESTARTING ──> STARTING ...
+                  └─ refused or died before the first load: ConfigError        close, from anywhere ──> CLOSED
+
+Each child has a socket and a directory of its own, so nothing of a dead one reaches the next. When a child dies, every
+running request fails at once; a request that arrives while the next one loads waits for it a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+import zmq.asyncio
+
+from seekd.engine.messages import (
+    Abort,
+    FromEngine,
+    Loaded,
+    Refused,
+    Shutdown,
+    Stats,
+    Submit,
+    ToEngine,
+    Updates,
+    WorkerJob,
+    encode_job,
+    error_of,
+)
+from seekd.engine.settings import EngineSettings
+from seekd.engine.types import EngineHealth, EngineRequest, EngineUpdate, ModelInfo
+from seekd.errors import ConfigError, EngineError, SeekdError, ShuttingDown
+
+_log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF_S = 0.1
+_LONGEST_BACKOFF_S = 30.0
+_STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
+_CLOSE_GRACE_S = 5.0
+_NUM_LAST_LINES = 20
+_LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
+
+_DIED = "The engine stopped while it served the request. Try again."
+_NOT_STARTED = "The engine has not been started."
+_LOADING = "The engine is loading the model."
+_RESTARTING = "The engine failed and is being started again."
+_CLOSED = "The engine is closed."
+
+
+class EngineState(enum.StrEnum):
+    """Where the supervisor is."""
+
+    NEW = "new"
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    CLOSED = "closed"
+
+
+_REASONS = {
+    EngineState.NEW: _NOT_STARTED,
+    EngineState.STARTING: _LOADING,
+    EngineState.RESTARTING: _RESTARTING,
+    EngineState.CLOSED: _CLOSED,
+}
+
+
+class EngineProcess:
+    """Serves requests with a model in a child process. Implements `types.Engine`; used from one event loop.
+
+    Args:
+        model_path: the GGUF file.
+        settings: of the engine.
+        cache_dir: home of the prefix cache on disk; None keeps none.
+        log_level: least level that the child logs.
+        command: how the child is started; replaced by tests of the supervisor.
+    """
+
+    def __init__(
+        self,
+        model_path: Path,
+        settings: EngineSettings | None = None,
+        *,
+        cache_dir: Path | None = None,
+        log_level: str = "info",
+        command: tuple[str, ...] = (sys.executable, "-P", "-m", "seekd.worker"),
+    ) -> None:
+        self._model_path = model_path
+        self._settings = settings if settings is not None else EngineSettings()
+        self._cache_dir = cache_dir
+        self._log_level = log_level
+        self._command = command
+        self._state = EngineState.NEW
+        self._state_changed = asyncio.Event()
+        self._info: ModelInfo | None = None
+        self._stats = Stats()
+        self._num_restarts = 0
+        self._child: _Child | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
+
+    @property
+    def info(self) -> ModelInfo:
+        """Of the loaded model; stays valid while the engine is restarted."""
+        if self._info is None:
+            raise EngineError(_REASONS.get(self._state, _LOADING))
+        return self._info
+
+    @property
+    def health(self) -> EngineHealth:
+        """Ready while a child with a loaded model lives."""
+        if self._state is EngineState.READY:
+            return EngineHealth(ready=True)
+        return EngineHealth(ready=False, reason=_REASONS[self._state])
+
+    @property
+    def stats(self) -> Stats:
+        """The last counters that the child sent; counts begin again at a restart."""
+        return self._stats
+
+    @property
+    def num_restarts(self) -> int:
+        """Children started after the first."""
+        return self._num_restarts
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the child; None when there is none."""
+        return None if self._child is None else self._child.process_id
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            ConfigError: the file cannot be used, or the process died while it loaded it.
+        """
+        assert self._state in (EngineState.NEW, EngineState.CLOSED), "the engine was started twice"
+        self._set_state(EngineState.STARTING)
+        try:
+            self._child = await self._launch()
+        except BaseException:
+            self._set_state(EngineState.CLOSED)
+            raise
+        self._set_state(EngineState.READY)
+        self._supervisor = asyncio.create_task(self._supervise(self._child))
+
+    async def close(self) -> None:
+        """Fail what runs with `ShuttingDown`, and end the child."""
+        self._set_state(EngineState.CLOSED)
+        self._fail_streams(ShuttingDown)
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            self._supervisor = None
+        child, self._child = self._child, None
+        if child is not None:
+            await child.close()
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
+        """Run one request; see `types.Engine`."""
+        child = await self._ready_child()
+        if request.request_id in self._streams:
+            raise EngineError("The request's id is taken by a running request.")
+        updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
+        self._streams[request.request_id] = updates
+        has_ended = False
+        try:
+            child.send(Submit(request))
+            while not has_ended:
+                update = await updates.get()
+                has_ended = isinstance(update, SeekdError) or update.finish_reason is not None
+                if isinstance(update, SeekdError):
+                    raise update
+                yield update
+        finally:
+            del self._streams[request.request_id]
+            if not has_ended:
+                child.send(Abort(request.request_id))
+
+    async def _ready_child(self) -> _Child:
+        """The child, once it is ready.
+
+        Raises:
+            ShuttingDown: the engine is closed.
+            EngineError: it is not ready within `restart_wait_s`.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.restart_wait_s):
+                while self._state in (EngineState.STARTING, EngineState.RESTARTING):
+                    await self._state_changed.wait()
+        if self._state in (EngineState.CLOSED, EngineState.NEW):
+            raise ShuttingDown
+        if self._state is not EngineState.READY or self._child is None:
+            raise EngineError(_REASONS[self._state] + " Try again in a moment.")
+        return self._child
+
+    def _set_state(self, state: EngineState) -> None:
+        self._state = state
+        self._state_changed.set()
+        self._state_changed = asyncio.Event()
+
+    def _fail_streams(self, make_error: Callable[[], SeekdError]) -> None:
+        for updates in self._streams.values():
+            updates.put_nowait(make_error())
+
+    async def _launch(self) -> _Child:
+        """Start a child and wait until it has loaded the model."""
+        child = _Child(self._receive)
+        try:
+            self._info = await child.start(
+                self._command,
+                lambda endpoint: WorkerJob(
+                    endpoint=endpoint,
+                    model_path=str(self._model_path),
+                    settings=self._settings,
+                    cache_dir=None if self._cache_dir is None else str(self._cache_dir),
+                    log_level=self._log_level,
+                ),
+            )
+        except BaseException:
+            await child.close(grace_s=0)
+            raise
+        return child
+
+    async def _supervise(self, child: _Child) -> None:
+        """Replace dying children until the engine is closed."""
+        loop = asyncio.get_running_loop()
+        backoff_s = _FIRST_BACKOFF_S
+        while True:
+            born_s = loop.time()
+            cause = await child.died()
+            _log.error("the engine process died: %s", cause, extra={"action": "engine_died", "cause": cause})
+            self._child = None
+            self._set_state(EngineState.RESTARTING)
+            self._fail_streams(lambda: EngineError(_DIED))
+            await child.close(grace_s=0)
+            if loop.time() - born_s > _STABLE_S:
+                backoff_s = _FIRST_BACKOFF_S
+            while True:
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(_LONGEST_BACKOFF_S, backoff_s * 2)
+                self._num_restarts += 1
+                try:
+                    child = await self._launch()
+                except Exception as error:
+                    # Whatever keeps it from starting may pass: a full memory, a file that is being replaced.
+                    _log.error(
+                        "the engine process did not start: %s; next attempt in %.1f s",
+                        error,
+                        backoff_s,
+                        extra={"action": "engine_restart_failed"},
+                    )
+                    continue
+                break
+            self._child = child
+            self._set_state(EngineState.READY)
+            _log.info("the engine process was started again", extra={"action": "engine_restarted"})
+
+    def _receive(self, message: FromEngine) -> None:
+        """Hand a child's message to whoever waits for it; what nobody waits for any more is dropped."""
+        if isinstance(message, Updates):
+            for update in message.updates:
+                if (stream := self._streams.get(update.request_id)) is not None:
+                    stream.put_nowait(update)
+        elif isinstance(message, Refused):
+            if message.request_id is not None and (stream := self._streams.get(message.request_id)) is not None:
+                stream.put_nowait(error_of(message))
+        elif isinstance(message, Stats):
+            self._stats = message
+
+
+class _Child:
+    """One child process with its socket, from start to close.
+
+    Args:
+        receive: called with every message after the model has been loaded.
+    """
+
+    def __init__(self, receive: Callable[[FromEngine], None]) -> None:
+        self._receive = receive
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(FromEngine)
+        self._last_lines: deque[str] = deque(maxlen=_NUM_LAST_LINES)
+        self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        # mkdtemp makes it 0700: nobody else on the machine may connect.
+        self._directory = tempfile.mkdtemp(prefix="seekd-")
+        self._context = zmq.asyncio.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.PAIR)
+        self._socket.set_hwm(0)
+        self._socket.linger = 0
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the process; None before it was started."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self, command: tuple[str, ...], make_job: Callable[[str], WorkerJob]) -> ModelInfo:
+        """Start the process, wait for its model.
+
+        Raises:
+            ConfigError: the process refused the model, or died.
+        """
+        endpoint = f"ipc://{self._directory}/engine"
+        self._socket.bind(endpoint)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        self._process = process
+        assert process.stdin is not None
+        assert process.stderr is not None
+        self._tasks = [
+            asyncio.create_task(self._read_messages()),
+            asyncio.create_task(self._read_log(process.stderr)),
+        ]
+        with contextlib.suppress(ConnectionError):  # it died already, which `died` tells
+            # Kept open: its end tells the child that this process has died.
+            process.stdin.write(encode_job(make_job(endpoint)))
+            await process.stdin.drain()
+        died = asyncio.create_task(self.died())
+        try:
+            either: list[asyncio.Future[Any]] = [died, self._loaded]  # of different results
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if died.done():
+                # Its last message may be a refusal that is still on its way through the socket.
+                await asyncio.wait({self._loaded}, timeout=0.2)
+            if not self._loaded.done():
+                raise ConfigError(f"The engine process ended while it loaded the model: {died.result()}")
+            return self._loaded.result()
+        finally:
+            died.cancel()
+            await asyncio.gather(died, return_exceptions=True)
+
+    def send(self, message: ToEngine) -> None:
+        """Queue a message; lost when the process is dead."""
+        if not self._socket.closed:
+            # `Socket.send` of zmq.asyncio returns a future that is done at once: the queue is unbounded.
+            self._socket.send(self._encoder.encode(message))
+
+    async def died(self) -> str:
+        """Wait for the end of the process; its cause with the last lines of its log."""
+        assert self._process is not None
+        status = await self._process.wait()
+        if len(self._tasks) > 1:
+            await asyncio.wait({self._tasks[1]}, timeout=0.2)  # the rest of the log
+        cause = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+        lines = " | ".join(self._last_lines)
+        return f"{cause}; last lines: {lines}" if lines else cause
+
+    async def close(self, *, grace_s: float = _CLOSE_GRACE_S) -> None:
+        """End the process, if need be by force, and free everything."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            self.send(Shutdown())
+            if process.stdin is not None:
+                process.stdin.close()
+            try:
+                async with asyncio.timeout(grace_s):
+                    await process.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._loaded.cancel()
+        self._socket.close()
+        self._context.term()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _read_messages(self) -> None:
+        while True:
+            frame = await self._socket.recv()
+            try:
+                message = self._decoder.decode(frame)
+            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+                _log.error("a message of the engine was not understood: %s", error, extra={"action": "bad_message"})
+                continue
+            if self._loaded.done():
+                self._receive(message)
+            elif isinstance(message, Loaded):
+                self._loaded.set_result(message.info)
+            elif isinstance(message, Refused):
+                self._loaded.set_exception(error_of(message))
+
+    async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        """Pass the child's log on: `LEVEL logger message`; anything else is what a library printed."""
+        while True:
+            try:
+                line = (await stream.readline()).decode(errors="replace")
+            except ValueError:  # a line beyond the reader's limit; it has dropped it
+                continue
+            if not line:
+                return
+            line = line.rstrip()
+            word, _, rest = line.partition(" ")
+            level, name, message = logging.WARNING, __name__, line
+            if word in _LEVELS:
+                level = _LEVELS[word]
+                name, _, message = rest.partition(" ")
+            if message:
+                logging.getLogger(name).log(level, message, extra={"action": "engine_log"})
+            if level >= logging.WARNING and line:
+                self._last_lines.append(line)

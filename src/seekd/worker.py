@@ -1,0 +1,89 @@
+"""The engine process: loads one model and serves it over a socket.
+
+Composition root of `python -m seekd.worker`, which `engine.process` starts. It imports no HTTP and no SQL, and the
+matchers of output constraints only when a request needs them.
+
+The process ends when it is told to, when its parent's pipe closes (the parent has died, even by SIGKILL), or when the
+model fails; SIGINT and SIGTERM are left to the parent, which a terminal or a service manager signals along with it and
+which must be able to finish its streams first.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+
+from seekd.engine.core import EngineCore
+from seekd.engine.llama.runtime import open_runtime
+from seekd.engine.messages import Loaded, WorkerJob, decode_job, refusal
+from seekd.engine.prefix_cache import NullPrefixCache
+from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.serving import Connection, serve
+from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
+from seekd.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Serve the job on standard input; the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    job = decode_job(sys.stdin.buffer.readline())
+    # The parent reads standard error line by line and takes the level from the first word.
+    logging.basicConfig(level=job.log_level.upper(), format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    with Connection(job.endpoint, parent=sys.stdin.fileno()) as connection:
+        try:
+            _run(job, connection)
+        except ConfigError as error:
+            connection.send(refusal(None, error))
+            return 2
+    return 0
+
+
+def _run(job: WorkerJob, connection: Connection) -> None:
+    settings = job.settings
+    with open_runtime(Path(job.model_path), settings) as runtime:
+        cache = NullPrefixCache()
+        limits = SchedulerLimits(
+            num_slots=settings.max_sequences,
+            num_cells=runtime.num_cells,
+            context_length=runtime.info.context_length,
+            step_tokens=settings.batch_tokens,
+            prompt_tokens_beside_streams=settings.chunk_tokens,
+            max_waiting=settings.queue_limit,
+        )
+        core = EngineCore(
+            scheduler=Scheduler(limits, cache),
+            cache=cache,
+            memory=runtime.memory,
+            model=runtime.model,
+            vocabulary=runtime.vocabulary,
+            build_constraint=_LazyConstraints(),
+            clock=time.monotonic,
+            share_prefix_cache=settings.share_prefix_cache,
+        )
+        connection.send(Loaded(runtime.info))
+        serve(core, connection, clock=time.monotonic)
+
+
+class _LazyConstraints:
+    """Imports the matchers at the first constraint: most requests have none."""
+
+    def __init__(self) -> None:
+        self._compile: ConstraintFactory | None = None
+
+    def __call__(self, grammar: str, vocabulary: Vocabulary) -> Constraint:
+        """Compile a grammar."""
+        if self._compile is None:
+            from seekd.constrain.matcher import ConstraintCompiler
+
+            self._compile = ConstraintCompiler()
+        return self._compile(grammar, vocabulary)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
