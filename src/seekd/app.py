@@ -16,7 +16,7 @@ from seekd.api.edge import Edge
 from seekd.api.routes import Api
 from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.engine.process import EngineProcess
-from seekd.engine.types import Engine, EngineHealth
+from seekd.engine.types import EngineHealth
 from seekd.models.catalogue import find_model_file
 from seekd.service.generation import GenerationService
 from seekd.service.served_model import ServedModel
@@ -98,7 +98,12 @@ def build(settings: Settings) -> Application:
         ConfigError: there is no such model file.
     """
     model_file = find_model_file(settings.model.source)
-    engine: Engine = EngineProcess(settings.engine, model_file=model_file, data_dir=_made(settings.server.data_dir))
+    engine = EngineProcess(
+        model_file,
+        settings.engine,
+        cache_dir=_made(settings.server.data_dir) / "cache",
+        log_level=settings.log.level,
+    )
     vocabulary = functools.partial(open_vocabulary, model_file)
     return Application(settings, ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model))
 

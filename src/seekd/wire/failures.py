@@ -17,10 +17,14 @@ from typing import cast
 
 from seekd.errors import (
     AccessError,
+    BodyTimeout,
+    BodyTooLarge,
     CapacityError,
     ConfigError,
     ContextTooLong,
     EngineError,
+    ForbiddenOrigin,
+    IdempotencyConflict,
     InsufficientBalance,
     InvalidParameter,
     MalformedBody,
@@ -32,6 +36,7 @@ from seekd.errors import (
     StoreError,
     Unauthenticated,
     UnknownModel,
+    UnsupportedMedia,
 )
 from seekd.wire.dialect import Dialect
 
@@ -129,30 +134,6 @@ def not_found(dialect: Dialect) -> Failure:
 def method_not_allowed(dialect: Dialect) -> Failure:
     """The route is there, the method is not."""
     return _route_failure(405, "Method Not Allowed", dialect)
-
-
-def unsupported_media_type(dialect: Dialect) -> Failure:
-    """The body is not declared as JSON."""
-    text = "Expected request with `Content-Type: application/json`"
-    if dialect.has_json_errors:
-        return _simple(415, text)
-    return Failure(status=415, body=text.encode(), content_type=TEXT)
-
-
-def body_too_large(dialect: Dialect, *, max_body_bytes: int) -> Failure:
-    """The body is longer than this server reads."""
-    del dialect  # one shape: the service's own is not known
-    return _simple(413, f"The request body is larger than {max_body_bytes} bytes.")
-
-
-def body_timeout(dialect: Dialect) -> Failure:
-    """The body did not arrive in time."""
-    del dialect  # one shape: the service's own is not known
-    return _simple(408, "The request body did not arrive in time.")
-
-
-def _known(error: BaseException) -> SeekdError:
-    return error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
 
 
 def _row(error: SeekdError) -> _Row:
@@ -281,6 +262,14 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
             hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, has_envelope=False),
         ),
         InvalidParameter: _INVALID_ROW,
+        IdempotencyConflict: _Row(status=409, classic=_CLASSIC_INVALID, hosted=_HOSTED_INVALID),
+        BodyTooLarge: _Row(status=413, classic=_CLASSIC_INVALID, hosted=_CLASSIC_INVALID),
+        BodyTimeout: _Row(status=408, classic=_CLASSIC_INVALID, hosted=_CLASSIC_INVALID),
+        UnsupportedMedia: _Row(
+            status=415,
+            classic=_CLASSIC_INVALID,
+            hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=TEXT, has_envelope=False),
+        ),
         ContextTooLong: _Row(
             status=400,
             classic=_Shape(error_type=_INVALID, code="context_length_exceeded", message=_founding_context),
@@ -292,6 +281,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
             hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, message=_hosted_model),
         ),
         AccessError: _Row(status=403, classic=_DENIED, hosted=_DENIED),
+        ForbiddenOrigin: _Row(status=403, classic=_DENIED, hosted=_DENIED),
         Unauthenticated: _Row(
             status=401,
             classic=_Shape(error_type="authentication_error", code=_INVALID, message=_founding_key),

@@ -1,0 +1,109 @@
+"""A seekd server inside the test process, answering by script: real HTTP, no model, any fault on demand.
+
+Room: testing. May import everything below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import uvicorn
+
+from seekd.api.settings import ServerSettings
+from seekd.app import Application
+from seekd.engine.scripted import Script, ScriptedEngine
+from seekd.models.catalogue import ModelSettings
+from seekd.service.served_model import ServedModel
+from seekd.settings import Settings
+
+START_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedServer:
+    """A running server.
+
+    Attributes:
+        url: `http://127.0.0.1:PORT`; clients use it with or without `/v1`.
+        engine: what plays the script; remembers every request.
+    """
+
+    url: str
+    engine: ScriptedEngine
+
+
+@contextlib.contextmanager
+def serve_script(
+    script: Script, *, data_dir: Path, server: ServerSettings | None = None, context_length: int = 8192
+) -> Iterator[ScriptedServer]:
+    """Serve until the block ends.
+
+    Args:
+        script: what the engine does for each request.
+        data_dir: for books and caches; a temporary folder.
+        server: limits and dialect; host, port and data_dir are chosen here.
+        context_length: of the scripted model, in tokens (its tokens are bytes).
+    """
+    settings = Settings(
+        server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
+        model=ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none"),
+    )
+    engine = ScriptedEngine(script, context_length=context_length)
+    model = ServedModel(
+        engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings.model
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = _Running(Application(settings, model), listener)
+        running.start()
+        try:
+            yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engine)
+        finally:
+            running.stop()
+
+
+class _Running:
+    # The server's own thread with its own event loop: the tests' loop stays theirs.
+
+    def __init__(self, application: Application, listener: socket.socket) -> None:
+        self._application = application
+        self._listener = listener
+        self._is_up = threading.Event()
+        self._error: BaseException | None = None
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            )
+        )
+        self._thread = threading.Thread(target=self._run, name="seekd-scripted-server", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._is_up.wait(START_LIMIT_S) or self._error is not None:
+            raise RuntimeError("The scripted server did not start.") from self._error
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_LIMIT_S)
+        if self._error is not None:
+            raise RuntimeError("The scripted server failed.") from self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # handed to the thread that waits
+            self._error = error
+            self._is_up.set()
+
+    async def _serve(self) -> None:
+        await self._application.start()
+        self._is_up.set()
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            await self._application.close()
