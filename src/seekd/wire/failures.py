@@ -136,6 +136,10 @@ def method_not_allowed(dialect: Dialect) -> Failure:
     return _route_failure(405, "Method Not Allowed", dialect)
 
 
+def _known(error: BaseException) -> SeekdError:
+    return error if isinstance(error, SeekdError) else EngineError("Internal Server Error")
+
+
 def _row(error: SeekdError) -> _Row:
     for error_class in type(error).__mro__:
         row = FAILURES.get(error_class)
