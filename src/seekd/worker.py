@@ -16,12 +16,15 @@ import sys
 import time
 from pathlib import Path
 
+from seekd.engine.block_store import BlockStore, open_block_store
 from seekd.engine.core import EngineCore
-from seekd.engine.llama.runtime import open_runtime
+from seekd.engine.llama.runtime import Runtime, open_runtime
 from seekd.engine.messages import Loaded, WorkerJob, decode_job, refusal
-from seekd.engine.prefix_cache import NullPrefixCache
+from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.serving import Connection, serve
+from seekd.engine.settings import default_cache_disk, default_cache_ram
+from seekd.engine.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
 from seekd.errors import ConfigError
 
@@ -46,8 +49,8 @@ def main() -> int:
 
 def _run(job: WorkerJob, connection: Connection) -> None:
     settings = job.settings
-    with open_runtime(Path(job.model_path), settings) as runtime:
-        cache = NullPrefixCache()
+    with open_runtime(Path(job.model_path), settings) as runtime, _open_store(job, runtime) as store:
+        cache = _make_cache(store, runtime)
         limits = SchedulerLimits(
             num_slots=settings.max_sequences,
             num_cells=runtime.num_cells,
@@ -64,10 +67,33 @@ def _run(job: WorkerJob, connection: Connection) -> None:
             vocabulary=runtime.vocabulary,
             build_constraint=_LazyConstraints(),
             clock=time.monotonic,
+            store=store,
             share_prefix_cache=settings.share_prefix_cache,
         )
         connection.send(Loaded(runtime.info))
         serve(core, connection, clock=time.monotonic)
+
+
+def _open_store(job: WorkerJob, runtime: Runtime) -> BlockStore:
+    settings = job.settings
+    root = None if job.cache_dir is None else Path(job.cache_dir)
+    disk_bytes = 0
+    if root is not None:
+        disk_bytes = default_cache_disk(root) if settings.cache_disk is None else settings.cache_disk
+    return open_block_store(
+        ram_budget_bytes=default_cache_ram() if settings.cache_ram is None else settings.cache_ram,
+        disk_budget_bytes=disk_bytes,
+        root=root,
+        binding=f"{runtime.info.name} {runtime.info.fingerprint}",
+    )
+
+
+def _make_cache(store: BlockStore, runtime: Runtime) -> PrefixCache:
+    """The cache that the model's memory allows; with both tiers off nothing is shared at all."""
+    stats = store.stats()
+    if not stats.ram_budget_bytes and stats.disk is None:
+        return NullPrefixCache()
+    return BlockPrefixCache(store) if runtime.memory.is_cuttable else SnapshotPrefixCache(store)
 
 
 class _LazyConstraints:

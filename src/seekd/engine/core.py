@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from seekd.engine.block_hash import BLOCK_SIZE
+from seekd.engine.block_store import BlockStore, StoreStats
 from seekd.engine.decoding import Decision, TokenChooser
-from seekd.engine.messages import Stats
+from seekd.engine.messages import CacheExplanation, Stats
 from seekd.engine.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
 from seekd.engine.prefix_cache import PrefixCache
 from seekd.engine.sampler import Logits
 from seekd.engine.scheduler import Scheduler
 from seekd.engine.sequence import Parked
 from seekd.engine.sequence import Sequence as TokenSequence
+from seekd.engine.tier_index import Payload, Tier
 from seekd.engine.types import (
     ConstraintFactory,
     EngineRequest,
@@ -44,10 +46,10 @@ class SlotMemory(Protocol):
     def share(self, source: int, target: int, num_tokens: int) -> None:
         """Let the empty slot `target` have the first tokens of `source` too."""
 
-    def save(self, slot: int, start: int, end: int) -> bytes:
+    def save(self, slot: int, start: int, end: int) -> bytes | bytearray:
         """The computed positions `[start, end)` of a slot; the whole slot where parts cannot be cut."""
 
-    def restore(self, slot: int, start: int, end: int, payload: bytes | memoryview) -> bool:
+    def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
         """Append saved positions to a slot that ends at `start`. False, and unchanged, when that is not possible."""
 
     def clear(self, slot: int) -> None:
@@ -88,6 +90,7 @@ class EngineCore:
         vocabulary: of the model.
         build_constraint: compiles grammars.
         clock: seconds on a clock that never goes back.
+        store: the cache's stored tiers, for `stats` only; None when there are none.
         share_prefix_cache: whether the requests' salts are ignored.
     """
 
@@ -101,6 +104,7 @@ class EngineCore:
         vocabulary: Vocabulary,
         build_constraint: ConstraintFactory,
         clock: Callable[[], float],
+        store: BlockStore | None = None,
         share_prefix_cache: bool = False,
     ) -> None:
         self._scheduler = scheduler
@@ -111,7 +115,9 @@ class EngineCore:
         self._build_constraint = build_constraint
         self._clock = clock
         self._share_prefix_cache = share_prefix_cache
+        self._store = store
         self._choosers: dict[str, TokenChooser] = {}
+        self._explanations: list[CacheExplanation] = []
         self._counters = _Counters()
 
     @property
@@ -166,7 +172,9 @@ class EngineCore:
             self._carry_out(moves)
             updates += [self._update(sequence, finish_reason=sequence.finish_reason) for sequence in moves.finished]
             for admission in moves.admissions:
-                self._scheduler.adopt(admission, num_tokens=self._fill(admission))
+                num_tokens = self._fill(admission)
+                self._explanations.append(_explanation(admission, num_tokens))
+                self._scheduler.adopt(admission, num_tokens=num_tokens)
             if not moves.admissions:
                 return updates
 
@@ -201,7 +209,7 @@ class EngineCore:
         if (
             parked is not None
             and num_tokens == parked.start
-            and self._memory.restore(slot, parked.start, parked.end, memoryview(parked.payload))
+            and self._memory.restore(slot, parked.start, parked.end, parked.payload)
         ):
             num_tokens = parked.end
         return num_tokens
@@ -266,9 +274,16 @@ class EngineCore:
             error=sequence.error,
         )
 
+    def take_explanations(self) -> list[CacheExplanation]:
+        """What the cache gave to the sequences that were admitted since the last call."""
+        taken, self._explanations = self._explanations, []
+        return taken
+
     def stats(self) -> Stats:
         """Gauges now and counts since the start."""
         now, cache, counters = self._scheduler.stats(), self._cache.stats(), self._counters
+        store = StoreStats() if self._store is None else self._store.stats()
+        disk = store.disk
         return Stats(
             num_running=now.num_running,
             num_waiting=now.num_waiting + now.num_preempted,
@@ -285,4 +300,20 @@ class EngineCore:
             num_steps=counters.num_steps,
             model_s=counters.model_s,
             step_s=counters.step_s,
+            ram_bytes=store.ram_used_bytes,
+            disk_bytes=0 if disk is None else disk.used_bytes,
+            num_disk_dropped=0 if disk is None else disk.total_dropped,
         )
+
+
+def _explanation(admission: Admission, num_tokens: int) -> CacheExplanation:
+    match = admission.match
+    return CacheExplanation(
+        request_id=admission.sequence.request_id,
+        num_known_tokens=admission.sequence.num_tokens,
+        num_slot_tokens=match.num_tokens_in(Tier.SLOT),
+        num_ram_tokens=match.num_tokens_in(Tier.RAM),
+        num_disk_tokens=match.num_tokens_in(Tier.DISK),
+        num_used_tokens=num_tokens,
+        reason=str(match.reason),
+    )

@@ -70,10 +70,36 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
     info: ModelInfo
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheExplanation:
+    """What the prefix cache gave to one request when it was admitted.
+
+    Attributes:
+        num_known_tokens: of the prompt; also of the completion when a preempted request came back.
+        num_slot_tokens: found in running sequences; `ram` and `disk` alike.
+        num_used_tokens: tokens that were not computed; less than found when a block could not be read.
+        reason: why not more: `complete`, `unknown` (the next block is in no tier), `short` (there is no whole block
+            before the last token), `off`.
+    """
+
+    request_id: str
+    num_known_tokens: int
+    num_slot_tokens: int
+    num_ram_tokens: int
+    num_disk_tokens: int
+    num_used_tokens: int
+    reason: str
+
+
 class Updates(msgspec.Struct, frozen=True, tag=True):
-    """What one step did."""
+    """What one step did.
+
+    Attributes:
+        explanations: of the requests that the step admitted.
+    """
 
     updates: Sequence[EngineUpdate]
+    explanations: Sequence[CacheExplanation] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -20,7 +20,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import zmq.asyncio
 
 from seekd.engine.messages import (
     Abort,
+    CacheExplanation,
     FromEngine,
     Loaded,
     Refused,
@@ -54,6 +55,7 @@ _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
 _CLOSE_GRACE_S = 5.0
 _NUM_LAST_LINES = 20
+_NUM_EXPLANATIONS = 1024
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
 _DIED = "The engine stopped while it served the request. Try again."
@@ -113,6 +115,7 @@ class EngineProcess:
         self._num_restarts = 0
         self._child: _Child | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._explanations: OrderedDict[str, CacheExplanation] = OrderedDict()
         self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
 
     @property
@@ -143,6 +146,10 @@ class EngineProcess:
     def process_id(self) -> int | None:
         """Of the child; None when there is none."""
         return None if self._child is None else self._child.process_id
+
+    def explain(self, request_id: str) -> CacheExplanation | None:
+        """What the prefix cache gave to a recent request; None when it is not remembered."""
+        return self._explanations.get(request_id)
 
     async def start(self) -> None:
         """Load the model.
@@ -275,6 +282,11 @@ class EngineProcess:
     def _receive(self, message: FromEngine) -> None:
         """Hand a child's message to whoever waits for it; what nobody waits for any more is dropped."""
         if isinstance(message, Updates):
+            for explanation in message.explanations:
+                self._explanations[explanation.request_id] = explanation
+                self._explanations.move_to_end(explanation.request_id)
+                if len(self._explanations) > _NUM_EXPLANATIONS:
+                    self._explanations.popitem(last=False)
             for update in message.updates:
                 if (stream := self._streams.get(update.request_id)) is not None:
                     stream.put_nowait(update)

@@ -101,8 +101,9 @@ def serve(core: EngineCore, connection: Connection, *, clock: Callable[[], float
         if core.has_work:
             is_idle = False
             updates = core.step()
-            if updates:
-                connection.send(Updates(updates))
+            explanations = core.take_explanations()
+            if updates or explanations:
+                connection.send(Updates(updates, explanations))
         if not is_idle and (clock() >= next_stats_s or not core.has_work):
             is_idle = not core.has_work
             next_stats_s = clock() + _STATS_INTERVAL_S

@@ -156,8 +156,12 @@ class Context:
         largest = int(C.llama_memory_seq_pos_max(self._opened_memory, slot))
         return None if smallest < 0 else (smallest, largest)
 
-    def save(self, slot: int) -> bytes:
-        """Everything that the slot's memory holds, in llama.cpp's own format for this build and these settings."""
+    def save(self, slot: int) -> bytearray:
+        """Everything that the slot's memory holds, in llama.cpp's own format for this build and these settings.
+
+        Returns:
+            A new buffer, the caller's.
+        """
         pointer = self._opened
         size = int(C.llama_state_seq_get_size(pointer, slot))
         buffer = bytearray(size)
@@ -166,9 +170,9 @@ class Context:
         del target
         if written != size:
             raise EngineError(f"llama.cpp saved {written} of {size} bytes of a slot.")
-        return bytes(buffer)
+        return buffer
 
-    def restore(self, slot: int, data: bytes | memoryview) -> bool:
+    def restore(self, slot: int, data: bytes | bytearray | memoryview) -> bool:
         """Replace the slot's memory by what `save` returned.
 
         Returns:

@@ -9,6 +9,7 @@ scratch slot and sharing it with the target. In unified memory sharing moves no 
 from __future__ import annotations
 
 from seekd.engine.llama.context import Context
+from seekd.engine.tier_index import Payload
 
 
 class LlamaMemory:
@@ -28,7 +29,7 @@ class LlamaMemory:
         """Let the empty slot `target` have the first tokens of `source` too."""
         self._context.copy(source, target, 0, num_tokens)
 
-    def save(self, slot: int, start: int, end: int) -> bytes:
+    def save(self, slot: int, start: int, end: int) -> bytearray:
         """The positions `[start, end)` of a slot, or the whole slot where parts cannot be cut."""
         if not self._is_cuttable:
             return self._context.save(slot)
@@ -38,7 +39,7 @@ class LlamaMemory:
         finally:
             self._context.remove(self._scratch)
 
-    def restore(self, slot: int, start: int, end: int, payload: bytes | memoryview) -> bool:
+    def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
         """Append what `save` returned for `[start, end)` to a slot that ends at `start`."""
         if not self._is_cuttable:
             return self._context.restore(slot, payload)
