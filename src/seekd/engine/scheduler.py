@@ -15,8 +15,8 @@ Theory of operation. A sequence's computed tokens catch up with its known tokens
   would get, so waiting is never dearer. Waiting is on running sequences only, which always progress, and is worked
   out anew from who runs: a leader that leaves leaves nobody behind.
 - Step budget: first every stream (a sequence that has begun its completion) gets up to `burst_tokens`; the rest goes
-  to whoever has known tokens left, keys in turn, oldest first; at most `prompt_tokens_beside_streams` of it while
-  there are streams, so that their gap is bounded.
+  to prompts, keys in turn, oldest first; at most `prompt_tokens_beside_streams` of it while there are streams, so
+  that their gap is bounded, and at least one token, so that no burst holds up a prompt.
 """
 
 from __future__ import annotations
@@ -383,34 +383,37 @@ class Scheduler:
         """Fill one batch; empty only when nobody runs. Changes nothing but whose turn it is."""
         assert not self._unadopted, "adopt every admission first"
         sequences = [sequence for sequence in self.running if not sequence.is_finished]
-        shares = {
-            sequence.slot: min(sequence.num_uncomputed, self.limits.burst_tokens if _is_stream(sequence) else 0)
-            for sequence in sequences
-        }
-        self._trim_bursts(shares)
+        streams = [sequence for sequence in sequences if _is_stream(sequence)]
+        others = [sequence for sequence in sequences if not _is_stream(sequence)]
+        shares = dict.fromkeys((sequence.arrival for sequence in sequences), 0)
+        room = self.limits.step_tokens
+        if streams and others:  # what bursts may not take: at least one token, as num_slots <= step_tokens
+            room -= min(self.limits.prompt_tokens_beside_streams, room - len(streams))
+        self._fill_streams(streams, shares, room)
         left = self.limits.step_tokens - sum(shares.values())
-        if any(shares.values()):
+        if streams:
             left = min(left, self.limits.prompt_tokens_beside_streams)
-        for sequence in self._in_turn([seq for seq in sequences if seq.num_uncomputed > shares[seq.slot]]):
-            if not left:
-                break
-            extra = min(left, sequence.num_uncomputed - shares[sequence.slot])
-            shares[sequence.slot] += extra
+        for sequence in (*self._in_turn(others), *streams):
+            extra = min(left, sequence.num_uncomputed - shares[sequence.arrival])
+            if extra and not _is_stream(sequence):
+                self._prompt_turns.serve(sequence.request.fairness_key)
+            shares[sequence.arrival] += extra
             left -= extra
-            self._prompt_turns.serve(sequence.request.fairness_key)
         return StepPlan(
-            chunks=[self._chunk(sequence, shares[sequence.slot]) for sequence in sequences if shares[sequence.slot]]
+            chunks=[
+                self._chunk(sequence, shares[sequence.arrival]) for sequence in sequences if shares[sequence.arrival]
+            ]
         )
 
-    def _trim_bursts(self, shares: dict[int | None, int]) -> None:
-        # num_slots <= step_tokens, so one token each always fits; only what bursts add can exceed the step.
-        excess = sum(shares.values()) - self.limits.step_tokens
-        for slot in sorted(shares, key=lambda slot: -shares[slot]):
-            if excess <= 0:
-                return
-            cut = min(excess, max(shares[slot] - 1, 0))
-            shares[slot] -= cut
-            excess -= cut
+    def _fill_streams(self, streams: list[Sequence], shares: dict[int, int], room: int) -> None:
+        """One token for each stream, then bursts, oldest first."""
+        for sequence in streams:
+            shares[sequence.arrival] = 1
+        room -= len(streams)
+        for sequence in streams:
+            extra = min(room, min(sequence.num_uncomputed, self.limits.burst_tokens) - 1)
+            shares[sequence.arrival] += extra
+            room -= extra
 
     def _in_turn(self, sequences: list[Sequence]) -> Iterator[Sequence]:
         by_key: dict[str, list[Sequence]] = {}
