@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from seekd.errors import EngineError
+from seekd.errors import EngineError, InvalidParameter
 from seekd.prompt.types import Segment, TokenTable
 
 
@@ -33,7 +33,8 @@ def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
         Token ids, shape `(num_tokens,)`.
 
     Raises:
-        EngineError: the model has no token for a marker of the layout, so it cannot serve this prompt.
+        InvalidParameter: the model has no token for a marker of the layout, so it cannot serve this kind of request.
+        EngineError: the model's tokenizer made a control token of plain text.
     """
     special_tokens = vocabulary.special_tokens
     spellings = _protected(special_tokens)
@@ -80,9 +81,8 @@ def _protected(special_tokens: Mapping[str, int]) -> tuple[str, ...]:
 def _control_id(spelling: str, special_tokens: Mapping[str, int]) -> int:
     token_id = special_tokens.get(spelling)
     if token_id is None:
-        raise EngineError(
-            f"The loaded model's vocabulary has no token {spelling!r}, which this kind of request needs; "
-            "the model cannot serve it."
+        raise InvalidParameter(
+            f"This kind of request needs the token {spelling!r}, which the loaded model's vocabulary does not have."
         )
     return token_id
 

@@ -10,7 +10,8 @@ a printable character.
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 
 from seekd.prompt.types import TokenTable
 
@@ -62,6 +63,20 @@ def tokenizer_json(vocabulary: TokenTable) -> str:
         },
         ensure_ascii=False,
     )
+
+
+@lru_cache(maxsize=2)
+def token_bytes_of(tokenizer_text: str) -> Mapping[int, bytes]:
+    """The bytes of each token of a file made by `tokenizer_json`."""
+    data = json.loads(tokenizer_text)
+    byte_of = {char: value for value, char in enumerate(_byte_alphabet())}
+    added = {entry["id"]: entry["content"].encode() for entry in data["added_tokens"]}
+    plain = {
+        token_id: bytes(byte_of[char] for char in spelling)
+        for spelling, token_id in data["model"]["vocab"].items()
+        if token_id not in added
+    }
+    return plain | added
 
 
 def _added(token_id: int, text: str) -> dict[str, object]:

@@ -71,6 +71,19 @@ def located(
     )
 
 
+def wrong_member(body: bytes, path: Path, reason: str) -> MalformedBody:
+    """The error for a member that the protocol package does not know.
+
+    Args:
+        body: as received; a JSON object.
+        path: of the value that is wrong, or of the object that lacks a member.
+        reason: in the words of the package's reader.
+    """
+    culprit = Culprit(path=path, is_missing_member=reason.startswith("missing field"))
+    reported, offset = _reported(culprit, body)
+    return MalformedBody(_SHAPE + _prefix(reported) + reason + _suffix(body, offset), is_syntax=False)
+
+
 def _with_path(message: str, body: bytes) -> str:
     match = _PLACE.search(message)
     if match is None:

@@ -1,0 +1,146 @@
+"""`POST /beta/completions`: fill-in-the-middle and plain completion, body bytes to a `Call`.
+
+Room: wire. May import: errors, prompt, wire.
+
+The protocol package does not know this format. The members that it shares with Chat Completions are put into a chat
+body, so that the package judges them in its own words; the rest is checked here in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.prompt.fim import CompletionBody
+from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.types import GenerationRequest, RequestedSampling
+from seekd.wire.calls import Call, ChatEncoder
+from seekd.wire.dialect import Dialect
+from seekd.wire.malformed import located, wrong_member
+from seekd.wire.model_names import accepted_names, served_name
+from seekd.wire.requests import decoded_object
+
+DEFAULT_MAX_TOKENS = 4096
+"""Source: deepseek-api.md §12."""
+
+MAX_TOP_LOGPROBS = 20
+OFF_BETA = 'completions api is only available when using beta api (set base_url="https://api.deepseek.com/beta")'
+
+_SHARED = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "stop",
+    "stream",
+    "stream_options",
+    "seed",
+)
+
+
+def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[str] = ()) -> Call:
+    """Validate a completion body.
+
+    Args:
+        body: as received.
+        dialect: of the request.
+        beta: whether the request came to a `/beta` route; elsewhere the service has no completions.
+        models: names that this server answers to besides the official ones.
+
+    Raises:
+        MalformedBody: not JSON, or not of the shape of the protocol.
+        UnknownModel: no such model name.
+        InvalidParameter: a rule of the protocol is broken.
+    """
+    if not beta:
+        raise InvalidParameter(OFF_BETA)
+    fields = decoded_object(body)
+    shared = _shared_body(body, fields)
+    names = accepted_names(models)
+    try:
+        read = ReadBody(WireProtocol.CHAT, shared)
+    except MalformedBody as error:
+        raise located(error, WireProtocol.CHAT, body=body, rewritten=shared) from error
+    _check_own_members(body, fields)
+    if read.model not in names:
+        raise UnknownModel(read.model, known_models=names)
+    parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
+    return Call(request=_request(read.model, parsed, fields, dialect), encoder=ChatEncoder(dialect))
+
+
+def _shared_body(body: bytes, fields: Mapping[str, Any]) -> bytes:
+    if not fields and body.strip() != b"{}":
+        return body
+    if fields.get("prompt") is None:
+        raise wrong_member(body, (), "missing field `prompt`")
+    shared = {name: fields[name] for name in _SHARED if name in fields}
+    return msgspec.json.encode(
+        {**shared, "messages": [{"role": "user", "content": ""}], "thinking": {"type": "disabled"}}
+    )
+
+
+def _check_own_members(body: bytes, fields: Mapping[str, Any]) -> None:
+    for name, kinds, expected in (
+        ("prompt", str, "a string"),
+        ("suffix", str, "a string"),
+        ("echo", bool, "a boolean"),
+        ("logprobs", int, "u8"),
+    ):
+        value = fields.get(name)
+        if value is not None and (not isinstance(value, kinds) or (kinds is int and isinstance(value, bool))):
+            raise wrong_member(body, (name,), f"invalid type: {_serde_name(value)}, expected {expected}")
+    num_logprobs = fields.get("logprobs")
+    if num_logprobs is not None and not 0 <= num_logprobs <= MAX_TOP_LOGPROBS:
+        raise InvalidParameter(f"Invalid logprobs value, the valid range of logprobs is [0, {MAX_TOP_LOGPROBS}].")
+
+
+def _serde_name(value: object) -> str:
+    match value:
+        case bool():
+            return f"boolean `{str(value).lower()}`"
+        case int():
+            return f"integer `{value}`"
+        case float():
+            return f"floating point `{value}`"
+        case str():
+            return f'string "{value}"'
+        case list():
+            return "sequence"
+        case _:
+            return "map"
+
+
+def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect: Dialect) -> GenerationRequest:
+    stop = fields.get("stop")
+    stream_options = fields.get("stream_options")
+    acts = dialect.samples_as_asked
+    return GenerationRequest(
+        model=model if dialect.echoes_model else served_name(model),
+        stream=parsed.stream,
+        thinking=False,
+        body=CompletionBody(
+            prompt=fields["prompt"],
+            suffix=fields.get("suffix"),
+            echo=bool(fields.get("echo")),
+            stops=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+            include_usage=bool(stream_options and stream_options.get("include_usage")),
+        ),
+        max_tokens=parsed.max_tokens,
+        default_max_tokens=DEFAULT_MAX_TOKENS,
+        lower_max_tokens=dialect.lowers_max_tokens,
+        sampling=RequestedSampling(
+            temperature=fields.get("temperature"),
+            top_p=fields.get("top_p"),
+            presence_penalty=(fields.get("presence_penalty") or 0.0) if acts else 0.0,
+            frequency_penalty=(fields.get("frequency_penalty") or 0.0) if acts else 0.0,
+            seed=fields.get("seed"),
+            num_top_logprobs=fields.get("logprobs"),
+        ),
+        user_id=None,
+        rule=None,
+    )
