@@ -1,0 +1,136 @@
+"""Who may call: open, enforced or refused.
+
+Room: accounts. May import: nothing of ours. Pure functions; the api room brings the request's headers, the composition
+root the address that is listened on.
+
+| listens on | a key has ever existed | access |
+|---|---|---|
+| loopback | no | open: no key is asked for |
+| loopback | yes, revoked or not | enforced |
+| anywhere else | yes | enforced |
+| anywhere else | no | the start is refused; with `--insecure` open |
+
+While access is open, a web page that the user visits and a proxy that forwards from elsewhere could both reach a
+loopback address. `open_request_refusal` keeps them out.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Collection, Iterable
+from urllib.parse import urlsplit
+
+# Whoever sets one of these passes on a request of somebody else.
+_FORWARDING = frozenset(
+    {
+        "cf-connecting-ip",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "forwarded-for",
+        "proxy-client-ip",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-original-host",
+        "x-proxyuser-ip",
+        "x-real-ip",
+    }
+)
+_FORWARDING_PREFIXES = ("x-forwarded", "x-envoy-external", "x-appengine-", "x-azure-")
+
+
+class AccessState(enum.StrEnum):
+    """Whether a key is asked for."""
+
+    OPEN = "open"
+    ENFORCED = "enforced"
+
+
+def access_state(*, allows_open: bool, any_key_ever: bool) -> AccessState:
+    """Whether a key is asked for now.
+
+    Args:
+        allows_open: see `allows_open`.
+        any_key_ever: a key exists or has existed.
+    """
+    return AccessState.OPEN if allows_open and not any_key_ever else AccessState.ENFORCED
+
+
+def allows_open(host: str, *, is_insecure: bool) -> bool:
+    """Whether a server that listens on `host` may be open while no key has ever existed."""
+    return is_insecure or is_loopback(host)
+
+
+def start_refusal(host: str, *, is_insecure: bool, any_key_ever: bool) -> str | None:
+    """Why a server must not start on this address; None when it may."""
+    if is_insecure or any_key_ever or is_loopback(host):
+        return None
+    return (
+        f"Listening on {host} without any key would let everybody in. Create a key first "
+        "(seekd accounts create NAME, then seekd keys create --account ID), or listen on 127.0.0.1."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name means this machine only; a name other than localhost does not count."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def open_request_refusal(
+    headers: Iterable[tuple[str, str]],
+    *,
+    allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
+) -> str | None:
+    """Why a request without a key must not be served although access is open; None when it may.
+
+    Args:
+        headers: every header of the request; names in any case, repeated ones repeated.
+        allowed_hosts: Host names, without a port, that are served besides the loopback ones.
+        allowed_origins: Origins, such as `https://app.example`, that are served besides the server's own.
+    """
+    lowered = [(name.lower(), value.strip()) for name, value in headers]
+    for name, _ in lowered:
+        if name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES):
+            return f"the header {name} says that the request was forwarded"
+    hosts = [value for name, value in lowered if name == "host"]
+    if len(hosts) != 1:
+        return "there must be exactly one Host header"
+    host_name = _host_name(hosts[0])
+    if host_name is None or not (is_loopback(host_name) or host_name in {host.lower() for host in allowed_hosts}):
+        return f"the Host {hosts[0]!r} is not this machine"
+    for origin in (value for name, value in lowered if name == "origin"):
+        if not _is_own_origin(origin, hosts[0]) and origin not in allowed_origins:
+            return f"the Origin {origin!r} is another site"
+    # A browser says so even where it sends no Origin, as for a plain GET of an image or a script.
+    if any(name == "sec-fetch-site" and value.lower() in ("cross-site", "same-site") for name, value in lowered):
+        origins = [value for name, value in lowered if name == "origin"]
+        if not any(origin in allowed_origins for origin in origins):
+            return "the browser says that another site sent the request"
+    return None
+
+
+def _is_own_origin(origin: str, host: str) -> bool:
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises when the port is no number
+    except ValueError:
+        return None
+    if parts.username is not None or parts.path or parts.query or parts.fragment:
+        return None
+    return parts.hostname

@@ -1,0 +1,456 @@
+"""The books as the service uses them: who calls, reserve, settle, release.
+
+Room: accounts. May import: everything of this room. Runs on the event loop's thread; writing is `writer.py`'s.
+
+    authenticate ─> reserve ─> (work; note what is used) ─> settle ─> send the last byte
+                       └─────> release, when no work was done
+
+`settle` comes before the last byte, so that an answer that reached its caller whole is always charged, whatever
+happens next. The database being away refuses new requests with `StoreError`; it never loses a settlement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from seekd.accounts import statements as sql
+from seekd.accounts.access import AccessState
+from seekd.accounts.balances import read_balance
+from seekd.accounts.brake import FailureBrake
+from seekd.accounts.claims import NOT_KEPT, EndClaim, TakeClaim, TwinRuns, check_key, hash_body
+from seekd.accounts.driver import Connection, TransactionFailed
+from seekd.accounts.keys import KeyRing
+from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
+from seekd.accounts.prices import PriceTable, load_prices
+from seekd.accounts.recovery import recover
+from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.store import Store
+from seekd.accounts.types import Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
+from seekd.accounts.writer import Writer
+from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_POLL_S = 0.25  # how soon a waiter sees what another process did
+_MAX_SLOWED = 256  # answers to wrong keys that may be delayed at once; more are refused without delay
+_CLOSE_S = 10.0
+
+
+class Books:
+    """Accounts, as the requests of one server see them. Use `open_books` to make one."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: AccountsSettings,
+        *,
+        owner: str,
+        allows_open: bool,
+        prices: PriceTable,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._owner = owner
+        self._clock = clock
+        self._prices = prices
+        self._ring = KeyRing(allows_open=allows_open)
+        self._brake = FailureBrake(num_free=settings.failed_auth_free, max_delay_s=settings.failed_auth_delay_s)
+        self._num_slowed = 0
+        self._reader = store.connect(is_reader=True)
+        # SQLite answers from memory and a log that readers never wait for; a network round trip leaves the loop.
+        self._reader_thread = None if store.is_local else ThreadPoolExecutor(1, thread_name_prefix="seekd-books-read")
+        self._writer = Writer(
+            store.connect,
+            store.journal,
+            owner=owner,
+            now_ms=self._now_ms,
+            store_timeout_s=settings.store_timeout_s,
+        )
+        self._freed: dict[str, asyncio.Future[None]] = {}
+        self._noted_s: dict[str, float] = {}
+        self._lease: asyncio.Task[None] | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        """Begin to write. Called once, on the event loop that will use the books."""
+        self._writer.start(asyncio.get_running_loop())
+        if not self._store.is_local:
+            self._lease = asyncio.create_task(self._keep_lease())
+
+    async def close(self) -> None:
+        """Write what is queued and give everything back; what the database cannot take stays in the journal."""
+        if self._lease is not None:
+            self._lease.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._lease
+        await asyncio.to_thread(self._writer.stop, give_up_after_s=_CLOSE_S)
+        if self._reader_thread is not None:
+            self._reader_thread.shutdown()
+        self._reader.close()
+        self._store.close()
+
+    # --- who calls
+
+    async def access(self) -> AccessState:
+        """Whether a key is asked for now. Raises `StoreError`."""
+        is_open = await self._read(self._ring.is_open)
+        return AccessState.OPEN if is_open else AccessState.ENFORCED
+
+    async def authenticate(self, key: str | None, *, peer: str = "") -> Caller:
+        """Who holds this key.
+
+        Args:
+            key: as `keys.bearer_key` found it; None when the request has none.
+            peer: address of the caller; its next wrong keys are answered later and later.
+
+        Raises:
+            Unauthenticated: no key, or none that works.
+            StoreError: the database is away.
+        """
+        now_ms = self._now_ms()
+        try:
+            return await self._read(lambda reader: self._ring.authenticate(reader, key, now_ms=now_ms))
+        except Unauthenticated:
+            await self._slow_down(peer)
+            raise
+
+    async def _slow_down(self, peer: str) -> None:
+        delay_s = self._brake.failed(peer, now_s=time.monotonic())
+        if delay_s and self._num_slowed < _MAX_SLOWED:
+            self._num_slowed += 1
+            try:
+                await asyncio.sleep(delay_s)
+            finally:
+                self._num_slowed -= 1
+
+    # --- money
+
+    async def reserve(
+        self,
+        caller: Caller,
+        *,
+        request_id: str,
+        model: str,
+        num_prompt_tokens: int,
+        max_completion_tokens: int,
+        is_retry_safe: bool = False,
+    ) -> Reservation:
+        """Hold the worst case of a request; it must end in `settle` or `release`.
+
+        Waits, up to the configured time, where only what running requests hold stands in the way.
+
+        Args:
+            caller: who pays.
+            request_id: unique for ever, since its charge bears it.
+            model: decides the price; the name that the request used.
+            num_prompt_tokens: tokens of the prompt; none of them is assumed to be cached.
+            max_completion_tokens: the most that may be generated.
+            is_retry_safe: the request has a `Claim`; a recovery then charges nothing, as its retry will be charged.
+
+        Raises:
+            InsufficientBalance: the account cannot pay the worst case.
+            Unauthenticated: the key was revoked after `authenticate`.
+            StoreError: the database is away. Nothing is held.
+        """
+        prices = self._prices_of(model)
+        deadline_s = time.monotonic() + self._settings.hold_wait_s
+        freed: asyncio.Future[None] | None = None
+        while True:
+            result = await self._reserve_now(
+                Reserve(
+                    account_id=caller.account_id,
+                    key_id=caller.key_id,
+                    request_id=request_id,
+                    model=model,
+                    prices=prices,
+                    default_currency=self._settings.default_currency,
+                    num_prompt_tokens=num_prompt_tokens,
+                    max_completion_tokens=max_completion_tokens,
+                    is_retry_safe=is_retry_safe,
+                )
+            )
+            if isinstance(result, Reservation):
+                return result
+            remaining_s = deadline_s - time.monotonic()
+            if remaining_s <= 0:
+                raise InsufficientBalance
+            if freed is not None and not freed.done():
+                await asyncio.wait({freed}, timeout=min(remaining_s, _POLL_S))
+            # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
+            freed = self._freed_future(caller.account_id)
+
+    async def _reserve_now(self, operation: Reserve) -> Reservation | Blocked:
+        future = self._writer.submit(operation)
+        try:
+            async with asyncio.timeout(2 * self._settings.store_timeout_s):  # the writer's own limit comes first
+                result: Reservation | Blocked = await future
+                return result
+        except TimeoutError as error:
+            self._undo(operation)
+            raise StoreError from error
+        except (asyncio.CancelledError, StoreError):
+            self._undo(operation)
+            raise
+
+    def _undo(self, operation: Reserve) -> None:
+        """Make sure that no hold is left of a reservation whose outcome nobody will see."""
+        operation.is_abandoned = True
+        undo = ReleaseUnknown(account_id=operation.account_id, request_id=operation.request_id)
+        self._writer.post(undo, is_durable=True)
+
+    def note(self, reservation: Reservation, usage: Usage) -> None:
+        """Tell what a running request has used so far, for a recovery; written every few seconds at most. Cheap."""
+        if reservation.is_retry_safe:
+            return
+        now_s = time.monotonic()
+        noted_s = self._noted_s.setdefault(reservation.request_id, now_s)
+        if now_s - noted_s >= self._settings.progress_interval_s:
+            self._noted_s[reservation.request_id] = now_s
+            self._writer.post(Note(reservation=reservation, usage=usage), is_durable=False)
+
+    async def settle(
+        self, reservation: Reservation, usage: Usage, *, claim: Claim | None = None, answer: Answer | None = None
+    ) -> Charge:
+        """Charge what a request used; call it before the last byte of the answer is sent.
+
+        It is settled exactly once even when the caller is cancelled, and even when the database is away: then this
+        returns after the store timeout with the charge that will be made.
+
+        Args:
+            reservation: of the request.
+            usage: what it used, however it ended.
+            claim: the request's idempotency claim, which ends in the same transaction.
+            answer: the whole answer, kept for retries; None frees the claim's key.
+        """
+        self._noted_s.pop(reservation.request_id, None)
+        operation = Settle(
+            reservation=reservation,
+            usage=usage,
+            claim=claim,
+            answer=self._kept(answer),
+            answer_expires_at_ms=self._now_ms() + int(self._settings.idempotency_lifetime_s * 1000),
+        )
+        future = self._writer.submit_durable(operation)
+        future.add_done_callback(lambda _: self._wake(reservation.account_id))
+        if claim is not None:
+            future.add_done_callback(lambda _: self._wake(_claim_name(claim.account_id, claim.idempotency_key)))
+        done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
+        if done and future.exception() is None:
+            charge: Charge = future.result()
+            if charge.uncollected_micros:
+                logger.error(
+                    "a request used more than was reserved for it",
+                    extra={"action": "uncollected", "uncollected_micros": charge.uncollected_micros},
+                )
+            return charge
+        logger.error("a settlement waits for the database", extra={"action": "settle_later"})
+        return Charge(
+            request_id=reservation.request_id,
+            currency=reservation.currency,
+            cost_micros=reservation.price.cost_micros(
+                num_hit_tokens=usage.num_hit_tokens,
+                num_miss_tokens=usage.num_miss_tokens,
+                num_completion_tokens=usage.num_completion_tokens,
+            ),
+        )
+
+    async def release(self, reservation: Reservation) -> None:
+        """Give back the hold of a request that used nothing. Sure to happen even when the database is away now."""
+        self._noted_s.pop(reservation.request_id, None)
+        future = self._writer.submit_durable(Release(reservation=reservation))
+        future.add_done_callback(lambda _: self._wake(reservation.account_id))
+        await self._wait_for(future)
+
+    async def balance(self, account_id: str) -> Balance:
+        """What an account has. Raises `StoreError`."""
+        now_ms = self._now_ms()
+        return await self._read(
+            lambda reader: read_balance(
+                reader,
+                account_id,
+                now_ms=now_ms,
+                default_currency=self._settings.default_currency,
+                is_everything_free=self._prices.is_free,
+            )
+        )
+
+    def price(self, model: str) -> dict[str, Price]:
+        """What a model costs now, by currency; empty when it is free."""
+        return self._prices.prices(model, self._now_ms())
+
+    def _prices_of(self, model: str) -> tuple[tuple[str, Price], ...]:
+        prices = self.price(model)
+        return tuple((currency, prices[currency]) for currency in self._settings.currency_order if currency in prices)
+
+    # --- idempotency
+
+    async def claim(self, caller: Caller, *, idempotency_key: str, body: bytes, request_id: str) -> Claim | Answer:
+        """The right to answer an idempotency key, or the answer that was given under it; waits for a running twin.
+
+        A claim ends with `settle(claim=...)` or `abandon`, always.
+
+        Args:
+            caller: whose key it is; accounts do not share keys.
+            idempotency_key: as the request's header has it.
+            body: what must be equal in a retry: the route and the request's body.
+            request_id: of this request.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body.
+            InvalidParameter: the key is empty or too long.
+            StoreError: the database is away.
+        """
+        check_key(idempotency_key)
+        operation = TakeClaim(
+            account_id=caller.account_id,
+            idempotency_key=idempotency_key,
+            body_hash=hash_body(body),
+            request_id=request_id,
+            lifetime_ms=int(self._settings.idempotency_lifetime_s * 1000),
+        )
+        ended: asyncio.Future[None] | None = None
+        while True:
+            future = self._writer.submit(operation)
+            try:
+                result: Claim | Answer | TwinRuns = await future
+            except (asyncio.CancelledError, StoreError):
+                unsure = Claim(account_id=caller.account_id, idempotency_key=idempotency_key, request_id=request_id)
+                self._writer.post(EndClaim(claim=unsure), is_durable=True)
+                raise
+            if not isinstance(result, TwinRuns):
+                return result
+            if ended is not None and not ended.done():
+                await asyncio.wait({ended}, timeout=_POLL_S)
+            ended = self._freed_future(_claim_name(caller.account_id, idempotency_key))
+
+    async def abandon(self, claim: Claim) -> None:
+        """Free an idempotency key whose request gave no answer worth keeping."""
+        future = self._writer.submit_durable(EndClaim(claim=claim))
+        future.add_done_callback(lambda _: self._wake(_claim_name(claim.account_id, claim.idempotency_key)))
+        await self._wait_for(future)
+
+    def _kept(self, answer: Answer | None) -> Answer | None:
+        if answer is not None and len(answer.body) > self._settings.idempotency_max_body:
+            return NOT_KEPT
+        return answer
+
+    # --- waiting and reading
+
+    async def _wait_for(self, future: asyncio.Future[None]) -> None:
+        done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
+        if not done or future.exception() is not None:
+            logger.error("a change of the books waits for the database", extra={"action": "write_later"})
+
+    def _freed_future(self, name: str) -> asyncio.Future[None]:
+        future = self._freed.get(name)
+        if future is None or future.done():
+            future = self._freed[name] = asyncio.get_running_loop().create_future()
+        return future
+
+    def _wake(self, name: str) -> None:
+        future = self._freed.pop(name, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            if self._reader_thread is None:
+                return query(self._reader)
+            async with asyncio.timeout(self._settings.store_timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._reader_thread, query, self._reader)
+        except (TransactionFailed, TimeoutError) as error:
+            raise StoreError from error
+
+    async def _keep_lease(self) -> None:
+        """Say that this server lives, and end what dead ones left, several times a lease."""
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 4)
+            try:
+                await asyncio.to_thread(self._renew_lease)
+            except TransactionFailed as failure:
+                logger.warning("the lease cannot be renewed", extra={"action": "lease", "reason": str(failure)})
+
+    def _renew_lease(self) -> None:
+        connection = self._store.connect()
+        try:
+            connection.run(sql.SEE_OWNER, {"id": self._owner, "now_ms": self._now_ms()})
+            lease_ms = int(self._settings.lease_s * 1000)
+            recover(connection, owner=self._owner, now_ms=self._now_ms, lease_ms=lease_ms, journal=None)
+        finally:
+            connection.close()
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def open_books(
+    settings: AccountsSettings,
+    data_dir: Path,
+    *,
+    allows_open: bool,
+    clock: Callable[[], float] = time.time,
+    new_owner: Callable[[], str] = lambda: uuid.uuid4().hex,
+) -> Books:
+    """Open the books of a server: migrate them, and end what a dead server left behind. Blocks.
+
+    Args:
+        settings: of this room.
+        data_dir: where the books and the journal lie; made when it does not exist.
+        allows_open: see `access.allows_open`.
+        clock: seconds since 1970.
+        new_owner: names this server among all that use the books.
+
+    Raises:
+        StoreError: the database is away.
+        ConfigError: the database cannot be opened or migrated, another server uses the data directory, or a price is
+            not valid.
+    """
+    prices = load_prices(settings)
+    store = Store(settings, data_dir)
+    owner = new_owner()
+
+    def now_ms() -> int:
+        return int(clock() * 1000)
+
+    try:
+        store.prepare(is_server=True)
+        connection = store.connect()
+        try:
+            connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": now_ms()})
+            lease_ms = None if store.is_local else int(settings.lease_s * 1000)
+            found = recover(connection, owner=owner, now_ms=now_ms, lease_ms=lease_ms, journal=store.journal)
+        finally:
+            connection.close()
+        if found.num_journaled or found.num_charged or found.num_released:
+            logger.warning(
+                "ended the requests of a server that died",
+                extra={
+                    "action": "recovered",
+                    "num_journaled": found.num_journaled,
+                    "num_charged": found.num_charged,
+                    "num_released": found.num_released,
+                },
+            )
+        return Books(store, settings, owner=owner, allows_open=allows_open, prices=prices, clock=clock)
+    except TransactionFailed as failure:
+        store.close()
+        raise StoreError(f"The books cannot be opened: {failure}") from failure
+    except BaseException:
+        store.close()
+        raise
+
+
+def _claim_name(account_id: str, idempotency_key: str) -> str:
+    return f"{account_id}\0{idempotency_key}"

@@ -1,0 +1,124 @@
+"""Idempotency keys: which request answers, what the others get.
+
+Room: accounts. May import: errors, accounts.operations, statements, types, unit.
+
+    (none) ──claim──> running ──settled with an answer──> answered ──lifetime over──> (none)
+       ^                 │
+       └──abandoned, or its server died
+
+| a request with the key comes while it is | same body | another body |
+|---|---|---|
+| free | it gets the claim and runs | – |
+| running | it waits for the outcome | `IdempotencyConflict` |
+| answered | it gets the same answer | `IdempotencyConflict` |
+| answered, but the answer was too large to keep | `IdempotencyConflict` | `IdempotencyConflict` |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from seekd.accounts import statements as sql
+from seekd.accounts.operations import end_claim
+from seekd.accounts.types import Answer, Claim
+from seekd.accounts.unit import Needs, Unit
+from seekd.errors import IdempotencyConflict, InvalidParameter
+
+MAX_KEY_CHARACTERS = 255
+NOT_KEPT = Answer(status=0, headers=(), body=b"")  # stands for an answer that was too large
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinRuns:
+    """The key's request is running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeClaim:
+    """Ask for the right to answer an idempotency key."""
+
+    account_id: str
+    idempotency_key: str
+    body_hash: bytes
+    request_id: str
+    lifetime_ms: int
+
+    def declare(self, needs: Needs) -> None:
+        """See `Operation`."""
+
+    def apply(self, unit: Unit) -> Claim | Answer | TwinRuns:
+        """Take it, or say who has it.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body, or its answer is not kept.
+        """
+        key = {"account_id": self.account_id, "idempotency_key": self.idempotency_key}
+        rows = unit.connection.rows(sql.FIND_CLAIM, key)
+        if rows and rows[0][4] is not None and rows[0][3] <= unit.now_ms:
+            unit.connection.run(sql.DELETE_CLAIM, {**key, "request_id": rows[0][1]})
+            rows = []
+        if not rows:
+            return self._take(unit)
+        body_hash, request_id, owner, _, status, headers, body = rows[0]
+        if bytes(body_hash) != self.body_hash:
+            raise IdempotencyConflict
+        if status is None:
+            is_own = request_id == self.request_id and owner == unit.owner  # this operation, applied twice
+            return self._claim() if is_own else TwinRuns()
+        if status == NOT_KEPT.status:
+            raise IdempotencyConflict("The answer to this idempotency key was too large to be kept")
+        return Answer(
+            status=status, headers=tuple((name, value) for name, value in json.loads(headers)), body=bytes(body)
+        )
+
+    def _take(self, unit: Unit) -> Claim | TwinRuns:
+        inserted = unit.connection.run(
+            sql.INSERT_CLAIM,
+            {
+                "account_id": self.account_id,
+                "idempotency_key": self.idempotency_key,
+                "body_hash": self.body_hash,
+                "request_id": self.request_id,
+                "owner": unit.owner,
+                "now_ms": unit.now_ms,
+                "expires_at_ms": unit.now_ms + self.lifetime_ms,
+            },
+        )
+        return self._claim() if inserted else TwinRuns()  # another gateway was faster
+
+    def _claim(self) -> Claim:
+        return Claim(account_id=self.account_id, idempotency_key=self.idempotency_key, request_id=self.request_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndClaim:
+    """Keep the answer of a claim that cost nothing, or free the key."""
+
+    claim: Claim
+    answer: Answer | None = None
+    answer_expires_at_ms: int = 0
+
+    @property
+    def account_id(self) -> str:
+        """See `Operation`."""
+        return self.claim.account_id
+
+    def declare(self, needs: Needs) -> None:
+        """See `Operation`."""
+
+    def apply(self, unit: Unit) -> None:
+        """End it."""
+        end_claim(unit, self.claim, self.answer, self.answer_expires_at_ms)
+
+
+def hash_body(body: bytes) -> bytes:
+    """What is compared between requests of the same key."""
+    return hashlib.sha256(body).digest()
+
+
+def check_key(idempotency_key: str) -> None:
+    """Refuse a key that cannot be stored. Raises `InvalidParameter`."""
+    if not 0 < len(idempotency_key) <= MAX_KEY_CHARACTERS or "\0" in idempotency_key:
+        raise InvalidParameter(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters")

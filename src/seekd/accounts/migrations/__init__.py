@@ -1,0 +1,1 @@
+"""Alembic migrations of the books; `accounts.migrate` runs them at start."""

@@ -1,0 +1,116 @@
+"""Where the books lie: a file in the data directory, or PostgreSQL by URL.
+
+Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, settings, sqlite.
+
+On SQLite the server holds a lock on a file beside the books for as long as it lives, so that a second server on the
+same data directory is refused and a recovery knows that every other server is dead. The command line needs no lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from seekd.accounts.driver import Connection, TransactionFailed
+from seekd.accounts.journal import Journal
+from seekd.accounts.migrate import is_current, migrate_postgres, migrate_sqlite
+from seekd.accounts.postgres import PostgresConnection
+from seekd.accounts.settings import AccountsSettings, books_path
+from seekd.accounts.sqlite import SqliteConnection
+from seekd.errors import ConfigError
+
+_READER_WAIT_S = 0.25  # readers run on the event loop and wait for nobody but a recovering log
+
+
+class Store:
+    """Opens connections to one database."""
+
+    def __init__(self, settings: AccountsSettings, data_dir: Path) -> None:
+        """Look at nothing yet.
+
+        Raises:
+            ConfigError: the URL names no database that seekd knows.
+        """
+        url = settings.database_url
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ConfigError("accounts.database_url must begin with postgresql://; leave it out for SQLite.")
+        self._url: str | None = url or None
+        self._settings = settings
+        self._data_dir = data_dir
+        self._path = books_path(data_dir)
+        self._lock: IO[str] | None = None
+        self.journal = Journal(data_dir / "books.unsettled.jsonl")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the books are a file of this machine, which one server at a time uses."""
+        return self._url is None
+
+    def prepare(self, *, is_server: bool) -> None:
+        """Make the directory and the schema; take the server's lock.
+
+        Raises:
+            ConfigError: not possible, or another server has the lock.
+            TransactionFailed: the database is away.
+        """
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if is_server and self.is_local:
+                self._take_lock()
+        except OSError as error:
+            raise ConfigError(f"The data directory {self._data_dir} cannot be used: {error}.") from error
+        connection = self.connect()
+        try:
+            if is_current(connection):
+                return
+        finally:
+            connection.close()
+        if self._url is None:
+            migrate_sqlite(self._path)
+        else:
+            migrate_postgres(self._url)
+
+    def connect(self, *, is_reader: bool = False) -> Connection:
+        """A new connection. Raises `TransactionFailed`."""
+        if self._url is not None:
+            return PostgresConnection(self._url, timeout_s=self._settings.busy_timeout_s)
+        return SqliteConnection(
+            self._path,
+            synchronous=self._settings.synchronous,
+            busy_timeout_s=_READER_WAIT_S if is_reader else self._settings.busy_timeout_s,
+        )
+
+    def close(self) -> None:
+        """Give the server's lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        path = self._data_dir / "books.server.lock"
+        file = open(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "w")  # noqa: SIM115, PTH123 - held while the server lives
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise ConfigError(
+                f"Another seekd server uses the data directory {self._data_dir}. "
+                "Stop it, choose another --data-dir, or keep the books of both in PostgreSQL."
+            ) from error
+        self._lock = file
+
+
+def open_connection(settings: AccountsSettings, data_dir: Path) -> Connection:
+    """A connection for one command, to books that are made when they do not exist yet.
+
+    Raises:
+        ConfigError: the database cannot be used.
+    """
+    store = Store(settings, data_dir)
+    try:
+        store.prepare(is_server=False)
+        return store.connect()
+    except TransactionFailed as failure:
+        raise ConfigError(f"The books cannot be opened: {failure}.") from failure

@@ -1,0 +1,231 @@
+"""The one thread that writes the books: many requests' operations in one transaction.
+
+Room: accounts. May import: errors, accounts.driver, journal, operations, unit.
+
+While one commit is on its way to the disk, operations gather; the next transaction takes them all. So a busy server
+pays for a commit once in many requests, and an idle one waits for nobody.
+
+What happens when a transaction fails:
+
+- The database is away, busy or full. An operation that somebody waits for is tried again until its deadline, then
+  refused with `StoreError`. A settlement or a release is tried again for ever, and a settlement goes to the journal.
+- The transaction itself is at fault. Each operation of the batch is tried alone, and the guilty one is refused.
+
+Nothing is answered before its commit has succeeded. A commit whose answer was lost is tried again, which is safe
+because every operation can be applied twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from seekd.accounts.driver import Connection, TransactionFailed
+from seekd.accounts.journal import Journal
+from seekd.accounts.operations import Settle
+from seekd.accounts.unit import Operation, Outcome, run_batch
+from seekd.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 256  # bounds how long the first operation of a batch waits for the last
+_FIRST_RETRY_S = 0.1
+_MAX_RETRY_S = 2.0
+
+Connect = Callable[[], Connection]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Item:
+    """An operation on its way.
+
+    Attributes:
+        deadline_s: monotonic time after which nobody waits; None for what must not be lost.
+        is_journaled: a settlement that is on disk already.
+    """
+
+    operation: Operation[Any]  # Any: operations of all kinds travel together
+    future: asyncio.Future[Any] | None
+    deadline_s: float | None
+    is_journaled: bool = False
+
+
+class Writer:
+    """Owns the writing connection. `submit` and `post` are called on the event loop's thread."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        journal: Journal,
+        *,
+        owner: str,
+        now_ms: Callable[[], int],
+        store_timeout_s: float,
+    ) -> None:
+        self._connect = connect
+        self._journal = journal
+        self._owner = owner
+        self._now_ms = now_ms
+        self._store_timeout_s = store_timeout_s
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._connection: Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_stopping = False
+        self._has_journal = False
+        self._give_up_s = float("inf")
+        self._thread = threading.Thread(target=self._run, name="seekd-books", daemon=True)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to write; results arrive on `loop`."""
+        self._loop = loop
+        self._thread.start()
+
+    def submit(self, operation: Operation[Any]) -> asyncio.Future[Any]:
+        """Queue an operation that somebody waits for; the future fails with `StoreError` after the store timeout."""
+        return self._put(operation, time.monotonic() + self._store_timeout_s)
+
+    def submit_durable(self, operation: Operation[Any]) -> asyncio.Future[Any]:
+        """Queue an operation that must not be lost; the future is done when it is committed."""
+        return self._put(operation, None)
+
+    def post(self, operation: Operation[Any], *, is_durable: bool) -> None:
+        """Queue an operation whose result nobody waits for."""
+        deadline_s = None if is_durable else time.monotonic() + self._store_timeout_s
+        self._queue.put(_Item(operation=operation, future=None, deadline_s=deadline_s))
+
+    def stop(self, *, give_up_after_s: float) -> None:
+        """Write what is queued, then end the thread. Blocks; unwritten settlements stay in the journal."""
+        self._give_up_s = time.monotonic() + give_up_after_s
+        self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _put(self, operation: Operation[Any], deadline_s: float | None) -> asyncio.Future[Any]:
+        assert self._loop is not None
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put(_Item(operation=operation, future=future, deadline_s=deadline_s))
+        return future
+
+    # --- the thread
+
+    def _run(self) -> None:
+        pending: list[_Item] = []
+        retry_s = 0.0
+        while True:
+            self._gather(pending, retry_s)
+            if not pending:
+                break
+            batch, rest = pending[:MAX_BATCH], pending[MAX_BATCH:]
+            left = self._process(batch)
+            retry_s = min(_MAX_RETRY_S, max(_FIRST_RETRY_S, retry_s * 2)) if left else 0.0
+            pending = left + rest
+            self._tidy_journal(pending)
+            if time.monotonic() > self._give_up_s:
+                self._deliver([(item, Outcome(error=StoreError())) for item in pending])
+                break
+        if self._connection is not None:
+            self._connection.close()
+
+    def _gather(self, pending: list[_Item], retry_s: float) -> None:
+        """Take what is queued; wait for the first operation, or for the time to try again. Empty at the end."""
+        try:
+            while not pending and not self._is_stopping:
+                self._take(pending, self._queue.get())
+            if retry_s and not self._is_stopping:
+                self._take(pending, self._queue.get(timeout=retry_s))
+            while len(pending) < MAX_BATCH:
+                self._take(pending, self._queue.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _take(self, pending: list[_Item], item: _Item | None) -> None:
+        if item is None:
+            self._is_stopping = True
+        else:
+            pending.append(item)
+
+    def _process(self, batch: list[_Item]) -> list[_Item]:
+        """Run a batch; what has to be tried again."""
+        try:
+            outcomes = self._transact(batch)
+        except TransactionFailed as failure:
+            if failure.is_away:
+                return self._keep(batch, failure)
+            if len(batch) > 1:
+                return [left for item in batch for left in self._process([item])]
+            logger.exception("an operation of the books failed", extra={"action": "books_failed"})
+            outcomes = [Outcome(error=_store_error(failure))]
+        self._deliver(list(zip(batch, outcomes, strict=True)))
+        return []
+
+    def _transact(self, batch: list[_Item]) -> list[Outcome[object]]:
+        batch.sort(key=lambda item: item.operation.account_id)  # stable: an account's operations keep their order
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return run_batch(
+                self._connection, [item.operation for item in batch], now_ms=self._now_ms(), owner=self._owner
+            )
+        except TransactionFailed:
+            raise
+        except Exception as error:  # a bug in one operation must not end the thread that all requests need
+            raise TransactionFailed(f"{type(error).__name__}: {error}", is_away=False) from error
+
+    def _keep(self, batch: list[_Item], failure: TransactionFailed) -> list[_Item]:
+        """After the database was away: refuse what is too late, keep the rest, save settlements."""
+        now_s = time.monotonic()
+        late = [item for item in batch if item.deadline_s is not None and item.deadline_s <= now_s]
+        kept = [item for item in batch if item.deadline_s is None or item.deadline_s > now_s]
+        self._deliver([(item, Outcome(error=_store_error(failure))) for item in late])
+        unsaved = [item for item in kept if isinstance(item.operation, Settle) and not item.is_journaled]
+        if unsaved:
+            self._save(unsaved)
+        logger.warning(
+            "the database of the books is away",
+            extra={"action": "books_away", "reason": str(failure), "num_waiting": len(kept)},
+        )
+        return kept
+
+    def _save(self, items: list[_Item]) -> None:
+        try:
+            self._journal.append([item.operation for item in items if isinstance(item.operation, Settle)])
+        except OSError:  # the disk is full or away too: the holds in the database are what is left
+            logger.exception("the journal of the books cannot be written", extra={"action": "journal"})
+            return
+        for item in items:
+            item.is_journaled = True
+        self._has_journal = True
+
+    def _tidy_journal(self, pending: list[_Item]) -> None:
+        if self._has_journal and not any(item.is_journaled for item in pending):
+            self._journal.clear()
+            self._has_journal = False
+
+    def _deliver(self, results: Sequence[tuple[_Item, Outcome[object]]]) -> None:
+        assert self._loop is not None
+        waited = [(item.future, outcome) for item, outcome in results if item.future is not None]
+        if waited:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_resolve, waited)
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Outcome[object]]]) -> None:
+    for future, outcome in results:
+        if not future.done():
+            if outcome.error is None:
+                future.set_result(outcome.result)
+            else:
+                future.set_exception(outcome.error)
+
+
+def _store_error(failure: TransactionFailed) -> StoreError:
+    error = StoreError()
+    error.__cause__ = failure
+    return error
