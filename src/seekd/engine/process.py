@@ -54,15 +54,23 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
 _CLOSE_GRACE_S = 5.0
+_DYING_S = 0.25  # from a signal to the moment at which the parent knows of the death
 _NUM_LAST_LINES = 20
 _NUM_EXPLANATIONS = 1024
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
-_DIED = "The engine stopped while it served the request. Try again."
 _NOT_STARTED = "The engine has not been started."
 _LOADING = "The engine is loading the model."
 _RESTARTING = "The engine failed and is being started again."
 _CLOSED = "The engine is closed."
+
+
+class _Died(EngineError):
+    """The engine stopped while it served the request. Try again."""
+
+
+class _DiedEarly(_Died):
+    """The engine stopped while it served the request. Try again."""
 
 
 class EngineState(enum.StrEnum):
@@ -181,22 +189,45 @@ class EngineProcess:
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
         """Run one request; see `types.Engine`."""
-        child = await self._ready_child()
         if request.request_id in self._streams:
             raise EngineError("The request's id is taken by a running request.")
         updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
         self._streams[request.request_id] = updates
-        has_ended = False
         try:
-            child.send(Submit(request))
+            may_repeat = True
+            while True:
+                child = await self._ready_child()
+                try:
+                    async with contextlib.aclosing(self._run(request, child, updates)) as run:
+                        async for update in run:
+                            may_repeat = False
+                            yield update
+                    return
+                except _DiedEarly:
+                    # Sent to a child that was dying already; once more, since the request may be what killed it.
+                    if not may_repeat:
+                        raise
+                    may_repeat = False
+        finally:
+            del self._streams[request.request_id]
+
+    async def _run(
+        self, request: EngineRequest, child: _Child, updates: asyncio.Queue[EngineUpdate | SeekdError]
+    ) -> AsyncGenerator[EngineUpdate, None]:
+        clock = asyncio.get_running_loop().time
+        sent_s = clock()
+        has_ended = False
+        child.send(Submit(request))
+        try:
             while not has_ended:
                 update = await updates.get()
                 has_ended = isinstance(update, SeekdError) or update.finish_reason is not None
+                if isinstance(update, _Died) and clock() - sent_s < _DYING_S:
+                    raise _DiedEarly
                 if isinstance(update, SeekdError):
                     raise update
                 yield update
         finally:
-            del self._streams[request.request_id]
             if not has_ended:
                 child.send(Abort(request.request_id))
 
@@ -255,7 +286,7 @@ class EngineProcess:
             _log.error("the engine process died: %s", cause, extra={"action": "engine_died", "cause": cause})
             self._child = None
             self._set_state(EngineState.RESTARTING)
-            self._fail_streams(lambda: EngineError(_DIED))
+            self._fail_streams(_Died)
             await child.close(grace_s=0)
             if loop.time() - born_s > _STABLE_S:
                 backoff_s = _FIRST_BACKOFF_S

@@ -89,7 +89,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
         if not model.has_decoder:
             raise ConfigError(f"The model file {path} holds no model that generates text.")
         size = _size(model.file, model.trained_context_length, settings)
-        threads = settings.threads if settings.threads is not None else default_threads()
+        threads = settings.threads if settings.threads is not None else default_threads(model.file.size_bytes)
         context = stack.enter_context(
             Context(
                 model,
