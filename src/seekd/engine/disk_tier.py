@@ -38,6 +38,9 @@ from .tier_index import Payload, TierIndex
 
 logger = logging.getLogger(__name__)
 
+BlockWriter = Callable[[Path, Path, bytes, Payload, bytes], int]
+"""`write_block`, or something in its place."""
+
 _STORE_FILE = "store.json"
 _LOCK_FILE = "lock"
 _TEMPORARY = "tmp"
@@ -88,6 +91,7 @@ class _Write:
 @dataclass(frozen=True, slots=True)
 class _Touch:
     keys: tuple[bytes, ...]
+    late: tuple[bytes, ...]  # those that were not written yet, so that the index could not be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class DiskTier:
         budget_bytes: most bytes of all files.
         queue_bytes: most bytes waiting to be written.
         clock_ns: for modification times.
+        write: writes one file.
 
     Raises:
         StoreError: another process uses the directory, or it cannot be used.
@@ -117,11 +122,13 @@ class DiskTier:
         budget_bytes: int,
         queue_bytes: int = 256 << 20,
         clock_ns: Callable[[], int] = time.time_ns,
+        write: BlockWriter = write_block,
     ) -> None:
         self.directory = directory
         self._binding = binding_digest(binding)
         self._queue_bytes = queue_bytes
         self._clock_ns = clock_ns
+        self._write_block = write
         self._last_ns = 0
         self._index = TierIndex(budget_bytes)
         self._pending: dict[bytes, _Write] = {}
@@ -221,10 +228,11 @@ class DiskTier:
     def touch(self, keys: Sequence[bytes]) -> None:
         """Mark as recently used, the first most of all, here and on disk."""
         with self._changed:
-            held = tuple(key for key in keys if key in self._index)
-            self._index.touch(held)
-            if held:
-                self._jobs.append(_Touch(held))
+            self._index.touch(keys)
+            late = tuple(key for key in keys if key in self._pending)
+            known = tuple(key for key in keys if key in self._index or key in self._pending)
+            if known:
+                self._jobs.append(_Touch(known, late))
                 self._changed.notify_all()
 
     def lock(self, keys: Iterable[bytes]) -> None:
@@ -370,7 +378,7 @@ class DiskTier:
                 case _Write():
                     self._write(job, generation)
                 case _Touch():
-                    self._set_times(job.keys)
+                    self._set_times(job)
                 case _Unlink():
                     _unlink_all(job.paths)
 
@@ -402,7 +410,7 @@ class DiskTier:
         temporary = self.directory / _TEMPORARY / str(self._num_temporary)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_block(path, temporary, job.key, job.payload, self._binding)
+            self._write_block(path, temporary, job.key, job.payload, self._binding)
             self._set_time(path)
         except OSError as error:
             with self._changed:
@@ -422,8 +430,10 @@ class DiskTier:
         _unlink_all([self._path_of(block.key, block.parent) for block in evicted])
         return fits
 
-    def _set_times(self, keys: tuple[bytes, ...]) -> None:
-        for key in reversed(keys):
+    def _set_times(self, job: _Touch) -> None:
+        with self._changed:
+            self._index.touch(job.late)
+        for key in reversed(job.keys):
             with self._changed:
                 path = self._path(key) if key in self._index else None
             if path is not None:
