@@ -11,12 +11,16 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from seekd.accounts.access import AccessState, allows_open, start_refusal
+from seekd.accounts.books import Books, open_books
 from seekd.api.answering import Answering
 from seekd.api.edge import Edge
+from seekd.api.gate import Gate
 from seekd.api.routes import Api
 from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.engine.process import EngineProcess
 from seekd.engine.types import EngineHealth
+from seekd.errors import ConfigError
 from seekd.models.catalogue import find_model_file
 from seekd.service.generation import GenerationService
 from seekd.service.served_model import ServedModel
@@ -33,16 +37,20 @@ class Application:
     Args:
         settings: of every room.
         model: answers; not started yet.
+        books: know who may call and who pays; not started yet. Closed with the application.
     """
 
-    def __init__(self, settings: Settings, model: ServedModel) -> None:
+    def __init__(self, settings: Settings, *, model: ServedModel, books: Books) -> None:
         self._settings = settings
         self._model = model
+        self._books = books
+        self._access = AccessState.ENFORCED
         self._is_stopping = False
         limit_s = settings.server.request_timeout_s
-        service = GenerationService(model=model, deadline_s=limit_s or None)
+        service = GenerationService(model=model, books=books, deadline_s=limit_s or None)
+        gate = Gate(books=books, settings=settings.accounts)
         api = Api(
-            answering=Answering(service=service, settings=settings.server),
+            answering=Answering(gate=gate, service=service, settings=settings.server),
             health=self.health,
             model_cards=self._model_cards,
         )
@@ -50,12 +58,24 @@ class Application:
         self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
 
     async def start(self) -> None:
-        """Load the model. Raises `ConfigError` when its file cannot be used."""
+        """Open the books for writing and load the model.
+
+        Raises:
+            ConfigError: the model file cannot be used, or the address is refused (see `accounts.access`).
+            StoreError: the books cannot be used.
+        """
+        await self._books.start()
+        server = self._settings.server
+        refusal = start_refusal(server.host, is_insecure=server.insecure, any_key_ever=await self._books.any_key_ever())
+        if refusal is not None:
+            raise ConfigError(refusal)
+        self._access = await self._books.access()
         await self._model.start()
 
     async def close(self) -> None:
         """Free everything."""
         await self._model.close()
+        await self._books.close()
 
     def stop_accepting(self) -> None:
         """Say by `/healthz` that no new request should come."""
@@ -74,7 +94,11 @@ class Application:
 
     def access_line(self) -> str:
         """Who may call, for the ready line."""
-        return "open to programs on this machine"
+        if self._access is AccessState.ENFORCED:
+            return "keys required"
+        return (
+            "open to everybody" if self._settings.server.insecure else "open to programs on this machine, no key needed"
+        )
 
     def _model_cards(self) -> Sequence[ModelCard]:
         info, profile = self._model.info, self._model.profile
@@ -95,7 +119,8 @@ def build(settings: Settings) -> Application:
     """The application for these settings.
 
     Raises:
-        ConfigError: there is no such model file.
+        ConfigError: there is no such model file, or the books cannot be opened.
+        StoreError: the books' database is away.
     """
     model_file = find_model_file(settings.model.source)
     engine = EngineProcess(
@@ -105,7 +130,16 @@ def build(settings: Settings) -> Application:
         log_level=settings.log.level,
     )
     vocabulary = functools.partial(open_vocabulary, model_file)
-    return Application(settings, ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model))
+    model = ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model)
+    return Application(settings, model=model, books=open_server_books(settings))
+
+
+def open_server_books(settings: Settings) -> Books:
+    """The books of a server with these settings. Raises `ConfigError` or `StoreError` as `open_books` does."""
+    server = settings.server
+    return open_books(
+        settings.accounts, server.data_dir, allows_open=allows_open(server.host, is_insecure=server.insecure)
+    )
 
 
 def _made(directory: Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.engine.settings import EngineSettings
 from seekd.log import LogSettings
@@ -20,4 +21,5 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    accounts: AccountsSettings = field(default_factory=AccountsSettings)
     log: LogSettings = field(default_factory=LogSettings)

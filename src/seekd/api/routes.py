@@ -6,27 +6,35 @@ service documents the first, the founding document the second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from seekd.accounts.types import Caller
 from seekd.api.answering import Answering, as_response, failed, requested_dialect
 from seekd.engine.types import EngineHealth
 from seekd.errors import SeekdError
+from seekd.wire.balance import CurrencyBalance, balance_body
 from seekd.wire.chat import parse_chat
+from seekd.wire.completions import parse_completion
 from seekd.wire.dialect import DIALECTS, Dialect
 from seekd.wire.failures import JSON, Failure, method_not_allowed, not_found
+from seekd.wire.messages import count_tokens_body, parse_messages
 from seekd.wire.models import ModelCard, model_body, models_body
+from seekd.wire.responses import parse_responses
+from seekd.wire.tokenize import parse_tokenize, tokenize_body
 
 PLAIN_BASES = ("", "/v1")
 BETA_BASES = ("/beta", "/beta/v1")
+MESSAGES_BASES = ("/anthropic", "/anthropic/v1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,41 +53,83 @@ class Api:
 
     def as_asgi(self) -> Starlette:
         """The ASGI application."""
-        routes = [Route("/healthz", self._health, methods=["GET"])]
+        routes: list[BaseRoute] = [Route("/healthz", self._health, methods=["GET"])]
         for base in (*PLAIN_BASES, *BETA_BASES):
+            beta = base in BETA_BASES
             routes += [
-                Route(f"{base}/chat/completions", self._chat, methods=["POST"]),
+                Route(f"{base}/chat/completions", self._answer(partial(parse_chat, beta=beta)), methods=["POST"]),
+                Route(f"{base}/completions", self._answer(partial(parse_completion, beta=beta)), methods=["POST"]),
+                Route(f"{base}/responses", self._answer(parse_responses), methods=["POST"]),
+                Route(f"{base}/tokenize", self._count_text, methods=["POST"]),
+                Route(f"{base}/user/balance", self._balance, methods=["GET"]),
                 Route(f"{base}/models", self._models, methods=["GET"]),
                 Route(f"{base}/models/{{model_id:path}}", self._model, methods=["GET"]),
             ]
+        for base in MESSAGES_BASES:
+            routes += [
+                Route(f"{base}/messages", self._answer(parse_messages), methods=["POST"]),
+                Route(f"{base}/messages/count_tokens", self._count_messages, methods=["POST"]),
+            ]
         return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_method})
 
-    async def _chat(self, request: Request) -> ASGIApp:
-        return await self.answering.answer(request, parse_chat, beta=request.url.path.startswith("/beta"))
+    def _answer(self, parse: Callable[..., object]) -> Callable[[Request], Awaitable[ASGIApp]]:
+        async def endpoint(request: Request) -> ASGIApp:
+            return await self.answering.answer(request, parse)  # type: ignore[arg-type]  # partial hides the signature
+
+        return endpoint
+
+    async def _count_text(self, request: Request) -> Response:
+        return await self.answering.count(request, parse_tokenize, tokenize_body)
+
+    async def _count_messages(self, request: Request) -> Response:
+        return await self.answering.count(
+            request,
+            lambda body, *, dialect, models: parse_messages(body, dialect=dialect, models=models).request.body,
+            lambda token_ids: count_tokens_body(len(token_ids)),
+        )
 
     async def _models(self, request: Request) -> Response:
-        return self._json(request, lambda: models_body(self.model_cards()))
+        async def body(_: Caller) -> bytes:
+            return models_body(self.model_cards())
+
+        return await self._json(request, body)
 
     async def _model(self, request: Request) -> Response:
-        def body() -> bytes:
+        async def body(_: Caller) -> bytes:
             wanted = request.path_params["model_id"]
             for card in self.model_cards():
                 if card.model_id == wanted:
                     return model_body(card)
             raise HTTPException(404)
 
-        return self._json(request, body)
+        return await self._json(request, body)
+
+    async def _balance(self, request: Request) -> Response:
+        async def body(caller: Caller) -> bytes:
+            balance = await self.answering.gate.books.balance(caller.account_id)
+            entries = [
+                CurrencyBalance(
+                    currency=entry.currency,
+                    granted_micros=entry.granted_micros,
+                    topped_up_micros=entry.topped_up_micros,
+                )
+                for entry in balance.currencies
+            ]
+            return balance_body(entries, is_available=balance.is_available)
+
+        return await self._json(request, body)
 
     async def _health(self, _: Request) -> Response:
         now = self.health()
         body = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
         return Response(msgspec.json.encode(body), status_code=200 if now.ready else 503, media_type=JSON)
 
-    def _json(self, request: Request, body: Callable[[], bytes]) -> Response:
+    async def _json(self, request: Request, body: Callable[[Caller], Awaitable[bytes]]) -> Response:
         dialect = DIALECTS[self.answering.settings.dialect]
         try:
             dialect = requested_dialect(request, default=dialect)
-            return Response(body(), media_type=JSON)
+            caller = await self.answering.gate.admit(request)
+            return Response(await body(caller), media_type=JSON)
         except SeekdError as error:
             return failed(error, dialect)
 

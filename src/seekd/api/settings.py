@@ -29,6 +29,7 @@ class ServerSettings:
     Attributes:
         host: address to listen on; anything but loopback needs keys.
         port: 0 lets the system choose.
+        insecure: let an address other than loopback be open while no key has ever existed.
         data_dir: caches and books; made with mode 0700, since they hold what users wrote.
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
@@ -41,6 +42,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    insecure: bool = False
     data_dir: Path = field(default_factory=default_data_dir)
     dialect: Literal["classic", "hosted"] = "classic"
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)

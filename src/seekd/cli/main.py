@@ -71,6 +71,9 @@ def serve(
     ] = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Allow an address other than loopback without any key.")
+    ] = None,
     log_level: Annotated[
         str | None,
         typer.Option(metavar="debug|info|warning|error", help="Least severe records shown.  [default: info]"),
@@ -85,6 +88,7 @@ def serve(
         server__host=host,
         server__port=port,
         server__data_dir=data_dir,
+        server__insecure=insecure,
         model__source=model,
         log__level=log_level,
     )

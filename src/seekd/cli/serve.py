@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from collections.abc import Iterator
 import uvicorn
 from rich.console import Console
 
-from seekd import log
+from seekd import __version__, log
 from seekd.app import Application, build
 from seekd.errors import ConfigError
 from seekd.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 
@@ -88,6 +91,7 @@ async def _serve(application: Application, settings: Settings, listener: socket.
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    _log.info("starting", extra={"action": "starting", "version": __version__})
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     starting = asyncio.create_task(application.start())
     stopping = asyncio.create_task(stop.wait())

@@ -164,15 +164,19 @@ class ResponseIdentity:
     system_fingerprint: str | None = None
 
 
-class ParsedBody(Protocol):
-    """A validated body of one protocol, ready to be rendered and answered. Rendering does not consume it."""
+class Renderable(Protocol):
+    """Something that becomes a prompt. Rendering does not consume it."""
+
+    def render(self, prompt_format: PromptFormat) -> list[Segment]:
+        """The whole prompt, BOS first."""
+
+
+class ParsedBody(Renderable, Protocol):
+    """A validated body of one protocol, ready to be rendered and answered."""
 
     @property
     def has_stop(self) -> bool:
         """Whether stop strings were asked for; then push tokens one at a time, so that none is charged late."""
-
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
-        """The whole prompt, BOS first."""
 
     def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> OutputParser:
         """A parser for this request's answer.

@@ -4,21 +4,25 @@ Room: service. May import: prompt, constrain, engine, accounts, models and below
 
     open ──> prompt encoded, room checked ──> engine ──> text ──> protocol events ──> settled
 
-What is wrong with a request is raised by `open`, before any work; what happens later is raised by `Generation.chunks`.
+What is wrong with a request is raised by `open`, before any work; an account that cannot pay, and what happens later,
+is raised by `Generation.chunks`, which holds the worst case of the cost from its start to its end.
 Whatever ends a generation (finish, stop string, disconnect, engine death, shutdown) ends it exactly once, and frees its
 sequence within one engine step.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, SamplingParams
+from seekd.accounts.books import Books
+from seekd.accounts.types import Caller, Usage
+from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, SamplingParams
 from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
 from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.types import (
@@ -26,9 +30,13 @@ from seekd.prompt.types import (
     OutputChunk,
     OutputParser,
     PromptUsage,
+    Renderable,
+    RequestedSampling,
     ResponseIdentity,
 )
+from seekd.service.constraints import RuleCompiler
 from seekd.service.served_model import ServedModel
+from seekd.service.tab import Tab
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +63,12 @@ class GenerationRecord:
 
 
 class Generation:
-    """One running request. Made by `GenerationService.open`; iterate `chunks` once, to its end or close it early."""
+    """One running request. Made by `GenerationService.open`; iterate `chunks` once, to its end or close it early.
+
+    Attributes:
+        record: what has happened so far.
+        warnings: parts of the output rule that are not enforced, one sentence each.
+    """
 
     def __init__(
         self,
@@ -63,9 +76,13 @@ class Generation:
         model: ServedModel,
         engine_request: EngineRequest,
         parser: OutputParser,
+        open_tab: Callable[[], Awaitable[Tab]],
         one_token_at_a_time: bool,
+        warnings: Sequence[str],
         clock: Callable[[], float],
     ) -> None:
+        self.warnings = warnings
+        self._open_tab = open_tab
         self._model = model
         self._engine_request = engine_request
         self._parser = parser
@@ -73,24 +90,26 @@ class Generation:
         self._clock = clock
         self._detokenizer = Detokenizer()
         self._num_pending_tokens = 0
+        self._was_admitted = False
         self.record = GenerationRecord(num_prompt_tokens=len(engine_request.prompt_token_ids))
 
     async def chunks(self) -> AsyncGenerator[Sequence[OutputChunk], None]:
         """The protocol events of the answer, as they come.
 
         Raises:
+            InsufficientBalance: the account cannot pay the worst case; nothing was done.
             EngineError: the engine failed; the events so far stand, and no closing event follows.
             Overloaded: the queue was full, or the deadline passed.
             ShuttingDown: the server is stopping.
         """
         started_s = self._clock()
+        tab = await self._open_tab()
         try:
             async with aclosing(self._model.engine.generate(self._engine_request)) as updates:
-                is_first = True
                 async for update in updates:
                     events: list[OutputChunk] = []
-                    if is_first:
-                        is_first = False
+                    if not self._was_admitted:
+                        self._was_admitted = True
                         self.record.num_cached_tokens = update.num_cached_tokens
                         events += self._parser.ready(
                             PromptUsage(
@@ -105,10 +124,15 @@ class Generation:
                         events += self._end("stop", hit_length_limit=False)
                     elif update.finish_reason is not None:
                         events += self._end_by_engine(update)
+                    if self.record.finish is not None:
+                        # Before the last frame leaves: who has read an answer has paid for it.
+                        self.record.total_s = self._clock() - started_s
+                        await tab.settle(self._usage())
                     if events:
                         yield events
                     if self.record.finish is not None:
                         return
+                    tab.note(self._usage())
             raise EngineError
         except GeneratorExit:
             self.record.finish = self.record.finish or "disconnect"
@@ -121,6 +145,7 @@ class Generation:
             self.record.total_s = self._clock() - started_s
             self._parser.close()
             self._log_summary()
+            await tab.settle(self._usage() if self._was_admitted else None)
 
     def response_json(self) -> str:
         """The whole response; valid after `chunks` has ended by itself."""
@@ -174,6 +199,19 @@ class Generation:
             events += self._parser.push_text("", num_tokens=num_tokens)
         return events + self._parser.finish(hit_length_limit=hit_length_limit)
 
+    def _usage(self) -> Usage:
+        record = self.record
+        finish = record.finish or "running"
+        return Usage(
+            num_hit_tokens=record.num_cached_tokens,
+            num_miss_tokens=record.num_prompt_tokens - record.num_cached_tokens,
+            num_completion_tokens=record.num_completion_tokens,
+            outcome=finish,
+            is_error=finish == "error",
+            first_token_ms=None if record.first_token_s is None else record.first_token_s * 1000,
+            latency_ms=record.total_s * 1000,
+        )
+
     def _log_summary(self) -> None:
         record = self.record
         _log.info(
@@ -195,6 +233,7 @@ class GenerationService:
 
     Args:
         model: answers every accepted name.
+        books: who pays, and how much is left.
         deadline_s: most seconds that one request may run; None for no limit.
         clock: seconds, monotonic.
         unix_time: seconds since 1970, for `created`.
@@ -204,44 +243,44 @@ class GenerationService:
         self,
         *,
         model: ServedModel,
+        books: Books,
         deadline_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
+        self._books = books
+        self._rules = RuleCompiler()
         self._deadline_s = deadline_s
         self._clock = clock
         self._unix_time = unix_time
 
-    async def open(self, request: GenerationRequest, *, response_id: str, account_id: str = "") -> Generation:
-        """Check a request against the model and get it ready to run.
+    async def open(self, request: GenerationRequest, *, caller: Caller, response_id: str) -> Generation:
+        """Check a request against the model and get it ready to run; nothing is held before it is iterated.
 
         Args:
             request: as validated by the wire.
+            caller: who asks; pays, and has caches and turns of its own.
             response_id: the id that the answer carries.
-            account_id: who asks; keeps caches and turns apart.
 
         Raises:
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
+            InvalidParameter: the output rule cannot be enforced.
             EngineError: the model is not loaded yet.
         """
         model = self._model
         prompt_token_ids = await model.encode(request.body)
-        sampling = request.sampling
+        max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
+        constraint, warnings = await self._constraint(request)
+        request_id = uuid.uuid4().hex
         engine_request = EngineRequest(
-            request_id=uuid.uuid4().hex,
+            request_id=request_id,
             prompt_token_ids=prompt_token_ids,
-            max_tokens=_resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length),
-            sampling=SamplingParams(
-                temperature=model.temperature(sampling.temperature),
-                top_p=1.0 if sampling.top_p is None else sampling.top_p,
-                presence_penalty=sampling.presence_penalty,
-                frequency_penalty=sampling.frequency_penalty,
-                seed=sampling.seed,
-                num_top_logprobs=sampling.num_top_logprobs,
-            ),
-            cache_salt=f"{account_id}\x00{request.user_id or ''}",
-            fairness_key=account_id,
+            max_tokens=max_tokens,
+            sampling=self._sampling(request.sampling),
+            cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
+            fairness_key=caller.account_id,
+            constraint=constraint,
             deadline_s=self._deadline_s,
         )
         identity = ResponseIdentity(
@@ -250,16 +289,49 @@ class GenerationService:
             created_s=int(self._unix_time()),
             system_fingerprint=f"fp_{model.info.fingerprint}",
         )
+        needs_tokenizer = request.sampling.num_top_logprobs is not None
         return Generation(
             model=model,
             engine_request=engine_request,
             parser=request.body.open_parser(
-                identity, tokenizer_json=None if sampling.num_top_logprobs is None else model.tokenizer_json()
+                identity, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
             ),
-            # stop strings must not charge what follows them, and reasoning tokens are counted by push
+            open_tab=functools.partial(
+                Tab.open,
+                self._books,
+                caller,
+                request_id=request_id,
+                model=request.model,
+                num_prompt_tokens=len(prompt_token_ids),
+                max_completion_tokens=max_tokens,
+            ),
+            # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             one_token_at_a_time=request.body.has_stop or request.thinking,
+            warnings=warnings,
             clock=self._clock,
         )
+
+    async def encode(self, body: Renderable) -> list[int]:
+        """The token ids that a body's prompt has for the served model."""
+        return await self._model.encode(body)
+
+    def _sampling(self, sampling: RequestedSampling) -> SamplingParams:
+        return SamplingParams(
+            temperature=self._model.temperature(sampling.temperature),
+            top_p=1.0 if sampling.top_p is None else sampling.top_p,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+            seed=sampling.seed,
+            num_top_logprobs=sampling.num_top_logprobs,
+        )
+
+    async def _constraint(self, request: GenerationRequest) -> tuple[ConstraintSpec | None, Sequence[str]]:
+        if request.rule is None:
+            return None, ()
+        compiled = await self._rules.compile(
+            request.rule, prompt_format=self._model.prompt_format, starts_in_reasoning=request.thinking
+        )
+        return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
 
 
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:

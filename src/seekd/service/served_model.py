@@ -15,7 +15,7 @@ from seekd.errors import EngineError
 from seekd.models.catalogue import ModelProfile, ModelSettings, map_temperature, profile_of
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import ParsedBody, PromptFormat
+from seekd.prompt.types import PromptFormat, Renderable
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class ServedModel:
             self._tokenizer_json = tokenizer_json(self.vocabulary)
         return self._tokenizer_json
 
-    async def encode(self, body: ParsedBody) -> list[int]:
+    async def encode(self, body: Renderable) -> list[int]:
         """The prompt's token ids, shape `(num_prompt_tokens,)`."""
         segments = body.render(self.prompt_format)
         if sum(len(segment.text) for segment in segments) > LONG_PROMPT_CHARS:

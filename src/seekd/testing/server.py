@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from seekd.api.settings import ServerSettings
-from seekd.app import Application
+from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
 from seekd.models.catalogue import ModelSettings
 from seekd.service.served_model import ServedModel
@@ -59,7 +59,8 @@ def serve_script(
         engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings.model
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = _Running(Application(settings, model), listener)
+        application = Application(settings, model=model, books=open_server_books(settings))
+        running = _Running(application, listener)
         running.start()
         try:
             yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engine)

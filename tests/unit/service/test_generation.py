@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seekd.accounts.books import open_books
+from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
@@ -22,23 +27,30 @@ from seekd.wire.dialect import CLASSIC
 SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="v3")
 
 
+CALLER = Caller(account_id=OPEN_ACCOUNT_ID, key_id=None, key_prefix="", name="open", is_open=True)
+
+
 @contextlib.asynccontextmanager
 async def _service(
     script: Script, *, context_length: int = 8192
 ) -> AsyncIterator[tuple[GenerationService, ScriptedEngine]]:
     engine = ScriptedEngine(script, context_length=context_length)
     model = ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
-    await model.start()
-    try:
-        yield GenerationService(model=model), engine
-    finally:
-        await model.close()
+    with tempfile.TemporaryDirectory() as data_dir:
+        books = open_books(AccountsSettings(), Path(data_dir), allows_open=True)
+        await books.start()
+        await model.start()
+        try:
+            yield GenerationService(model=model, books=books), engine
+        finally:
+            await model.close()
+            await books.close()
 
 
 async def _open(service: GenerationService, **fields: Any) -> Generation:
     body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
     call = parse_chat(json.dumps(body).encode(), dialect=CLASSIC, beta=False)
-    return await service.open(call.request, response_id="r")
+    return await service.open(call.request, caller=CALLER, response_id="r")
 
 
 async def _collect(generation: Generation, seen: list[dict[str, Any]]) -> None:
@@ -110,7 +122,7 @@ async def test_a_limit_above_the_room_left_is_refused_where_the_dialect_says_so(
         body = b'{"model":"deepseek-chat","messages":[{"role":"user","content":"Hi"}],"max_tokens":500}'
         request = replace(parse_chat(body, dialect=CLASSIC, beta=False).request, lower_max_tokens=False)
         with pytest.raises(ContextTooLong):
-            await service.open(request, response_id="r")
+            await service.open(request, caller=CALLER, response_id="r")
 
 
 async def test_sampling_parameters_reach_the_engine_with_the_models_own_temperature() -> None:
