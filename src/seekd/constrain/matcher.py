@@ -13,6 +13,7 @@ other control token, and every user-defined one that looks like a marker, is out
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ from seekd.errors import EngineError, InvalidParameter
 
 TEXT_MARKERS = frozenset({"｜DSML｜", "<think>", "</think>"})
 """Markers that the parser matches by their text, so a grammar spells them as text."""
+
+VALUE_END = "</｜DSML｜"
+"""Ends a value of a tool call for the parser, in whatever context it stands; see `GrammarMatcher`."""
 
 NUM_KEPT_GRAMMARS = 64
 """Compiled grammars kept for reuse; each costs from some kilobytes to a few megabytes."""
@@ -60,12 +64,21 @@ class TokenTable(Protocol):
 
 
 class GrammarMatcher:
-    """Limits the next token of one sequence; used by one thread."""
+    """Limits the next token of one sequence; used by one thread.
 
-    def __init__(self, matcher: LLMatcher, *, vocab_size: int) -> None:
+    In a grammar of tool calls the text `</｜DSML｜` may come only where the grammar then forces the rest of a closing
+    tag. The grammar itself keeps it out of raw text, but in the strings of JSON values every text is allowed, and there
+    the parser would cut the value.
+    """
+
+    def __init__(self, matcher: LLMatcher, *, vocabulary: TokenTable, value_ends: ValueEnds | None = None) -> None:
+        """Own `matcher`; `value_ends` is given where the grammar has tool calls."""
         self._matcher = matcher
-        self._vocab_size = vocab_size
-        self._bits = allocate_token_bitmask(1, vocab_size)
+        self._vocabulary = vocabulary
+        self._vocab_size = vocabulary.size
+        self._bits = allocate_token_bitmask(1, vocabulary.size)
+        self._value_ends = value_ends
+        self._tail = b""
 
     def allowed(self) -> npt.NDArray[np.bool_]:
         """Which tokens may come next, shape `(vocab_size,)`; the caller owns the array.
@@ -78,6 +91,8 @@ class GrammarMatcher:
         fill_next_token_bitmask(self._matcher, self._bits)
         self._check()
         mask = np.unpackbits(self._bits[0].view(np.uint8), count=self._vocab_size, bitorder="little").view(np.bool_)
+        if self._value_ends is not None:
+            self._keep_values_whole(mask, self._value_ends)
         if not mask.any():
             raise EngineError("The output constraint leaves no token that could follow.")
         return mask
@@ -106,6 +121,8 @@ class GrammarMatcher:
         if not self._matcher.consume_token(token_id):
             self._check()
             raise EngineError("A token left the output constraint.")
+        if self._value_ends is not None:
+            self._tail = (self._tail + self._vocabulary.token_bytes(token_id))[-len(VALUE_END.encode()) :]
 
     def is_complete(self) -> bool:
         """Whether nothing but the end may follow. Raises `EngineError` when the matcher has failed."""
@@ -114,9 +131,44 @@ class GrammarMatcher:
             self._check()
         return stopped
 
+    def _keep_values_whole(self, mask: npt.NDArray[np.bool_], value_ends: ValueEnds) -> None:
+        """Take out the tokens that would write the end of a value in the middle of a string."""
+        token_ids = [token_id for token_id in value_ends.completed_by(self._tail) if mask[token_id]]
+        if not token_ids or self._matcher.compute_ff_bytes():  # a forced text is the grammar's own
+            return
+        for token_id in token_ids:
+            self._matcher.consume_token(token_id)
+            if not self._matcher.compute_ff_bytes():
+                mask[token_id] = False
+            self._matcher.rollback(1)
+            self._check()
+
     def _check(self) -> None:
         if self._matcher.is_error():
             raise EngineError(f"The output constraint failed: {_first_line(self._matcher.get_error())}")
+
+
+class ValueEnds:
+    """Which tokens of a vocabulary complete `</｜DSML｜`, by how much of it is already written."""
+
+    def __init__(self, vocabulary: TokenTable) -> None:
+        end = VALUE_END.encode()
+        self._prefixes = [end[:length] for length in range(len(end))]
+        self._token_ids: list[list[int]] = [[] for _ in self._prefixes]
+        for token_id in range(vocabulary.size):
+            entry = vocabulary.token_bytes(token_id)
+            if end[-1] not in entry:
+                continue
+            for length in range(len(end)):
+                if entry.startswith(end[length:]) or end in entry:
+                    self._token_ids[length].append(token_id)
+
+    def completed_by(self, tail: bytes) -> list[int]:
+        """The tokens that complete the text behind `tail`; `<` occurs only at its start, so one length can match."""
+        for length in range(len(self._prefixes) - 1, -1, -1):
+            if tail.endswith(self._prefixes[length]):
+                return self._token_ids[length]
+        raise AssertionError("every text ends with the empty prefix")
 
 
 class ConstraintCompiler:
@@ -131,6 +183,7 @@ class ConstraintCompiler:
         self._lock = threading.Lock()
         self._vocabulary: TokenTable | None = None
         self._tokenizer: LLTokenizer | None = None
+        self._value_ends: ValueEnds | None = None
         self._prototypes: OrderedDict[str, LLMatcher] = OrderedDict()  # least recently used first
 
     def prepare(self, vocabulary: TokenTable) -> None:
@@ -149,17 +202,21 @@ class ConstraintCompiler:
             prototype = self._prototypes.get(grammar)
             if prototype is not None:
                 self._prototypes.move_to_end(grammar)
-                return GrammarMatcher(prototype.deep_copy(), vocab_size=vocabulary.size)
+                return self._matcher(prototype, grammar, vocabulary)
         # Outside of the lock: other threads go on while one compiles; two may compile the same grammar once each.
         prototype = LLMatcher(tokenizer, grammar, log_level=0, limits=self._limits)
         if prototype.is_error():
             reason = _first_line(prototype.get_error())
             raise InvalidParameter(f"The requested output format cannot be enforced: {reason}")
-        matcher = GrammarMatcher(prototype.deep_copy(), vocab_size=vocabulary.size)
         with self._lock:
             if self._vocabulary is vocabulary:
                 self._keep(grammar, prototype)
-        return matcher
+            return self._matcher(prototype, grammar, vocabulary)
+
+    def _matcher(self, prototype: LLMatcher, grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
+        """A fresh copy; under the lock."""
+        value_ends = self._value_ends if VALUE_END in grammar else None
+        return GrammarMatcher(prototype.deep_copy(), vocabulary=vocabulary, value_ends=value_ends)
 
     def _keep(self, grammar: str, prototype: LLMatcher) -> None:
         self._prototypes[grammar] = prototype
@@ -171,6 +228,7 @@ class ConstraintCompiler:
         if self._tokenizer is None or self._vocabulary is not vocabulary:
             self._prototypes.clear()
             self._tokenizer = build_tokenizer(vocabulary)
+            self._value_ends = ValueEnds(vocabulary)
             self._vocabulary = vocabulary
         return self._tokenizer
 
@@ -207,6 +265,10 @@ class _Entries:
             else vocabulary.token_bytes(token_id)
             for token_id in range(vocabulary.size)
         ]
+        self._marker_ids = {
+            spelling: token_id for spelling, token_id in vocabulary.special_tokens.items() if spelling in TEXT_MARKERS
+        }
+        self._markers = re.compile(f"({'|'.join(map(re.escape, self._marker_ids)) or '(?!)'})")
         self._ids_by_bytes: dict[bytes, int] = {}  # filled where the vocabulary's own encoding is no use
         self._longest_bytes = 0
 
@@ -215,6 +277,15 @@ class _Entries:
             raise TypeError("text must be str")
         # The mask of a forced text is the first token of this encoding, so an encoding of another text (SentencePiece
         # puts a space in front, a normalizer composes) would let a token through that leaves the grammar.
+        token_ids = []
+        for part in self._markers.split(text):
+            if (marker_id := self._marker_ids.get(part)) is not None:
+                token_ids.append(marker_id)
+            elif part:
+                token_ids += self._encode_plain(part)
+        return token_ids
+
+    def _encode_plain(self, text: str) -> list[int]:
         token_ids = self._vocabulary.tokenize(text)
         data = text.encode()
         if b"".join(map(self._vocabulary.token_bytes, token_ids)) == data:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from random_model import ByteVocabulary, RandomModel
+
+from tests.unit.constrain.random_model import ByteVocabulary, RandomModel
 
 
 @pytest.fixture(scope="session")

@@ -98,27 +98,32 @@ class RandomModel:
     def matcher(self, grammar: str) -> GrammarMatcher:
         return self.compiler(grammar, self.vocabulary)
 
-    def write(self, grammar: str, *, seed: int, max_steps: int = 400, end_bias: float = 0.3) -> str | None:
+    def write(
+        self, grammar: str, *, seed: int, max_steps: int = 400, closing: float = 0.4, hostile: float = 0.1
+    ) -> str | None:
         """The text of one walk; None when `max_steps` did not reach the end.
 
         Args:
             grammar: an llguidance grammar.
             seed: of the choices.
             max_steps: tokens to choose, forced ones not counted.
-            end_bias: how often a token that closes something is preferred, so that walks end.
+            closing: how often a token that closes something is preferred, so that walks end.
+            hostile: how often a token of the call format's marks is preferred, so that values try to break out.
         """
         chance = random.Random(seed)
         matcher = self.matcher(grammar)
         text = b""
         for _ in range(max_steps):
-            for forced in matcher.forced_token_ids():
-                matcher.accept(forced)
-                text += self.vocabulary.token_bytes(forced)
+            while forced := matcher.forced_token_ids():
+                for token_id in forced:
+                    matcher.accept(token_id)
+                    text += self.vocabulary.token_bytes(token_id)
             if matcher.is_complete():
                 return text.decode()
             choices = np.flatnonzero(matcher.allowed()).tolist()
-            closing = [c for c in choices if c in CLOSING] if chance.random() < end_bias else []
-            token_id = chance.choice(closing or choices)
+            draw = chance.random()
+            preferred = CLOSING if draw < closing else HOSTILE if draw < closing + hostile else frozenset(choices)
+            token_id = chance.choice([choice for choice in choices if choice in preferred] or choices)
             if token_id == END:
                 return text.decode()
             matcher.accept(token_id)
@@ -126,4 +131,5 @@ class RandomModel:
         return None
 
 
+HOSTILE = frozenset({ord("<"), 256 + len(MARKERS) + PIECES.index("</"), DSML, *"｜DSML｜".encode()})
 CLOSING = frozenset({END, ord('"'), ord("}"), ord("]"), ord("<"), 256 + len(MARKERS) + PIECES.index('"}')})

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from llguidance import LLParserLimits
-from random_model import DSML, END, USER, ByteVocabulary
 
 from seekd.constrain.matcher import ConstraintCompiler, build_constraint
 from seekd.engine.types import ConstraintFactory
 from seekd.errors import EngineError, InvalidParameter
+from tests.unit.constrain.random_model import DSML, END, USER, ByteVocabulary
 
 NAMES = '{"type": "object", "properties": {"name": {"enum": ["ab", "ac"]}}, "required": ["name"]}'
 OBJECT = f'start: %json {{"x-guidance": {{"whitespace_flexible": false, "key_separator": ": "}}, {NAMES[1:]}'

@@ -1,0 +1,142 @@
+"""What a request promises of its output, as one grammar from the first generated token to the last.
+
+Room: constrain. May import: errors, llguidance.
+
+    [reasoning </think>]  answer
+
+The reasoning is part of the grammar instead of a stretch before it. The parser ends the reasoning at the text
+`</think>`, which a model can also spell without the token of that name, and an answer that is owed must not be skipped
+by ending the turn inside the reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llguidance import LLMatcher, LLParserLimits
+
+from seekd.constrain import json_rule, lark
+from seekd.constrain.tool_rule import LAYOUTS, OPENER, CallLayout, OfferedTool, call_grammar
+from seekd.errors import InvalidParameter
+
+MAX_GRAMMAR_CHARS = 1_048_576
+"""Longest grammar text that is sent to an engine."""
+
+
+class OutputRule(Protocol):
+    """What the request promises, in the protocol's terms."""
+
+    @property
+    def kind(self) -> str:
+        """`json_object`, `json_schema`, `regex` or `tools`."""
+
+    @property
+    def schema(self) -> str | None:
+        """JSON Schema or expression as text."""
+
+    @property
+    def tools(self) -> Sequence[OfferedTool]:
+        """The tools that may be called."""
+
+    @property
+    def tool_choice(self) -> str:
+        """`auto`, `required`, or the name of the one tool to call."""
+
+    @property
+    def json_or_tools(self) -> bool:
+        """Whether an answer that is not a call is a JSON object."""
+
+    @property
+    def max_calls(self) -> int | None:
+        """Most calls in one answer; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRule:
+    """What the engine and the caller get to know of a rule.
+
+    Attributes:
+        grammar: for `EngineRequest.constraint`; holds from the first generated token.
+        warnings: parts of tool schemas that are not enforced, one sentence each; empty when everything is.
+    """
+
+    grammar: str
+    warnings: tuple[str, ...] = ()
+
+
+def constraint_for(rule: OutputRule, *, prompt_format: str, starts_in_reasoning: bool) -> CompiledRule:
+    """Write and check the grammar of a rule. Takes milliseconds; up to seconds for the largest schemas.
+
+    Args:
+        rule: of the request.
+        prompt_format: names the call format, `deepseek-v4.1` or `deepseek-v4`.
+        starts_in_reasoning: the prompt has opened the reasoning and not closed it.
+
+    Raises:
+        InvalidParameter: the rule cannot be enforced; the message says why.
+    """
+    if rule.kind == "tools":
+        compiled = _tools(rule, LAYOUTS[prompt_format], starts_in_reasoning=starts_in_reasoning)
+    else:
+        compiled = CompiledRule(grammar=f"{_start(starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}")
+    _check(compiled.grammar)
+    return compiled
+
+
+# A terminal that no rule uses costs nothing, so the grammar of the reasoning is always there.
+_REASONING = f"reasoning[lazy]: {lark.ANY_TEXT} {lark.literal(json_rule.THINK_END)}\n"
+_REASONING_BEFORE_CALLS = (
+    f"reasoning[lazy]: NO_CALLS {lark.literal(json_rule.THINK_END)}\nNO_CALLS: {lark.without(OPENER)}\n"
+)
+
+
+def _start(starts_in_reasoning: bool) -> str:  # noqa: FBT001
+    return f"start: {'reasoning ' if starts_in_reasoning else ''}answer\n"
+
+
+def _answer(rule: OutputRule) -> str:
+    if rule.kind == "json_object":
+        return json_rule.any_object()
+    if rule.schema is None:
+        raise InvalidParameter(f"An output of kind {rule.kind} needs a schema or an expression.")
+    if rule.kind == "json_schema":
+        return json_rule.schema_object(rule.schema)
+    if rule.kind == "regex":
+        return f"EXPRESSION\nEXPRESSION: {json_rule.expression(rule.schema)}"
+    raise InvalidParameter(f"Outputs of kind {rule.kind} cannot be enforced.")
+
+
+def _tools(rule: OutputRule, layout: CallLayout, *, starts_in_reasoning: bool) -> CompiledRule:
+    is_named = rule.tool_choice not in ("auto", "required")
+    tools = [tool for tool in rule.tools if not is_named or tool.name == rule.tool_choice]
+    if not tools:
+        raise InvalidParameter(
+            f"No tool named {rule.tool_choice!r} was offered." if is_named else "No tool is offered."
+        )
+    calls = call_grammar(tools, layout=layout, max_calls=rule.max_calls)
+    block = f"{lark.literal(layout.block_start)} calls"
+    if rule.tool_choice != "auto":
+        # Without reasoning the prompt itself has opened the block already.
+        answer = f"{lark.literal(chr(10) * 2)} {block}" if starts_in_reasoning else "calls"
+    elif rule.json_or_tools:
+        body = json_rule.any_object() if rule.schema is None else json_rule.schema_object(rule.schema)
+        answer = f"object | {lark.literal(chr(10) * 2)}? {block}\nobject: {body}"
+    else:
+        rest_of_opener = lark.literal(layout.block_start.removeprefix(OPENER))
+        answer = f"TEXT | text_before {rest_of_opener} calls\n"
+        answer += f"text_before[lazy]: {lark.ANY_TEXT} {lark.literal(OPENER)}\nTEXT: {lark.without(OPENER)}"
+    grammar = f"{_start(starts_in_reasoning)}answer: {answer}\n{_REASONING_BEFORE_CALLS}{calls.rules}"
+    return CompiledRule(grammar=grammar, warnings=calls.warnings)
+
+
+def _check(grammar: str) -> None:
+    """Compile once without a vocabulary: what fails here would fail in the engine."""
+    if len(grammar) > MAX_GRAMMAR_CHARS:
+        raise InvalidParameter("The requested output format is too large to be enforced.")
+    limits = LLParserLimits(verbose_errors=False)
+    is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits)
+    if is_error:
+        reason = messages[0].strip().splitlines()[0].rstrip(".")
+        raise InvalidParameter(f"The requested output format cannot be enforced: {reason}.")

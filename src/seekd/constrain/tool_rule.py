@@ -1,0 +1,312 @@
+"""Calls of offered tools in the family's own format, as grammar.
+
+Room: constrain. May import: errors, llguidance. What the parser of the calls does (deepseek-recipe 0.2.0, measured):
+
+    text <｜DSML｜ calls> ⏎ <｜DSML｜ invoke name="f"> ⏎ parameters </｜DSML｜ invoke> ⏎ </｜DSML｜ calls>
+         ^ a block opens at this text, whoever wrote it           ^ any `</｜DSML｜` ends a value, raw or JSON
+
+- A block opens wherever `<｜DSML｜` is followed by the name of a block or of a call, of any version of the format, in
+  the reasoning too. So `<｜DSML｜` cannot occur in the reasoning, and in the text of an answer it only opens a block.
+- Any `</｜DSML｜` ends a value. So it cannot occur in raw text; in JSON strings the matcher keeps it out.
+- The name of a tool is not compared with the offered ones, so the grammar spells the names out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from llguidance import LLMatcher
+
+from seekd.constrain import lark
+from seekd.constrain.arguments import RawText, spellings_of
+from seekd.constrain.parameters import ParameterSet, parameters_of, written_name
+from seekd.constrain.schema_check import Finding, check_schema
+from seekd.errors import InvalidParameter
+
+OPENER = "<｜DSML｜"
+CLOSER = "</｜DSML｜"
+
+_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_SCHEMA_SINGLE = frozenset({"items", "additionalProperties"})
+
+_TOOL_NAME = re.compile(r'[^\s"<>｜]+')
+_OTHER_NAME = "[A-Za-z0-9_.-]{1,64}"
+
+
+class OfferedTool(Protocol):
+    """One tool that the model may call."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the offered tools."""
+
+    @property
+    def parameters(self) -> Mapping[str, object] | None:
+        """JSON Schema of the arguments; None for no arguments."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether a schema that cannot be enforced as a whole is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLayout:
+    """The names in one version of the call format; `between` fills a call without parameters."""
+
+    block: str
+    invoke: str
+    parameter: str
+    between: str
+
+    @property
+    def block_start(self) -> str:
+        """What opens a block."""
+        return f"{OPENER}{self.block}>\n"
+
+    @property
+    def block_end(self) -> str:
+        """What closes a block, and the turn."""
+        return f"{CLOSER}{self.block}>"
+
+
+LAYOUTS: Mapping[str, CallLayout] = MappingProxyType(
+    {
+        "deepseek-v4.1": CallLayout(block=" calls", invoke=" invoke", parameter=" parameter", between="\n"),
+        "deepseek-v4": CallLayout(block="tool_calls", invoke="invoke", parameter="parameter", between=""),
+    }
+)
+"""Prompt format to its call format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallGrammar:
+    """The calls of the offered tools.
+
+    Attributes:
+        rules: grammar text that defines the rule `calls`: one call after another, and the end of the block.
+        warnings: what of the schemas is not enforced, for the caller; empty when everything is.
+    """
+
+    rules: str
+    warnings: tuple[str, ...]
+
+
+def call_grammar(tools: Sequence[OfferedTool], *, layout: CallLayout, max_calls: int | None) -> CallGrammar:
+    """Write the grammar of the inside of a block.
+
+    Args:
+        tools: at least one.
+        layout: of the prompt's format.
+        max_calls: most calls in the block; None for no limit.
+
+    Raises:
+        InvalidParameter: a strict tool's schema cannot be enforced as a whole, or a schema is beyond the limits.
+    """
+    writer = _Writer(layout=layout)
+    calls = [writer.call(tool) for tool in tools]
+    repeat = "+" if max_calls is None else f"{{1,{max(1, max_calls)}}}"
+    writer.lines.append(f"calls: call{repeat} {lark.literal(layout.block_end)}")
+    writer.lines.append(f"call: {' | '.join(calls)}")
+    return CallGrammar(rules="\n".join(writer.lines) + "\n", warnings=tuple(writer.warnings))
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Collects the lines of one grammar; equal bodies share one name."""
+
+    layout: CallLayout
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def define(self, body: str, *, kind: str, options: str = "") -> str:
+        """Name a rule (`kind` in lower case) or a terminal (upper case)."""
+        key = f"{options}:{body}"
+        if key not in self.names:
+            self.names[key] = name = f"{kind}_{len(self.names)}"
+            self.lines.append(f"{name}{options}: {body}")
+        return self.names[key]
+
+    def call(self, tool: OfferedTool) -> str:
+        if not _TOOL_NAME.fullmatch(tool.name):
+            raise InvalidParameter(f"The tool name {tool.name!r} cannot be written in the call format.")
+        root, alternatives, findings = _read(tool)
+        arguments = _Arguments(writer=self, root=root, findings=findings)
+        bodies = [arguments.write(alternative) for alternative in alternatives]
+        if findings and tool.strict:
+            reasons = "; ".join(map(str, findings[:5]))
+            raise InvalidParameter(f"Invalid schema for function '{tool.name}': it cannot be enforced: {reasons}.")
+        self.warnings += [f"{tool.name}: {finding}" for finding in findings]
+        start = lark.literal(f'{OPENER}{self.layout.invoke} name="{tool.name}">\n')
+        end = lark.literal(f"{CLOSER}{self.layout.invoke}>\n")
+        return self.define(f"{start} {self.define(' | '.join(bodies), kind='arguments')} {end}", kind="call")
+
+    def raw(self, texts: Sequence[RawText]) -> str:
+        """Raw text up to the first `</｜DSML｜`, that included."""
+        closer = lark.literal(CLOSER)
+        if any(text.is_free for text in texts):
+            return self.define(f"{lark.ANY_TEXT} {closer}", kind="raw", options="[lazy]")
+        bodies = [self.define(text.terminal(forbidden=CLOSER), kind="RAW") for text in texts]
+        return self.define(f"({' | '.join(bodies)}) {closer}", kind="RAW")
+
+
+def _read(tool: OfferedTool) -> tuple[Mapping[str, object], Sequence[ParameterSet], list[Finding]]:
+    if tool.parameters is None:
+        return {}, [ParameterSet()], []
+    checked = check_schema(tool.parameters, name=f"Invalid schema for function '{tool.name}': the schema")
+    read = parameters_of(checked.schema)
+    return checked.schema, read.alternatives, [*checked.findings, *read.findings]
+
+
+@dataclass(slots=True)
+class _Arguments:
+    """Writes the parameters of one tool; appends to `findings` what it had to widen."""
+
+    writer: _Writer
+    root: Mapping[str, object]
+    findings: list[Finding]
+
+    def write(self, parameters: ParameterSet) -> str:
+        """A rule for the parameters in their order, each at most once."""
+        elements = [
+            (self.element(name, schema), name in parameters.required) for name, schema in parameters.schemas.items()
+        ]
+        if parameters.others is not None:
+            name = self.writer.define(lark.regex(_OTHER_NAME), kind="NAME")
+            others = self.any_name(name, parameters.others)
+            return f"{others}+" if parameters.needs_one else f"({others}+ | {lark.literal(self.writer.layout.between)})"
+        bodies = []
+        # One body for each parameter that may come first; what follows a parameter may be left out or not.
+        for index, (element, is_required) in enumerate(elements):
+            rest = [later if needed else f"{later}?" for later, needed in elements[index + 1 :]]
+            bodies.append(self.writer.define(" ".join([element, *rest]), kind="list"))
+            if is_required:
+                break
+        else:
+            if not parameters.needs_one or not elements:
+                bodies.append(lark.literal(self.writer.layout.between))
+        return " | ".join(bodies)
+
+    def element(self, name: str, schema: object) -> str:
+        return self.writer.define(
+            self.spelled(f'name="{written_name(name)}"', schema, ("properties", name)), kind="parameter"
+        )
+
+    def any_name(self, name_terminal: str, schema: object) -> str:
+        return self.writer.define(self.spelled(name_terminal, schema, ("additionalProperties",)), kind="parameter")
+
+    def spelled(self, name: str, schema: object, path: tuple[str, ...]) -> str:
+        """One parameter element in each spelling that its schema allows."""
+        start, end = f"{OPENER}{self.writer.layout.parameter} ", f"{self.writer.layout.parameter}>\n"
+
+        def head(flag: str) -> str:
+            tail = f' string="{flag}">'
+            if name.startswith("name="):
+                return lark.literal(f"{start}{name}{tail}")
+            return f"{lark.literal(start + 'name=' + chr(34))} {name} {lark.literal(chr(34) + tail)}"
+
+        spellings = spellings_of(schema, self.root)
+        raw = self.writable(spellings.raw, path)
+        ways = []
+        if raw:
+            ways.append(f"{head('true')} {self.writer.raw(raw)} {lark.literal(end)}")
+        if spellings.json is not None or not raw:
+            value = self.json(spellings.json if spellings.json is not None else True, path)
+            ways.append(f"{head('false')} {value} {lark.literal(CLOSER + end)}")
+        return " | ".join(ways)
+
+    def writable(self, texts: Sequence[RawText], path: tuple[str, ...]) -> list[RawText]:
+        """The raw texts that some text satisfies."""
+        kept = []
+        for text in texts:
+            if text.literals is not None:
+                literals = tuple(value for value in text.literals if CLOSER not in value)
+                if literals != text.literals:
+                    self.report(path, "a value has the end mark of the call format in it and cannot be written")
+                if literals:
+                    kept.append(RawText(literals=literals))
+            elif text.is_free or not (error := _error_of(_as_json(text))):
+                kept.append(text)
+            else:
+                self.report(path, f"it cannot be enforced ({error})")
+                kept.append(RawText())
+        return kept
+
+    def json(self, schema: object, path: tuple[str, ...]) -> str:
+        """A rule for JSON of the schema; of any JSON when the grammar cannot carry the schema."""
+        if CLOSER in json.dumps(schema, ensure_ascii=False):
+            self.report(path, "it has the end mark of the call format in it and cannot be enforced")
+            schema = True
+        document = self.document(schema)
+        if error := _error_of(document):
+            self.report(path, f"it cannot be enforced ({error})")
+            document = {"type": schema["type"]} if isinstance(schema, Mapping) and "type" in schema else {}
+        return self.writer.define(lark.json_value(document), kind="json")
+
+    def document(self, schema: object) -> object:
+        """The schema as a document of its own: what its references lead to is carried along as `$defs/root`."""
+        moved = _moved(schema)
+        if not isinstance(moved, dict) or next(_references(schema), None) is None:
+            return schema
+        return {**moved, "$defs": {"root": _moved(self.root)}}
+
+    def report(self, path: tuple[str, ...], reason: str) -> None:
+        self.findings.append(Finding(path=".".join(path), reason=reason))
+
+
+def _as_json(text: RawText) -> dict[str, object]:
+    limits: dict[str, object] = {"type": "string", "minLength": text.min_length}
+    if text.pattern is not None:
+        limits["pattern"] = text.pattern
+    if text.max_length is not None:
+        limits["maxLength"] = text.max_length
+    return limits
+
+
+def _error_of(schema: object) -> str | None:
+    """Why JSON of this schema cannot be enforced; None when it can."""
+    body = schema if isinstance(schema, Mapping) else {"allOf": [schema]}
+    is_error, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(dict(body)))
+    return messages[0].strip().splitlines()[0] if is_error else None
+
+
+def _references(schema: object) -> Iterator[str]:
+    """Every reference in a checked schema."""
+    if isinstance(schema, Mapping):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        for subschema in _subschemas(schema):
+            yield from _references(subschema)
+
+
+def _subschemas(schema: Mapping[str, object]) -> Iterator[object]:
+    for keyword, value in schema.items():
+        if keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
+            yield from value.values()
+        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+            yield from value
+        elif keyword in _SCHEMA_SINGLE:
+            yield value
+
+
+def _moved(schema: object) -> object:
+    """A copy whose references lead into `$defs/root`."""
+    if not isinstance(schema, Mapping):
+        return schema
+    moved: dict[str, object] = {}
+    for keyword, value in schema.items():
+        if keyword == "$ref" and isinstance(value, str):
+            moved[keyword] = f"#/$defs/root{value[1:]}"
+        elif keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
+            moved[keyword] = {name: _moved(subschema) for name, subschema in value.items()}
+        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+            moved[keyword] = [_moved(subschema) for subschema in value]
+        else:
+            moved[keyword] = _moved(value) if keyword in _SCHEMA_SINGLE else value
+    return moved
