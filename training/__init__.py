@@ -1,0 +1,1 @@
+"""How the bundled demonstration model is made; not part of the installed package."""

@@ -1,0 +1,1 @@
+"""Generators of training conversations, one module per family of kinds."""

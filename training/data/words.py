@@ -1,0 +1,141 @@
+"""Word pools of the generators, and the rule that keeps some of them for the evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+from training.data.tables import pools
+
+_POOLS = pools("words")
+US_CITIES = _POOLS["us_cities"]
+WORLD_CITIES = _POOLS["world_cities"]
+FIRST = _POOLS["first_names"]
+LAST = _POOLS["last_names"]
+JOBS = _POOLS["jobs"]
+HOBBIES = _POOLS["hobbies"]
+ANIMALS = _POOLS["animals"]
+COLORS = _POOLS["colors"]
+CATEGORY_ITEMS = pools("categories")
+NUMBER_WORDS = {
+    1: "one",
+    2: "two",
+    3: "three",
+    4: "four",
+    5: "five",
+    6: "six",
+    7: "seven",
+    8: "eight",
+    9: "nine",
+    10: "ten",
+}
+_ALWAYS = {"New York", "John", "Doe", "items"}
+
+
+def held_out(value: str) -> bool:
+    """Whether a word belongs to the evaluation (about one in ten), so that no generator may use it."""
+    return value not in _ALWAYS and hashlib.sha256(value.encode()).digest()[0] < 26
+
+
+def keep(pool: list[str]) -> list[str]:
+    """The part of a pool that training may use."""
+    return [w for w in dict.fromkeys(pool) if not held_out(w)]
+
+
+TRAIN_US, TRAIN_WORLD, TRAIN_FIRST, TRAIN_LAST = keep(US_CITIES), keep(WORLD_CITIES), keep(FIRST), keep(LAST)
+_TYPO = str.maketrans("", "", "'")
+
+
+def city(rng: random.Random) -> str:
+    """A city; some are invented so that copying is learnt rather than a closed list."""
+    x = rng.random()
+    if x < 0.4:
+        return rng.choice(TRAIN_US)
+    return rng.choice(TRAIN_WORLD) if x < 0.8 else invented(rng)
+
+
+_ONSET = [
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+    "sh",
+    "th",
+    "kl",
+]
+_VOWEL = ["a", "e", "i", "o", "u", "a", "e", "o", "ai", "ea", "ou"]
+_CODA = ["", "", "n", "r", "l", "s", "m", "t", "nd", "rt", "ck", "x", "ll", "ng"]
+_END = ["ton", "ville", "burg", "ford", "ham", "field", "port", "dale", "ia", "o", "a", "en", "is", "", ""]
+
+
+def invented(rng: random.Random) -> str:
+    """An invented proper name."""
+    body = "".join(rng.choice(_ONSET) + rng.choice(_VOWEL) + rng.choice(_CODA) for _ in range(rng.choice((1, 2))))
+    return (body + rng.choice(_END)).capitalize()
+
+
+def first_name(rng: random.Random) -> str:
+    """A given name, sometimes an invented one."""
+    return rng.choice(TRAIN_FIRST) if rng.random() < 0.85 else invented(rng)
+
+
+def person(rng: random.Random) -> str:
+    """A full name."""
+    return f"{first_name(rng)} {rng.choice(TRAIN_LAST) if rng.random() < 0.85 else invented(rng)}"
+
+
+def article(noun: str) -> str:
+    """The noun with its indefinite article."""
+    return ("an " if noun[0].lower() in "aeiou" else "a ") + noun
+
+
+def join(items: list[str], last: str = "and") -> str:
+    """Items as an English enumeration."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + f" {last} " + items[-1]
+
+
+def rough(rng: random.Random, text: str) -> str:
+    """User text as people type it: now and then without capitals, punctuation or with a polite word."""
+    x = rng.random()
+    if x < 0.10:
+        text = text.lower()
+    elif x < 0.16:
+        text = text.rstrip("?.!")
+    elif x < 0.24:
+        text = text.lower().rstrip("?.!")
+    elif x < 0.28:
+        text = text.translate(_TYPO)
+    elif x < 0.30:
+        text = text.upper()
+    y = rng.random()
+    if y < 0.03:
+        text = "Please " + text[0].lower() + text[1:]
+    elif y < 0.06:
+        text = rng.choice(("Hey, ", "Hi, ", "Hello, ", "Okay, ", "So, ")) + text[0].lower() + text[1:]
+    elif y < 0.08:
+        text += rng.choice((" Thanks!", " Thank you.", " please"))
+    return text
+
+
+SYSTEMS = _POOLS["systems"]

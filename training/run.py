@@ -1,0 +1,62 @@
+"""One command from nothing to the model file: tokenizer, training, export."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+from collections import Counter
+from pathlib import Path
+
+from training import tokenizer as bpe
+from training.data.conversation import segments
+from training.data.mix import talks
+from training.data.opendata import OpenData
+from training.model import ModelConfig
+from training.train import TrainConfig, train
+
+_REPEAT = 20  # the tools header repeats in every tool conversation; it should not rule the merges
+
+
+def tokenizer_texts(data: OpenData, seed: int, count: int) -> list[str]:
+    """Plain texts of generated conversations and of the open sets, for the merges."""
+    seen: Counter[str] = Counter(
+        t for talk in talks(data, seed, count) for t, special, _ in segments(talk) if not special
+    )
+    texts = [t for t, n in seen.items() for _ in range(min(n, _REPEAT))]
+    texts += [r["definition"][0] for r in itertools.islice(data.lines("wordnet"), 0, None, 20)]
+    texts += [r["question"] for r in itertools.islice(data.lines("gsm8k"), 1500)]
+    texts += [r["text"] for r in itertools.islice(data.lines("clinc"), 0, None, 4)]
+    texts += [r["prompt"]["text"] for r in data.lines("oasst_trees")]
+    random.Random(seed).shuffle(texts)
+    return texts
+
+
+def main() -> None:
+    """Train the bundled model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=100)
+    parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--work-dir", type=Path, default=Path("build/training"))
+    parser.add_argument("--out", type=Path, default=Path("src/seekd/models/bundled/seekd-demo.gguf"))
+    parser.add_argument("--vocab", type=int, default=6144)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    data = OpenData(args.data_dir)
+    path = args.work_dir / "tokenizer.json"
+    if not path.exists():
+        bpe.train(tokenizer_texts(data, args.seed, 8000), args.vocab).save(str(path))
+    codec = bpe.Codec(path)
+    config = ModelConfig(vocab=args.vocab)
+    checkpoint = train(
+        config, TrainConfig(minutes=args.minutes, threads=args.threads, seed=args.seed), codec, data, args.work_dir
+    )
+    from training.export_gguf import export
+
+    export(checkpoint, path, args.out)
+
+
+if __name__ == "__main__":
+    main()

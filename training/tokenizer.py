@@ -1,0 +1,90 @@
+"""The byte-level BPE of the bundled model, with the splitter that llama.cpp calls `deepseek-v3`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from training.data.conversation import Segment
+
+SPECIALS = [
+    "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜User｜>", "<｜Assistant｜>", "<｜System｜>", "<｜latest_reminder｜>",
+    "<think>", "</think>", "｜DSML｜", "<｜fim▁hole｜>", "<｜fim▁begin｜>", "<｜fim▁end｜>", "<｜image｜>",
+]  # fmt: skip
+USER_DEFINED = {"<think>", "</think>", "｜DSML｜"}
+BOS, EOS, PAD = 0, 1, 2
+_PATTERNS = [
+    r"\p{N}{1,3}",
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+]
+
+
+def splitter(digits: int = 3) -> pre_tokenizers.PreTokenizer:
+    """The splitting stages; training uses single digits so that no merge joins two of them."""
+    patterns = [rf"\p{{N}}{{1,{digits}}}", *_PATTERNS[1:]]
+    stages = [pre_tokenizers.Split(Regex(p), "isolated") for p in patterns]
+    return pre_tokenizers.Sequence([*stages, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def train(texts: Iterable[str], size: int) -> Tokenizer:
+    """Learn merges; the special tokens take the first ids."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = splitter(1)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=SPECIALS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+        max_token_length=20,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = splitter(3)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+class Codec:
+    """Segments to ids; plain text never becomes a special id."""
+
+    def __init__(self, path: Path) -> None:
+        spec = json.loads(path.read_text(encoding="utf-8"))
+        self.special = {t["content"]: t["id"] for t in spec["added_tokens"]}
+        spec["added_tokens"] = []
+        self._plain = Tokenizer.from_str(json.dumps(spec))
+        self.size = self._plain.get_vocab_size()
+        self._names = {i: t for t, i in self.special.items()}
+
+    def encode_all(self, documents: Sequence[Sequence[Segment]]) -> list[tuple[list[int], list[bool]]]:
+        """Ids and loss marks of every document, in one parallel pass."""
+        plain = [t for d in documents for t, special, _ in d if not special]
+        encoded = iter(self._plain.encode_batch_fast(plain, add_special_tokens=False))
+        out = []
+        for document in documents:
+            ids: list[int] = []
+            loss: list[bool] = []
+            for text, special, learn in document:
+                piece = [self.special[text]] if special else next(encoded).ids
+                ids += piece
+                loss += [learn] * len(piece)
+            out.append((ids, loss))
+        return out
+
+    def encode(self, document: Sequence[Segment]) -> list[int]:
+        """Ids of one document."""
+        return self.encode_all([document])[0][0]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text with visible special tokens."""
+        out, run = [], []
+        for i in [*ids, -1]:
+            if i in self._names or i == -1:
+                out.append(self._plain.decode(run))
+                out.append(self._names.get(i, ""))
+                run = []
+            else:
+                run.append(i)
+        return "".join(out)

@@ -1,0 +1,142 @@
+"""The training loop: time-boxed, resumable, with a progress line."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from training.batches import Batch, batches
+from training.data.opendata import OpenData
+from training.model import DemoModel, ModelConfig
+from training.optim import Muon
+from training.tokenizer import Codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """Settings of one run; learning rates decay linearly in the last part of the time."""
+
+    minutes: float
+    length: int = 1024
+    rows: int = 4
+    long_length: int = 2048
+    long_rows: int = 2
+    long_from: float = 0.85
+    decay_from: float = 0.55
+    muon_rate: float = 0.02
+    adam_rate: float = 0.004
+    warmup: int = 60
+    threads: int = 2
+    seed: int = 1
+    save_every: float = 180.0
+    compile: bool = True
+
+
+def _optimizers(model: DemoModel, c: TrainConfig) -> list[torch.optim.Optimizer]:
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [Muon(matrices, c.muon_rate), torch.optim.AdamW(others, c.adam_rate, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def _loss(model: DemoModel, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    logits = F.linear(hidden.flatten(0, 1)[batch.where], model.embed.weight.to(hidden.dtype))
+    return F.cross_entropy(logits.float(), batch.targets)
+
+
+def load_model(checkpoint: Path) -> DemoModel:
+    """The model of a checkpoint."""
+    state = torch.load(checkpoint, weights_only=True)
+    model = DemoModel(ModelConfig(**state["config"]))
+    model.load_state_dict(state["model"])
+    return model.eval()
+
+
+class _Run:
+    """What a run carries from step to step, and what a checkpoint holds."""
+
+    def __init__(self, model_config: ModelConfig, c: TrainConfig, folder: Path) -> None:
+        self.model = DemoModel(model_config)
+        self.optimizers = _optimizers(self.model, c)
+        self.step, self.tokens, self.spent = 0, 0, 0.0
+        self._path = folder / "checkpoint.pt"
+        self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+        if self._path.exists():
+            state = torch.load(self._path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            for o, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                o.load_state_dict(saved)
+            self.step, self.tokens, self.spent = state["step"], state["tokens"], state["spent"]
+
+    def save(self) -> Path:
+        """Write the checkpoint; the old one stays until the new one is whole."""
+        state = {
+            "config": self.model.c.as_dict(),
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "tokens": self.tokens,
+            "spent": self.spent,
+        }
+        torch.save(state, self._path.with_suffix(".tmp"))
+        return self._path.with_suffix(".tmp").replace(self._path)
+
+    def learn(self, loss: torch.Tensor, scale: float) -> None:
+        """One step of both optimizers with scaled rates."""
+        loss.backward()
+        for o, rates in zip(self.optimizers, self.rates, strict=True):
+            for group, rate in zip(o.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            o.step()
+            o.zero_grad(set_to_none=True)
+        self.step += 1
+
+
+def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, data: OpenData, folder: Path) -> Path:
+    """Train until the time is over; continue from the folder's checkpoint if there is one."""
+    torch.set_num_threads(c.threads)
+    torch.manual_seed(c.seed)
+    run = _Run(model_config, c, folder)
+    hidden = torch.compile(run.model.hidden, dynamic=False) if c.compile else run.model.hidden
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
+    source: Iterator[Batch] | None = None
+    total, smooth, long_rows = c.minutes * 60, 0.0, False
+    last = saved = mark = time.monotonic()
+    mark_tokens = run.tokens
+    while run.spent < total and not stop:
+        progress = run.spent / total
+        if source is None or (progress >= c.long_from) != long_rows:
+            long_rows = progress >= c.long_from
+            length, rows = (c.long_length, c.long_rows) if long_rows else (c.length, c.rows)
+            source = batches(data, codec, c.seed * 1_000_000 + run.step, length, rows)
+        scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))
+        batch = next(source)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = _loss(run.model, hidden(batch.ids, batch.mask), batch)
+        run.learn(loss, scale)
+        run.tokens += batch.tokens
+        smooth = loss.item() if smooth == 0 else 0.97 * smooth + 0.03 * loss.item()
+        now = time.monotonic()
+        run.spent += now - last
+        last = now
+        if run.step % 20 == 0:
+            rate = (run.tokens - mark_tokens) / (now - mark)
+            mark, mark_tokens = now, run.tokens
+            print(
+                f"step {run.step}  tokens {run.tokens / 1e6:.2f}M  {rate:.0f} tok/s  loss {smooth:.4f}  "
+                f"lr x{scale:.2f}  left {(total - run.spent) / 60:.1f} min",
+                flush=True,
+            )
+        if now - saved > c.save_every:
+            run.save()
+            saved = now
+    path = run.save()
+    if stop:
+        raise SystemExit("stopped; the checkpoint is saved and the same command continues")
+    return path
