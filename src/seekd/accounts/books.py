@@ -108,6 +108,10 @@ class Books:
         is_open = await self._read(self._ring.is_open)
         return AccessState.OPEN if is_open else AccessState.ENFORCED
 
+    async def any_key_ever(self) -> bool:
+        """Whether a key exists or has existed, revoked or not. Raises `StoreError`."""
+        return await self._read(self._ring.any_key_ever)
+
     async def authenticate(self, key: str | None, *, peer: str = "") -> Caller:
         """Who holds this key.
 

@@ -64,6 +64,9 @@ class Connection(Protocol):
     def begin(self) -> None:
         """Start a transaction that writes; connects again when the connection was lost."""
 
+    def begin_reading(self) -> None:
+        """Start a transaction that sees one state of the database until `rollback`, and blocks no writer."""
+
     def commit(self) -> None:
         """Make it permanent. After a failure it is unknown whether it was, so operations can be repeated."""
 

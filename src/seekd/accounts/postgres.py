@@ -49,6 +49,10 @@ class PostgresConnection:
             self._connection = self._translated(self._connect)
         self._translated(lambda: self._connection.execute("BEGIN"))
 
+    def begin_reading(self) -> None:
+        """Start a transaction that sees one state."""
+        self._translated(lambda: self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+
     def commit(self) -> None:
         """Make the transaction permanent."""
         self._translated(lambda: self._connection.execute("COMMIT"))

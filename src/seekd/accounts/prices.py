@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from typing import Any
 
+from seekd.accounts.instants import parse_instant
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.types import Price
 from seekd.errors import ConfigError
@@ -159,7 +160,7 @@ def _own_rule(setting: PriceSetting, peak: Schedule) -> PriceRule:
             miss=setting.peak_miss or setting.miss,
             output=setting.peak_output or setting.output,
         )
-        from_ms = 0 if setting.valid_from is None else _instant_ms(setting.valid_from)
+        from_ms = 0 if setting.valid_from is None else parse_instant(setting.valid_from)
     except ValueError as error:
         raise ConfigError(f"{name}: {error}.") from error
     return PriceRule(
@@ -170,11 +171,6 @@ def _own_rule(setting: PriceSetting, peak: Schedule) -> PriceRule:
         schedule=peak if dearer != price else None,
         scheduled=dearer if dearer != price else None,
     )
-
-
-def _instant_ms(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _minute(text: str) -> int:

@@ -39,6 +39,10 @@ class SqliteConnection:
         """Start a transaction and take the write lock at once, so that what it reads stays true."""
         _translated(lambda: self._connection.execute("BEGIN IMMEDIATE"))
 
+    def begin_reading(self) -> None:
+        """Start a transaction whose first read fixes what it sees."""
+        _translated(lambda: self._connection.execute("BEGIN"))
+
     def commit(self) -> None:
         """Make the transaction permanent."""
         _translated(lambda: self._connection.execute("COMMIT"))

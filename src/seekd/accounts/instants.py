@@ -1,0 +1,41 @@
+"""Instants as people write them.
+
+Room: accounts. May import: nothing of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_instant(text: str) -> int:
+    """An ISO date or date-time as milliseconds since 1970; without a zone it is UTC.
+
+    Raises:
+        ValueError: not such a text.
+    """
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def parse_deadline(text: str, *, now_ms: int) -> int:
+    """An instant, or a time from now such as `30d`, `12h`, `90s`.
+
+    Raises:
+        ValueError: neither.
+    """
+    span = _SPAN.fullmatch(text.strip())
+    if span is None:
+        return parse_instant(text)
+    return now_ms + int(span[1]) * _SECONDS[span[2]] * 1000
+
+
+def format_instant(at_ms: int | None) -> str | None:
+    """Milliseconds since 1970 as `2026-11-23T05:50:00Z`; None stays None."""
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

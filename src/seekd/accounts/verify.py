@@ -1,0 +1,133 @@
+"""Proves that the ledger and the balances tell the same story.
+
+Room: accounts. May import: accounts.driver, pool, unit.
+
+For each account and currency the ledger is replayed from its first row:
+- the rows are numbered without a gap, up to the number that the pool remembers;
+- each row's digest follows from the row and the digest before it, up to the one that the pool remembers, so that no
+  row can be changed, removed or put in without all that follow;
+- the books that it arrives at are the topped-up balance and the rest of each grant; no book is ever below zero;
+- the money that came in is the money that is there, was charged, or has expired;
+- what is held is the sum of the holds of running requests;
+- each request's charges in the ledger are the cost in its usage row.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seekd.accounts.driver import Connection, Row, statement
+from seekd.accounts.pool import EXPIRED, GIFTS, GRANT_PREFIX, PAYMENTS, REVENUE, TOPPED_UP, Transfer
+from seekd.accounts.unit import ledger_digest
+
+_POOLS = statement("""
+    SELECT account_id, currency, topped_up_micros, granted_micros, held_micros, last_seq, last_digest
+    FROM pools ORDER BY account_id, currency
+""")
+_LEDGER = statement("""
+    SELECT seq, kind, source, target, micros, reference, at_ms, digest
+    FROM ledger WHERE account_id = :account_id AND currency = :currency ORDER BY seq
+""")
+_STRAY = statement("""
+    SELECT DISTINCT l.account_id, l.currency FROM ledger l
+    LEFT JOIN pools p ON p.account_id = l.account_id AND p.currency = l.currency WHERE p.account_id IS NULL
+""")
+_GRANTS = statement("SELECT id, remaining_micros FROM grants WHERE account_id = :account_id AND currency = :currency")
+_HELD = statement("""
+    SELECT COALESCE(SUM(held_micros), 0) FROM holds WHERE account_id = :account_id AND currency = :currency
+""")
+_CHARGES = statement("""
+    SELECT request_id, cost_micros FROM usage
+    WHERE account_id = :account_id AND currency = :currency AND cost_micros > 0
+""")
+_OUTSIDE = frozenset({PAYMENTS, GIFTS, REVENUE, EXPIRED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a check of the books found.
+
+    Attributes:
+        num_pools: balances that were checked.
+        num_rows: ledger rows that were replayed.
+        problems: one sentence each; empty when everything agrees.
+    """
+
+    num_pools: int
+    num_rows: int
+    problems: tuple[str, ...]
+
+
+def verify_ledger(connection: Connection) -> Verification:
+    """Replay the ledger. Reads one state of the books, also while a server writes. Raises `TransactionFailed`."""
+    connection.begin_reading()
+    try:
+        stray = connection.rows(_STRAY)
+        problems = [f"{row[0]} {row[1]}: the ledger has rows, but there is no balance" for row in stray]
+        pools = connection.rows(_POOLS)
+        num_rows = 0
+        for pool in pools:
+            replay = _Replay()
+            problems += [f"{pool[0]} {pool[1]}: {problem}" for problem in _check(connection, pool, replay)]
+            num_rows += replay.last_seq
+    finally:
+        connection.rollback()
+    return Verification(num_pools=len(pools), num_rows=num_rows, problems=tuple(problems))
+
+
+class _Replay:
+    """The books of one pool while its rows are replayed."""
+
+    def __init__(self) -> None:
+        self.books: defaultdict[str, int] = defaultdict(int)
+        self.charges: defaultdict[str, int] = defaultdict(int)
+        self.last_seq = 0
+        self.last_digest = b""
+
+    def apply(self, row: Row) -> Iterator[str]:
+        """Replay one row; what is wrong with it."""
+        seq, digest = row[0], bytes(row[7])
+        transfer = Transfer(kind=row[1], source=row[2], target=row[3], micros=row[4], reference=row[5], at_ms=row[6])
+        if seq != self.last_seq + 1:
+            yield f"row {self.last_seq + 1} is missing"
+        if digest != ledger_digest(self.last_digest, seq, transfer):
+            yield f"row {seq} was changed, or one before it is missing"
+        self.last_seq, self.last_digest = seq, digest
+        self.books[transfer.source] -= transfer.micros
+        self.books[transfer.target] += transfer.micros
+        if transfer.source not in _OUTSIDE and self.books[transfer.source] < 0:
+            yield f"row {seq} takes more from {transfer.source} than it has"
+        if transfer.kind == "charge":
+            self.charges[transfer.reference] += transfer.micros
+
+
+def _check(connection: Connection, pool: Row, replay: _Replay) -> Iterator[str]:
+    account_id, currency, topped_up, granted, held, last_seq, last_digest = pool
+    name = {"account_id": account_id, "currency": currency}
+    for row in connection.stream(_LEDGER, name):
+        yield from replay.apply(row)
+    if (replay.last_seq, replay.last_digest) != (last_seq, bytes(last_digest)):
+        yield f"the ledger ends with row {replay.last_seq}, the balance remembers row {last_seq}, or another digest"
+    if replay.books[TOPPED_UP] != topped_up:
+        yield f"topped-up balance is {topped_up}, the ledger replays to {replay.books[TOPPED_UP]}"
+    grants = {GRANT_PREFIX + grant_id: remaining for grant_id, remaining in connection.rows(_GRANTS, name)}
+    replayed = {book: micros for book, micros in replay.books.items() if book.startswith(GRANT_PREFIX)}
+    for book in sorted(grants.keys() | replayed.keys()):
+        if grants.get(book, 0) != replayed.get(book, 0):
+            yield f"{book} has {grants.get(book, 0)}, the ledger replays to {replayed.get(book, 0)}"
+    if sum(grants.values()) != granted:
+        yield f"granted balance is {granted}, the grants add up to {sum(grants.values())}"
+    if sum(replay.books.values()) != 0:
+        yield "the ledger does not balance"
+    sum_held = int(connection.rows(_HELD, name)[0][0])
+    if sum_held != held or held > topped_up + granted:
+        yield f"{held} are held, running requests hold {sum_held}, the balance is {topped_up + granted}"
+    used: dict[str, int] = {row[0]: row[1] for row in connection.rows(_CHARGES, name)}
+    for request_id in sorted(used.keys() | replay.charges.keys()):
+        if used.get(request_id, 0) != replay.charges.get(request_id, 0):
+            yield (
+                f"request {request_id} cost {used.get(request_id, 0)}, "
+                f"the ledger charges {replay.charges.get(request_id, 0)}"
+            )

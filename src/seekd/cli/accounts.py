@@ -1,0 +1,181 @@
+"""`seekd accounts`: who pays.
+
+Room: cli.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+import typer
+
+from seekd.accounts.instants import parse_deadline
+from seekd.accounts.reports import Dimension, UsageQuery, usage_report
+from seekd.accounts.types import Balance, parse_amount
+from seekd.cli.books import (
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    MaxConcurrencyOption,
+    RequestsOption,
+    TokensOption,
+    account_json,
+    balances_json,
+    limits_of,
+    open_books_connection,
+    open_registry,
+    print_json,
+    print_table,
+)
+from seekd.cli.usage import print_report
+from seekd.errors import InvalidParameter
+
+app = typer.Typer(help="Accounts: who pays, and how much is left.", no_args_is_help=True)
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `create` and `list` print it.")]
+AmountArgument = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 1.50.")]
+CurrencyOption = Annotated[Literal["USD", "CNY"], typer.Option("--currency", help="What the amount is in.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other account has.")],
+    max_concurrency: MaxConcurrencyOption = None,
+    rpm: RequestsOption = None,
+    tpm: TokensOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make an account."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.create_account(name, limits=limits_of(max_concurrency, rpm, tpm))
+    if as_json:
+        print_json(account_json(account))
+    else:
+        typer.echo(f"made account {account.id}; next: seekd keys create --account {account.id}")
+
+
+@app.command("list")
+def list_accounts(
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List all accounts with their balances."""
+    with open_registry(data_dir, config) as registry:
+        shown = [(account, registry.balance(account.id)) for account in registry.accounts()]
+    if as_json:
+        print_json([account_json(account, balance) for account, balance in shown])
+        return
+    print_table(
+        ("id", "name", "balance"),
+        [(account.id, account.name, _balance_line(balance)) for account, balance in shown],
+    )
+
+
+@app.command()
+def show(
+    account_id: IdArgument,
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show one account with its balances."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.account(account_id)
+        if account is None:
+            raise InvalidParameter(f"There is no account {account_id!r}.")
+        balance = registry.balance(account_id)
+    if as_json:
+        print_json(account_json(account, balance))
+        return
+    typer.echo(f"{account.id}  {account.name}")
+    _print_balance(balance)
+
+
+@app.command("top-up")
+def top_up(
+    account_id: IdArgument,
+    amount: AmountArgument,
+    currency: CurrencyOption = "USD",
+    reference: Annotated[str, typer.Option("--reference", help="What the ledger notes, such as an invoice.")] = "",
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add paid balance."""
+    micros = _parse(amount)
+    with open_registry(data_dir, config) as registry:
+        balance = registry.top_up(account_id, currency=currency, micros=micros, reference=reference)
+    _print_credit(balance, as_json=as_json)
+
+
+@app.command()
+def grant(
+    account_id: IdArgument,
+    amount: AmountArgument,
+    currency: CurrencyOption = "USD",
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="DATE|SPAN", help="Such as 2027-01-31 or 30d.  [default: never]")
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Give balance, which is spent before paid balance."""
+    micros = _parse(amount)
+    expires_at_ms = parse_expiry(expires)
+    with open_registry(data_dir, config) as registry:
+        balance = registry.grant(account_id, currency=currency, micros=micros, expires_at_ms=expires_at_ms)
+    _print_credit(balance, as_json=as_json)
+
+
+@app.command()
+def usage(
+    account_id: IdArgument,
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,  # noqa: FBT002 - a flag
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """What an account has used, by day, key and model. `seekd usage` has more options."""
+    with open_books_connection(data_dir, config) as connection:
+        lines = usage_report(
+            connection, UsageQuery(by=(Dimension.DAY, Dimension.KEY, Dimension.MODEL), account_id=account_id)
+        )
+    print_report(lines, as_json=as_json, as_csv=as_csv)
+
+
+def parse_expiry(text: str | None) -> int | None:
+    """The instant of an `--expires` option. Raises `InvalidParameter`."""
+    if text is None:
+        return None
+    try:
+        return parse_deadline(text, now_ms=int(time.time() * 1000))
+    except ValueError as error:
+        raise InvalidParameter(f"{text!r} is neither a date such as 2027-01-31 nor a span such as 30d.") from error
+
+
+def _parse(amount: str) -> int:
+    try:
+        return parse_amount(amount)
+    except ValueError as error:
+        raise InvalidParameter(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+
+def _print_credit(balance: Balance, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": balance.account_id, "balances": balances_json(balance)})
+    else:
+        _print_balance(balance)
+
+
+def _print_balance(balance: Balance) -> None:
+    rows = balances_json(balance)
+    print_table([name.removesuffix("_balance") for name in rows[0]], [list(row.values()) for row in rows])
+
+
+def _balance_line(balance: Balance) -> str:
+    return ", ".join(f"{row['total_balance']} {row['currency']}" for row in balances_json(balance))

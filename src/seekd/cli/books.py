@@ -1,0 +1,131 @@
+"""What the commands about accounts share: options, opening the books, printing.
+
+Room: cli. The commands work beside a running server: the database orders the writers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seekd.accounts.driver import Connection
+from seekd.accounts.instants import format_instant
+from seekd.accounts.registry import Registry
+from seekd.accounts.store import open_connection
+from seekd.accounts.types import AccountView, Balance, KeyView, Limits, format_exact
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where the books lie.  [default: ~/.local/share/seekd]")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="seekd.toml", help="Settings file; names the database, if any.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+MaxConcurrencyOption = Annotated[
+    int | None, typer.Option("--max-concurrency", min=1, metavar="N", help="Requests that may run at once.")
+]
+RequestsOption = Annotated[int | None, typer.Option("--rpm", min=1, metavar="N", help="Requests per minute.")]
+TokensOption = Annotated[int | None, typer.Option("--tpm", min=1, metavar="N", help="Tokens per minute.")]
+
+
+@contextlib.contextmanager
+def open_books_connection(data_dir: Path | None, config: Path | None) -> Iterator[Connection]:
+    """A connection to the books that the settings name."""
+    from seekd.cli.main import load_settings  # main imports this module's users
+
+    settings = load_settings(config, server__data_dir=data_dir).settings
+    connection = open_connection(settings.accounts, settings.server.data_dir)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def open_registry(data_dir: Path | None, config: Path | None) -> Iterator[Registry]:
+    """The accounts and keys of the books that the settings name."""
+    with open_books_connection(data_dir, config) as connection:
+        yield Registry(connection)
+
+
+def limits_of(max_concurrency: int | None, rpm: int | None, tpm: int | None) -> Limits:
+    """Limits from the options."""
+    return Limits(max_concurrency=max_concurrency, requests_per_minute=rpm, tokens_per_minute=tpm)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns for people; nothing is cut off, so that ids can be copied."""
+    cells = [list(header), *([_text(value) for value in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}"
+    return str(value)
+
+
+def limits_json(limits: Limits) -> dict[str, int | None]:
+    """Limits for scripts."""
+    return {
+        "max_concurrency": limits.max_concurrency,
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+    }
+
+
+def account_json(account: AccountView, balance: Balance | None = None) -> dict[str, Any]:  # Any: JSON
+    """An account for scripts."""
+    shown: dict[str, Any] = {
+        "id": account.id,
+        "name": account.name,
+        "created_at": format_instant(account.created_at_ms),
+        "limits": limits_json(account.limits),
+    }
+    if balance is not None:
+        shown["balances"] = balances_json(balance)
+    return shown
+
+
+def balances_json(balance: Balance) -> list[dict[str, str]]:
+    """Balances for scripts: exact amounts as strings."""
+    return [
+        {
+            "currency": entry.currency,
+            "total_balance": format_exact(entry.total_micros),
+            "granted_balance": format_exact(entry.granted_micros),
+            "topped_up_balance": format_exact(entry.topped_up_micros),
+            "held_balance": format_exact(entry.held_micros),
+            "available_balance": format_exact(entry.available_micros),
+        }
+        for entry in balance.currencies
+    ]
+
+
+def key_json(key: KeyView) -> dict[str, Any]:  # Any: JSON
+    """A key for scripts."""
+    return {
+        "id": key.id,
+        "account_id": key.account_id,
+        "name": key.name,
+        "shown": f"{key.prefix}...{key.tail}",
+        "created_at": format_instant(key.created_at_ms),
+        "expires_at": format_instant(key.expires_at_ms),
+        "revoked_at": format_instant(key.revoked_at_ms),
+        "limits": limits_json(key.limits),
+        "allowed_models": None if key.allowed_models is None else list(key.allowed_models),
+    }
