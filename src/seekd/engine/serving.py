@@ -1,6 +1,6 @@
 """The engine process's side of its socket: messages in, one message of updates out per step.
 
-Room: engine. May import: errors, engine.core, engine.messages, pyzmq, msgspec.
+Room: engine. May import: errors, engine.types, engine.messages, pyzmq, msgspec.
 """
 
 from __future__ import annotations
@@ -9,13 +9,23 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import zmq
 
-from seekd.engine.core import EngineCore
-from seekd.engine.messages import Abort, FromEngine, Shutdown, Submit, ToEngine, Updates, refusal
+from seekd.engine.messages import (
+    Abort,
+    CacheExplanation,
+    FromEngine,
+    Shutdown,
+    Stats,
+    Submit,
+    ToEngine,
+    Updates,
+    refusal,
+)
+from seekd.engine.types import EngineRequest, EngineUpdate
 from seekd.errors import EngineError, SeekdError
 
 _log = logging.getLogger(__name__)
@@ -79,13 +89,55 @@ class Connection:
             except zmq.Again:
                 return
             try:
-                yield self._decoder.decode(frame)
+                message = self._decoder.decode(frame)
             except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                # A fault of ours on the other side; whoever waits for an answer has a deadline, the others must go on.
+                # A fault of ours on the other side: everybody else must go on.
                 _log.error("a message was not understood: %s", error, extra={"action": "bad_message"})
+                self._refuse_unreadable(frame)
+                continue
+            yield message
+
+    def _refuse_unreadable(self, frame: bytes) -> None:
+        """Answer whoever sent a request that cannot be read, if it says who that is."""
+        try:
+            request_id = msgspec.msgpack.decode(frame, type=_SomeSubmit).request.request_id
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            return
+        self.send(refusal(request_id, EngineError()))
 
 
-def serve(core: EngineCore, connection: Connection, *, clock: Callable[[], float]) -> None:
+class Core(Protocol):
+    """What is served; `core.EngineCore` is one."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+
+    def add(self, request: EngineRequest) -> None:
+        """Accept a request, or raise why not."""
+
+    def abort(self, request_id: str) -> None:
+        """End a request."""
+
+    def step(self) -> list[EngineUpdate]:
+        """Advance everybody."""
+
+    def take_explanations(self) -> list[CacheExplanation]:
+        """What the cache gave since the last call."""
+
+    def stats(self) -> Stats:
+        """The counters."""
+
+
+class _RequestId(msgspec.Struct):
+    request_id: str
+
+
+class _SomeSubmit(msgspec.Struct):
+    request: _RequestId
+
+
+def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> None:
     """Serve until told to stop.
 
     Raises:
@@ -110,7 +162,7 @@ def serve(core: EngineCore, connection: Connection, *, clock: Callable[[], float
             connection.send(core.stats())
 
 
-def _handle(message: Submit | Abort, core: EngineCore, connection: Connection) -> None:
+def _handle(message: Submit | Abort, core: Core, connection: Connection) -> None:
     if isinstance(message, Abort):
         core.abort(message.request_id)
         return

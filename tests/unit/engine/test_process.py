@@ -1,0 +1,212 @@
+"""The supervisor with a child that can be told to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from seekd.engine.process import EngineProcess
+from seekd.engine.settings import EngineSettings
+from seekd.engine.types import Engine, EngineRequest, EngineUpdate
+from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown
+
+COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE = range(6)
+WORKER = Path(__file__).with_name("fake_worker.py")
+
+Make = Callable[..., EngineProcess]
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    async with AsyncExitStack() as stack:
+
+        def make_engine(model: str = "loads", *, restart_wait_s: float = 10) -> EngineProcess:
+            engine = EngineProcess(
+                tmp_path / model,
+                EngineSettings(restart_wait_s=restart_wait_s),
+                command=(sys.executable, str(WORKER)),
+            )
+            stack.push_async_callback(engine.close)
+            return engine
+
+        yield make_engine
+
+
+@pytest.fixture
+async def engine(make: Make) -> EngineProcess:
+    engine = make()
+    await engine.start()
+    return engine
+
+
+def request(order: int, request_id: str = "r", *, max_tokens: int = 3) -> EngineRequest:
+    return EngineRequest(request_id=request_id, prompt_token_ids=[order], max_tokens=max_tokens)
+
+
+async def collect(engine: Engine, of: EngineRequest) -> list[int]:
+    return [token_id async for update in engine.generate(of) for token_id in update.token_ids]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_updates_arrive_in_order_and_the_model_describes_itself(engine: EngineProcess) -> None:
+    assert await collect(engine, request(COUNT, max_tokens=50)) == list(range(50))
+    assert engine.info.name == "fake"
+    assert engine.health.ready
+    await until(lambda: engine.stats.num_steps == 50)
+
+
+async def test_requests_run_side_by_side(engine: EngineProcess) -> None:
+    forever = engine.generate(request(FOREVER, "a"))
+    await anext(forever)
+    assert await collect(engine, request(COUNT, "b")) == [0, 1, 2]
+    await forever.aclose()
+
+
+async def test_closing_the_iterator_aborts_in_the_child(engine: EngineProcess, tmp_path: Path) -> None:
+    stream = engine.generate(request(FOREVER, "gone"))
+    await anext(stream)
+    await stream.aclose()
+    await until(lambda: (tmp_path / "loads.aborted").exists())
+    assert (tmp_path / "loads.aborted").read_text() == "gone\n"
+
+
+async def test_a_finished_request_is_not_aborted(engine: EngineProcess, tmp_path: Path) -> None:
+    await collect(engine, request(COUNT))
+    await collect(engine, request(COUNT))
+    assert not (tmp_path / "loads.aborted").exists()
+
+
+async def test_a_death_fails_what_runs_and_the_next_request_works(
+    engine: EngineProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams = [engine.generate(request(FOREVER, name)) for name in "ab"]
+    for stream in streams:
+        await anext(stream)
+    process_id = engine.process_id
+    assert process_id is not None
+    await asyncio.sleep(0.3)  # older than a request that may be repeated
+    os.kill(process_id, signal.SIGKILL)
+    for stream in streams:
+        with pytest.raises(EngineError):
+            await drain(stream)
+    assert not engine.health.ready
+    assert "started again" in engine.health.reason
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+    assert engine.health.ready
+    assert engine.num_restarts == 1
+    assert "signal SIGKILL" in caplog.text
+
+
+async def drain(stream: AsyncIterator[EngineUpdate]) -> None:
+    async for _update in stream:
+        pass
+
+
+async def test_a_request_that_meets_a_dying_engine_goes_to_the_next(engine: EngineProcess) -> None:
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("order", [KILL, EXIT])
+async def test_a_request_that_kills_is_repeated_once_at_most(engine: EngineProcess, order: int) -> None:
+    with pytest.raises(EngineError):
+        await collect(engine, request(order))
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+    assert engine.num_restarts <= 2
+
+
+async def test_the_cause_of_a_death_and_the_last_lines_are_logged(
+    engine: EngineProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(EngineError):
+        await collect(engine, request(EXIT))
+    assert "exit status 7; last lines: a last line" in caplog.text
+
+
+async def test_a_refusal_is_raised_as_its_error(engine: EngineProcess) -> None:
+    with pytest.raises(Overloaded):
+        await collect(engine, request(REFUSE))
+
+
+async def test_garbage_from_the_child_ends_nothing(engine: EngineProcess, caplog: pytest.LogCaptureFixture) -> None:
+    assert await collect(engine, request(GARBAGE)) == [0, 1, 2]
+    assert "was not understood" in caplog.text
+
+
+async def test_an_id_in_use_is_refused(engine: EngineProcess) -> None:
+    stream = engine.generate(request(FOREVER))
+    await anext(stream)
+    with pytest.raises(EngineError):
+        await collect(engine, request(COUNT))
+    await anext(stream)
+    await stream.aclose()
+
+
+async def test_closing_fails_what_runs_and_refuses_the_rest(engine: EngineProcess) -> None:
+    stream = engine.generate(request(FOREVER))
+    await anext(stream)
+    process_id = engine.process_id
+    await engine.close()
+    with pytest.raises(ShuttingDown):
+        await drain(stream)
+    with pytest.raises(ShuttingDown):
+        await collect(engine, request(COUNT))
+    assert process_id is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
+    assert not engine.health.ready
+
+
+async def test_a_refused_model_keeps_the_engine_from_starting(make: Make) -> None:
+    engine = make("refuse")
+    with pytest.raises(ConfigError, match=r"^The file is no good\.$"):
+        await engine.start()
+    assert not engine.health.ready
+    with pytest.raises(EngineError):
+        _ = engine.info
+
+
+async def test_a_death_while_loading_keeps_the_engine_from_starting(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"signal SIGABRT.*GGML_ASSERT failed"):
+        await make("die").start()
+
+
+async def test_health_says_that_the_model_is_loading(make: Make) -> None:
+    engine = make("slow", restart_wait_s=0.05)
+    starting = asyncio.create_task(engine.start())
+    await until(lambda: "loading" in engine.health.reason)
+    with pytest.raises(EngineError, match="loading"):
+        await collect(engine, request(COUNT))
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+
+
+async def test_the_childs_log_joins_ours(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await make().start()
+    await until(lambda: ("seekd.fake", logging.INFO, "loading") in caplog.record_tuples)
+
+
+async def test_nothing_is_left_of_a_closed_engine(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "sockets"))
+    (tmp_path / "sockets").mkdir()
+    engine = make()
+    await engine.start()
+    (directory,) = (tmp_path / "sockets").iterdir()
+    assert directory.stat().st_mode & 0o777 == 0o700
+    await engine.close()
+    assert list((tmp_path / "sockets").iterdir()) == []

@@ -1,0 +1,170 @@
+"""The engine process's loop over a real socket, with a core that is told what to do."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from seekd.engine.messages import Abort, CacheExplanation, FromEngine, Refused, Shutdown, Stats, Submit, Updates
+from seekd.engine.serving import Connection, serve
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
+from seekd.errors import EngineError, Overloaded
+
+
+class CountingCore:
+    """Counts up for each request until it has `max_tokens`."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, int] = {}
+        self._num_steps = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._left)
+
+    def add(self, request: EngineRequest) -> None:
+        if request.request_id == "full":
+            raise Overloaded
+        if request.request_id == "bug":
+            raise ZeroDivisionError
+        self._left[request.request_id] = request.max_tokens
+
+    def abort(self, request_id: str) -> None:
+        self._left.pop(request_id, None)
+
+    def step(self) -> list[EngineUpdate]:
+        self._num_steps += 1
+        time.sleep(0.001)
+        updates = []
+        for request_id in list(self._left):
+            self._left[request_id] -= 1
+            has_ended = self._left[request_id] == 0
+            updates.append(
+                EngineUpdate(
+                    request_id=request_id,
+                    token_ids=[self._left[request_id]],
+                    finish_reason=FinishReason.LENGTH if has_ended else None,
+                )
+            )
+            if has_ended:
+                del self._left[request_id]
+        return updates
+
+    def take_explanations(self) -> list[CacheExplanation]:
+        return []
+
+    def stats(self) -> Stats:
+        return Stats(num_steps=self._num_steps)
+
+
+class Peer:
+    """The API process's side: sends, and collects what comes."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.socket = zmq.Context.instance().socket(zmq.PAIR)
+        self.socket.bind(endpoint)
+        self.socket.rcvtimeo = 20_000
+        self.pipe, self.parent = os.pipe()
+
+    def send(self, message: Submit | Abort | Shutdown) -> None:
+        self.socket.send(msgspec.msgpack.encode(message))
+
+    def receive(self) -> FromEngine:
+        message: FromEngine = msgspec.msgpack.decode(self.socket.recv(), type=FromEngine)
+        return message
+
+    def receive_ends(self, *request_ids: str) -> None:
+        waited = set(request_ids)
+        while waited:
+            message = self.receive()
+            if isinstance(message, Updates):
+                waited -= {update.request_id for update in message.updates if update.finish_reason is not None}
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Peer]:
+    peer = Peer(f"ipc://{tmp_path}/s")
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with Connection(f"ipc://{tmp_path}/s", parent=peer.pipe) as connection:
+                serve(CountingCore(), connection, clock=time.monotonic)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield peer
+    os.close(peer.parent)  # the parent dies
+    thread.join(20)
+    assert not thread.is_alive()
+    os.close(peer.pipe)
+    peer.socket.close(linger=0)
+    assert failures == []
+
+
+def submit(request_id: str, *, max_tokens: int = 3) -> Submit:
+    return Submit(EngineRequest(request_id=request_id, prompt_token_ids=[1], max_tokens=max_tokens))
+
+
+def test_one_message_of_updates_a_step_then_the_counters(peer: Peer) -> None:
+    peer.send(submit("a"))
+    messages = [peer.receive() for _ in range(4)]
+    updates = [message for message in messages if isinstance(message, Updates)]
+    assert [update.token_ids for message in updates for update in message.updates] == [[2], [1], [0]]
+    assert messages[-1] == Stats(num_steps=3)
+
+
+def test_requests_join_while_others_run(peer: Peer) -> None:
+    peer.send(submit("a", max_tokens=500))
+    peer.receive()
+    peer.send(submit("b"))
+    peer.receive_ends("b", "a")
+
+
+def test_an_abort_ends_a_request_without_an_answer(peer: Peer) -> None:
+    peer.send(submit("a", max_tokens=10**9))
+    peer.receive()
+    peer.send(Abort("a"))
+    peer.send(submit("b"))
+    peer.receive_ends("b")
+
+
+def test_refusals_are_answered_and_others_go_on(peer: Peer) -> None:
+    peer.send(submit("full"))
+    assert peer.receive() == Refused(request_id="full", kind="Overloaded", message=Overloaded().message)
+    peer.send(submit("bug"))
+    assert peer.receive() == Refused(request_id="bug", kind="EngineError", message=EngineError().message)
+    peer.send(submit("a"))
+    peer.receive_ends("a")
+
+
+def test_garbage_never_ends_the_loop(peer: Peer) -> None:
+    for frame in (b"", b"\xc1", b"{}", msgspec.msgpack.encode({"type": "Nothing"})):
+        peer.socket.send(frame)
+    peer.send(submit("a"))
+    peer.receive_ends("a")
+
+
+def test_an_unreadable_request_is_refused(peer: Peer) -> None:
+    peer.socket.send(msgspec.msgpack.encode({"type": "Submit", "request": {"request_id": "x", "max_tokens": "many"}}))
+    assert peer.receive() == Refused(request_id="x", kind="EngineError", message=EngineError().message)
+
+
+def test_it_stops_when_told(peer: Peer) -> None:
+    peer.send(submit("a", max_tokens=10**9))
+    peer.receive()
+    peer.send(Shutdown())
+
+
+def test_it_stops_when_the_parent_is_gone_even_while_it_works(peer: Peer) -> None:
+    peer.send(submit("a", max_tokens=10**9))
+    peer.receive()
