@@ -24,8 +24,8 @@ from pathlib import Path
 
 import xxhash
 
-from ..errors import SeekdError
-from .tier_index import Payload
+from seekd.engine.tier_index import Payload
+from seekd.errors import SeekdError
 
 SUFFIX = ".kv"
 HEADER_BYTES = 128

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
-from .disk_tier import DiskStats, DiskTier, binding_digest
-from .store_admin import make_room_for_store
-from .tier_index import Payload, Tier, TierIndex
+from seekd.engine.disk_tier import DiskStats, DiskTier, binding_digest
+from seekd.engine.store_admin import make_room_for_store
+from seekd.engine.tier_index import Payload, Tier, TierIndex
+from seekd.errors import StoreError
 
 logger = logging.getLogger(__name__)
 

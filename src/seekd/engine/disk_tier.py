@@ -32,9 +32,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
-from .block_file import HEADER_BYTES, SUFFIX, DamagedBlock, file_name, parse_name, read_block, write_block
-from .tier_index import Payload, TierIndex
+from seekd.engine.block_file import HEADER_BYTES, SUFFIX, DamagedBlock, file_name, parse_name, read_block, write_block
+from seekd.engine.tier_index import Payload, TierIndex
+from seekd.errors import StoreError
 
 logger = logging.getLogger(__name__)
 

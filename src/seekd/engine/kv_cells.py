@@ -11,7 +11,7 @@ it. Whole blocks are counted by reference, the open end of a slot belongs to it 
 
 from __future__ import annotations
 
-from .block_hash import BLOCK_SIZE
+from seekd.engine.block_hash import BLOCK_SIZE
 
 
 class KvCells:

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
-from .prefix_cache import Match
-from .sequence import Sequence
-from .types import FinishReason
+from seekd.engine.prefix_cache import Match
+from seekd.engine.sequence import Sequence
+from seekd.engine.types import FinishReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

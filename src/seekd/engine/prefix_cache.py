@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .block_hash import BLOCK_SIZE, extend_keys
-from .tier_index import Payload, Tier
+from seekd.engine.block_hash import BLOCK_SIZE, extend_keys
+from seekd.engine.tier_index import Payload, Tier
 
 
 class MissReason(enum.StrEnum):

@@ -14,77 +14,29 @@ Theory of operation. A sequence's computed tokens catch up with its known tokens
   over until it is computed: the leader computes exactly these tokens next, with the same budget that the follower
   would get, so waiting is never dearer. Waiting is on running sequences only, which always progress, and is worked
   out anew from who runs: a leader that leaves leaves nobody behind.
-- Step budget: first every stream (a sequence that has begun its completion) gets up to `burst_tokens`; the rest goes
-  to prompts, keys in turn, oldest first; at most `prompt_tokens_beside_streams` of it while there are streams, so
-  that their gap is bounded, and at least one token, so that no burst holds up a prompt.
+- Step budget: step_budget.py.
 """
 
 from __future__ import annotations
 
 import bisect
 import heapq
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
-from ..errors import ContextTooLong, EngineError, Overloaded
-from .block_hash import BLOCK_SIZE, snapshot_key
-from .fairness import Rotation
-from .kv_cells import KvCells
-from .plan import Admission, Chunk, ChunkResult, Moves, Release, Save, SequenceUpdate, StepOutcome, StepPlan
-from .prefix_cache import Match, PrefixCache
-from .sequence import Sequence
-from .types import EngineRequest, FinishReason
+from seekd.engine.block_hash import BLOCK_SIZE, snapshot_key
+from seekd.engine.fairness import Rotation
+from seekd.engine.kv_cells import KvCells
+from seekd.engine.plan import Admission, Chunk, ChunkResult, Moves, Release, Save, SequenceUpdate, StepOutcome, StepPlan
+from seekd.engine.prefix_cache import Match, PrefixCache
+from seekd.engine.sequence import Sequence
+from seekd.engine.step_budget import SchedulerLimits, plan_step
+from seekd.engine.types import EngineRequest, FinishReason
+from seekd.errors import ContextTooLong, EngineError, Overloaded
 
-NUM_EXPLANATIONS = 256
-"""Admissions whose match is remembered for `explain`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulerLimits:
-    """What a context can hold and what a step may take.
-
-    Attributes:
-        num_slots: most running sequences.
-        num_cells: cells of the unified memory, shared by all slots.
-        context_length: most tokens of one sequence, prompt and completion; at most `num_cells`.
-        step_tokens: most tokens of one batch; at least `num_slots`.
-        prompt_tokens_beside_streams: most tokens per step beyond the streams' own while there are streams. Smaller
-            bounds their gap tighter and makes prompts slower.
-        burst_tokens: most tokens of one stream in its own share (tokens that a constraint forces come in bursts).
-        max_waiting: most requests in the queue beyond the free slots.
-    """
-
-    num_slots: int
-    num_cells: int
-    context_length: int
-    step_tokens: int = 512
-    prompt_tokens_beside_streams: int = 128
-    burst_tokens: int = 32
-    max_waiting: int = 256
-
-    def __post_init__(self) -> None:
-        assert 0 < self.num_slots <= self.step_tokens
-        assert 0 < self.context_length <= self.num_cells
-        assert self.prompt_tokens_beside_streams > 0
-        assert self.burst_tokens > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """What one admission found in the cache.
-
-    Attributes:
-        match: what was known, by tier, and why not more.
-        num_adopted: tokens that the slot held after the fill; less than matched when something could not be read.
-        num_tokens: tokens that were known at the time.
-    """
-
-    request_id: str
-    match: Match
-    num_adopted: int
-    num_tokens: int
+__all__ = ["Scheduler", "SchedulerLimits", "SchedulerStats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +80,6 @@ class Scheduler:
         self._ended: list[Sequence] = []
         self._admission_turns = Rotation()
         self._prompt_turns = Rotation()
-        self._explanations: OrderedDict[str, Explanation] = OrderedDict()
         self._num_arrivals = 0
         self._total_preemptions = 0
         self._total_prompt_computed = 0
@@ -195,10 +146,6 @@ class Scheduler:
     def running(self) -> tuple[Sequence, ...]:
         """The sequences that hold a slot, oldest first."""
         return tuple(sorted(self._running.values(), key=_arrival))
-
-    def explain(self, request_id: str) -> Explanation | None:
-        """What the last admission of a recent request found in the cache; None when it is not remembered."""
-        return self._explanations.get(request_id)
 
     def stats(self) -> SchedulerStats:
         """Gauges and counts."""
@@ -267,12 +214,6 @@ class Scheduler:
         sequence.stops = [stop for stop in sequence.stops if stop > num_tokens]
         if self._cache.saves_snapshots:
             self._stop_at(sequence, (sequence.num_prompt_tokens - 1) // BLOCK_SIZE * BLOCK_SIZE)
-        self._explanations[sequence.request_id] = Explanation(
-            request_id=sequence.request_id, match=match, num_adopted=num_tokens, num_tokens=sequence.num_tokens
-        )
-        self._explanations.move_to_end(sequence.request_id)
-        if len(self._explanations) > NUM_EXPLANATIONS:
-            self._explanations.popitem(last=False)
 
     @property
     def num_committed(self) -> int:
@@ -382,53 +323,9 @@ class Scheduler:
     def plan(self) -> StepPlan:
         """Fill one batch; empty only when nobody runs. Changes nothing but whose turn it is."""
         assert not self._unadopted, "adopt every admission first"
-        sequences = [sequence for sequence in self.running if not sequence.is_finished]
-        streams = [sequence for sequence in sequences if _is_stream(sequence)]
-        others = [sequence for sequence in sequences if not _is_stream(sequence)]
-        shares = dict.fromkeys((sequence.arrival for sequence in sequences), 0)
-        room = self.limits.step_tokens
-        if streams and others:  # what bursts may not take: at least one token, as num_slots <= step_tokens
-            room -= min(self.limits.prompt_tokens_beside_streams, room - len(streams))
-        self._fill_streams(streams, shares, room)
-        left = self.limits.step_tokens - sum(shares.values())
-        if streams:
-            left = min(left, self.limits.prompt_tokens_beside_streams)
-        for sequence in (*self._in_turn(others), *streams):
-            extra = min(left, sequence.num_uncomputed - shares[sequence.arrival])
-            if extra and not _is_stream(sequence):
-                self._prompt_turns.serve(sequence.request.fairness_key)
-            shares[sequence.arrival] += extra
-            left -= extra
-        return StepPlan(
-            chunks=[
-                self._chunk(sequence, shares[sequence.arrival]) for sequence in sequences if shares[sequence.arrival]
-            ]
+        return plan_step(
+            [sequence for sequence in self.running if not sequence.is_finished], self.limits, self._prompt_turns
         )
-
-    def _fill_streams(self, streams: list[Sequence], shares: dict[int, int], room: int) -> None:
-        """One token for each stream, then bursts, oldest first."""
-        for sequence in streams:
-            shares[sequence.arrival] = 1
-        room -= len(streams)
-        for sequence in streams:
-            extra = min(room, min(sequence.num_uncomputed, self.limits.burst_tokens) - 1)
-            shares[sequence.arrival] += extra
-            room -= extra
-
-    def _in_turn(self, sequences: list[Sequence]) -> Iterator[Sequence]:
-        by_key: dict[str, list[Sequence]] = {}
-        for sequence in sequences:
-            by_key.setdefault(sequence.request.fairness_key, []).append(sequence)
-        for key in self._prompt_turns.order(by_key):
-            yield from by_key[key]
-
-    def _chunk(self, sequence: Sequence, num_tokens: int) -> Chunk:
-        start = sequence.num_computed
-        end = start + num_tokens
-        stop = next((stop for stop in sequence.stops if stop > start), None)
-        if stop is not None:
-            end = min(end, stop)
-        return Chunk(sequence=sequence, start=start, end=end, wants_logits=end == sequence.num_tokens)
 
     # -- commit -----------------------------------------------------------------------------------------------------
 
@@ -603,8 +500,3 @@ class Scheduler:
 
 def _arrival(sequence: Sequence) -> int:
     return sequence.arrival
-
-
-def _is_stream(sequence: Sequence) -> bool:
-    """Whether a reader is waiting for its next token: the completion has begun and only its own tokens are behind."""
-    return sequence.num_completion_tokens > 0 and sequence.num_computed >= sequence.num_prompt_tokens

@@ -15,9 +15,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from .block_hash import BLOCK_SIZE
-from .tier_index import Payload
-from .types import EngineRequest, FinishReason
+from seekd.engine.block_hash import BLOCK_SIZE
+from seekd.engine.tier_index import Payload
+from seekd.engine.types import EngineRequest, FinishReason
 
 
 class SequenceState(enum.StrEnum):

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .block_hash import BLOCK_SIZE, SNAPSHOT_KEY_BYTES, extend_keys, root_key, snapshot_key, snapshot_parts
-from .prefix_cache import Match, MatchCounters, MissReason, PrefixCacheStats, Store
-from .tier_index import Payload
+from seekd.engine.block_hash import BLOCK_SIZE, SNAPSHOT_KEY_BYTES, extend_keys, root_key, snapshot_key, snapshot_parts
+from seekd.engine.prefix_cache import Match, MatchCounters, MissReason, PrefixCacheStats, Store
+from seekd.engine.tier_index import Payload
 
 
 class SnapshotPrefixCache:

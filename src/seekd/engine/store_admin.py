@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
-from .block_file import parse_name
-from .disk_tier import lock_directory, read_binding
+from seekd.engine.block_file import parse_name
+from seekd.engine.disk_tier import lock_directory, read_binding
+from seekd.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

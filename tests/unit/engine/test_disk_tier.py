@@ -326,3 +326,34 @@ def test_a_writer_killed_at_any_point_leaves_a_usable_store(tmp_path: Path) -> N
             assert tier.stats().total_damaged == 0
         assert list((tmp_path / "tmp").iterdir()) == []
     assert num_found > 0
+
+
+def test_blocks_larger_than_the_budget_do_not_survive_a_smaller_budget(open_tier: Opener, tmp_path: Path) -> None:
+    with open_tier() as tier:
+        tier.offer(key_of(1), payload_of(1, 5000))
+        tier.offer(key_of(2), payload_of(2, 10))
+    with open_tier(budget_bytes=1000) as tier:
+        assert tier.held_keys() == [key_of(2)]
+        assert not tier.offer(key_of(3), payload_of(3, 1000))
+    assert not block_path(tmp_path, 1).exists()
+
+
+def test_a_directory_that_cannot_be_read_is_let_go_of(open_tier: Opener, tmp_path: Path) -> None:
+    open_tier().close()
+    (tmp_path / "store" / "tmp" / "folder").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        open_tier()
+    (tmp_path / "store" / "tmp" / "folder").rmdir()
+    open_tier().close()
+
+
+def test_a_lock_file_or_a_directory_of_another_kind_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "lock").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "tmp").write_text("")
+    for name in "ab":
+        with pytest.raises(StoreError, match="cannot be used"):
+            DiskTier(tmp_path / name, binding="", budget_bytes=1)
+    (tmp_path / "b" / "tmp").unlink()
+    DiskTier(tmp_path / "b", binding="", budget_bytes=1).close()
