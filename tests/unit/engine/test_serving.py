@@ -70,7 +70,7 @@ class Peer:
     def __init__(self, endpoint: str) -> None:
         self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
         self.socket.bind(endpoint)
-        self.socket.rcvtimeo = 20_000
+        self.socket.setsockopt(zmq.RCVTIMEO, 20_000)
         self.pipe, self.parent = os.pipe()
 
     def send(self, message: Submit | Abort | Shutdown) -> None:
