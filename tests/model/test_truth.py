@@ -1,0 +1,214 @@
+"""Whatever the cache gives, the model says what it would have said without it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from seekd.engine.block_store import BlockStore, open_block_store
+from seekd.engine.core import EngineCore
+from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.messages import CacheExplanation, Stats
+from seekd.engine.plan import Chunk
+from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
+from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.sequence import Sequence as TokenSequence
+from seekd.engine.settings import EngineSettings
+from seekd.engine.snapshot_cache import SnapshotPrefixCache
+from seekd.engine.types import Constraint, EngineRequest, FinishReason, SamplingParams, Vocabulary
+from tests.model.conftest import ModelFiles
+from tests.model.gguf_files import Architecture
+
+SETTINGS = EngineSettings(context_length=1024, max_sequences=6, batch_tokens=256)
+ALL = list(Architecture)
+
+
+class Served:
+    """One engine core over a real model, driven by hand."""
+
+    def __init__(self, runtime: Runtime, store: BlockStore | None, *, num_cells: int | None = None) -> None:
+        cache: PrefixCache = NullPrefixCache()
+        if store is not None:
+            cache = BlockPrefixCache(store) if runtime.memory.is_cuttable else SnapshotPrefixCache(store)
+        limits = SchedulerLimits(
+            num_slots=SETTINGS.max_sequences,
+            num_cells=num_cells if num_cells is not None else runtime.num_cells,
+            context_length=500,
+            step_tokens=SETTINGS.batch_tokens,
+        )
+        self.core = EngineCore(
+            scheduler=Scheduler(limits, cache),
+            cache=cache,
+            memory=runtime.memory,
+            model=runtime.model,
+            vocabulary=runtime.vocabulary,
+            build_constraint=no_constraint,
+            clock=time.monotonic,
+            store=store,
+        )
+
+    def generate(self, *requests: EngineRequest) -> list[list[int]]:
+        """Run requests to their ends, side by side; the tokens of each."""
+        tokens: dict[str, list[int]] = {request.request_id: [] for request in requests}
+        self.cached: dict[str, int] = {}
+        for request in requests:
+            self.core.add(request)
+        while self.core.has_work:
+            for update in self.core.step():
+                assert update.finish_reason not in (FinishReason.ERROR, FinishReason.ABORT)
+                tokens[update.request_id] += update.token_ids
+                self.cached[update.request_id] = update.num_cached_tokens
+        return list(tokens.values())
+
+    @property
+    def stats(self) -> Stats:
+        return self.core.stats()
+
+    @property
+    def explanations(self) -> list[CacheExplanation]:
+        return self.core.take_explanations()
+
+
+def no_constraint(grammar: str, vocabulary: Vocabulary) -> Constraint:
+    raise NotImplementedError
+
+
+def prompt(seed: int, num_tokens: int) -> list[int]:
+    return [int(i) for i in np.random.default_rng(seed).integers(3, 250, num_tokens)]
+
+
+def request(request_id: str, token_ids: Sequence[int], *, max_tokens: int = 24) -> EngineRequest:
+    return EngineRequest(
+        request_id=request_id,
+        prompt_token_ids=token_ids,
+        max_tokens=max_tokens,
+        sampling=SamplingParams(temperature=0),
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Runtime]:
+    with open_runtime(path, SETTINGS) as runtime:
+        yield runtime
+
+
+@pytest.fixture(params=ALL, scope="module")
+def runtime(request: pytest.FixtureRequest, model_file: ModelFiles) -> Iterator[Runtime]:
+    with opened(model_file(request.param)) as runtime:
+        yield runtime
+
+
+def alone(runtime: Runtime, *requests: EngineRequest) -> list[list[int]]:
+    """What each request gives by itself, with caching off."""
+    return [Served(runtime, None).generate(one)[0] for one in requests]
+
+
+def test_a_repeated_prompt_gives_the_same_from_the_cache(runtime: Runtime) -> None:
+    one = request("a", prompt(1, 300))
+    expected = alone(runtime, one)
+    served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
+    assert served.generate(one) == expected
+    assert served.cached["a"] == 0
+    assert served.generate(one) == expected
+    assert served.cached["a"] == 256
+
+
+def test_twins_share_one_prefill_and_each_says_what_it_would_alone(runtime: Runtime) -> None:
+    stem = prompt(2, 256)
+    requests = [request(f"r{i}", [*stem, *prompt(10 + i, 20 + i)]) for i in range(6)]
+    expected = alone(runtime, *requests)
+    served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
+    assert served.generate(*requests) == expected
+    own = sum(20 + i for i in range(6))
+    assert served.stats.num_prompt_tokens <= 1.1 * (256 + own)
+
+
+def test_a_conversation_goes_on_from_where_it_ended(runtime: Runtime) -> None:
+    first = request("a", prompt(3, 200), max_tokens=100)
+    served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
+    (answer,) = served.generate(first)
+    second = request("b", [*first.prompt_token_ids, *answer, *prompt(4, 40)])
+    assert served.generate(second) == alone(runtime, second)
+    assert served.cached["b"] >= (200 + len(answer) - 1) // 64 * 64
+
+
+def test_preempted_sequences_resume_exactly(runtime: Runtime) -> None:
+    requests = [request(f"r{i}", prompt(20 + i, 150), max_tokens=150) for i in range(5)]
+    expected = alone(runtime, *requests)
+    for store in (None, BlockStore(ram_budget_bytes=1 << 26)):
+        served = Served(runtime, store, num_cells=512)
+        assert served.generate(*requests) == expected
+        assert served.stats.num_preemptions > 0
+
+
+def test_a_restarted_store_gives_the_same_from_disk(runtime: Runtime, tmp_path: Path) -> None:
+    one = request("a", prompt(5, 300))
+    expected = alone(runtime, one)
+
+    def store() -> BlockStore:
+        return open_block_store(
+            ram_budget_bytes=1 << 26, disk_budget_bytes=1 << 26, root=tmp_path, binding=runtime.info.fingerprint
+        )
+
+    with store() as before:
+        assert Served(runtime, before).generate(one) == expected
+    with store() as after:
+        served = Served(runtime, after)
+        assert served.generate(one) == expected
+        (explanation,) = served.explanations
+        assert (explanation.num_disk_tokens, explanation.num_used_tokens) == (256, 256)
+
+
+def logits(runtime: Runtime, token_ids: list[int], *, slot: int, start: int, size: int) -> npt.NDArray[np.float32]:
+    """The logits behind the last token, computing `[start, end)` in batches of `size`."""
+    sequence = TokenSequence(
+        request=request("x", token_ids), arrival=0, arrival_s=0, max_num_tokens=10**6, token_ids=token_ids
+    )
+    sequence.slot = slot
+    for begin in range(start, len(token_ids), size):
+        chunk = Chunk(sequence=sequence, start=begin, end=min(begin + size, len(token_ids)), wants_logits=True)
+        assert runtime.model.run([chunk])
+    return runtime.model.borrowed_logits(0).copy()
+
+
+@pytest.mark.parametrize("architecture", [Architecture.LLAMA, Architecture.QWEN2, Architecture.DEEPSEEK2])
+def test_logits_are_bit_equal_where_the_batch_shape_is(architecture: Architecture, model_file: ModelFiles) -> None:
+    token_ids = prompt(6, 160)
+    with opened(model_file(architecture)) as runtime:
+        memory = runtime.memory
+        fresh = logits(runtime, token_ids, slot=0, start=0, size=64)
+        memory.share(0, 1, 128)
+        shared = logits(runtime, token_ids, slot=1, start=128, size=64)
+        blocks = [memory.save(0, 0, 64), memory.save(0, 64, 128)]
+        memory.clear(0)
+        memory.clear(1)
+        for index, block in enumerate(blocks):
+            assert memory.restore(2, index * 64, index * 64 + 64, block)
+        restored = logits(runtime, token_ids, slot=2, start=128, size=64)
+        memory.clear(2)
+    assert np.array_equal(shared, fresh)
+    assert np.array_equal(restored, fresh)
+
+
+def test_the_kind_of_memory_is_found_out(model_file: ModelFiles) -> None:
+    found = {}
+    for architecture in ALL:
+        with opened(model_file(architecture)) as runtime:
+            found[architecture] = runtime.memory.is_cuttable
+    assert found == {architecture: architecture is not Architecture.MAMBA for architecture in ALL}
+
+
+def test_a_payload_of_another_model_is_refused(model_file: ModelFiles) -> None:
+    with opened(model_file(Architecture.DEEPSEEK2)) as other:
+        logits(other, prompt(7, 64), slot=0, start=0, size=64)
+        foreign = other.memory.save(0, 0, 64)
+    with opened(model_file(Architecture.LLAMA)) as runtime:
+        assert not runtime.memory.restore(0, 0, 64, foreign)
+        assert not runtime.memory.restore(0, 0, 64, b"")
+        assert not runtime.memory.restore(0, 0, 64, foreign[:100])
