@@ -23,6 +23,7 @@ from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError
 from seekd.models.catalogue import find_model_file
 from seekd.service.generation import GenerationService
+from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 from seekd.wire.dialect import CLASSIC
@@ -38,21 +39,23 @@ class Application:
         settings: of every room.
         model: answers; not started yet.
         books: know who may call and who pays; not started yet. Closed with the application.
+        metrics: take note of every generation.
     """
 
-    def __init__(self, settings: Settings, *, model: ServedModel, books: Books) -> None:
+    def __init__(self, settings: Settings, *, model: ServedModel, books: Books, metrics: Metrics) -> None:
         self._settings = settings
         self._model = model
         self._books = books
         self._access = AccessState.ENFORCED
         self._is_stopping = False
         limit_s = settings.server.request_timeout_s
-        service = GenerationService(model=model, books=books, deadline_s=limit_s or None)
+        service = GenerationService(model=model, books=books, metrics=metrics, deadline_s=limit_s or None)
         gate = Gate(books=books, settings=settings.accounts)
         api = Api(
             answering=Answering(gate=gate, service=service, settings=settings.server),
             health=self.health,
             model_cards=self._model_cards,
+            metrics=metrics,
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
         self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
@@ -131,7 +134,8 @@ def build(settings: Settings) -> Application:
     )
     vocabulary = functools.partial(open_vocabulary, model_file)
     model = ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model)
-    return Application(settings, model=model, books=open_server_books(settings))
+    metrics = Metrics(engine_stats=lambda: engine.stats, num_restarts=lambda: engine.num_restarts)
+    return Application(settings, model=model, books=open_server_books(settings), metrics=metrics)
 
 
 def open_server_books(settings: Settings) -> Books:

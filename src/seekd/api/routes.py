@@ -22,6 +22,7 @@ from seekd.accounts.types import Caller
 from seekd.api.answering import Answering, as_response, failed, requested_dialect
 from seekd.engine.types import EngineHealth
 from seekd.errors import SeekdError
+from seekd.service.metrics import CONTENT_TYPE, Metrics
 from seekd.wire.balance import CurrencyBalance, balance_body
 from seekd.wire.chat import parse_chat
 from seekd.wire.completions import parse_completion
@@ -45,15 +46,20 @@ class Api:
         answering: serves what a model answers.
         health: whether a request would be answered now.
         model_cards: the models that can be asked for; raises `EngineError` while none is loaded.
+        metrics: what `/metrics` shows.
     """
 
     answering: Answering
     health: Callable[[], EngineHealth]
     model_cards: Callable[[], Sequence[ModelCard]]
+    metrics: Metrics
 
     def as_asgi(self) -> Starlette:
         """The ASGI application."""
-        routes: list[BaseRoute] = [Route("/healthz", self._health, methods=["GET"])]
+        routes: list[BaseRoute] = [
+            Route("/healthz", self._health, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
+        ]
         for base in (*PLAIN_BASES, *BETA_BASES):
             beta = base in BETA_BASES
             routes += [
@@ -92,7 +98,7 @@ class Api:
         async def body(_: Caller) -> bytes:
             return models_body(self.model_cards())
 
-        return await self._json(request, body)
+        return await self._admitted(request, body)
 
     async def _model(self, request: Request) -> Response:
         async def body(_: Caller) -> bytes:
@@ -102,7 +108,7 @@ class Api:
                     return model_body(card)
             raise HTTPException(404)
 
-        return await self._json(request, body)
+        return await self._admitted(request, body)
 
     async def _balance(self, request: Request) -> Response:
         async def body(caller: Caller) -> bytes:
@@ -117,19 +123,27 @@ class Api:
             ]
             return balance_body(entries, is_available=balance.is_available)
 
-        return await self._json(request, body)
+        return await self._admitted(request, body)
 
     async def _health(self, _: Request) -> Response:
         now = self.health()
         body = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
         return Response(msgspec.json.encode(body), status_code=200 if now.ready else 503, media_type=JSON)
 
-    async def _json(self, request: Request, body: Callable[[Caller], Awaitable[bytes]]) -> Response:
+    async def _metrics(self, request: Request) -> Response:
+        async def body(_: Caller) -> bytes:
+            return self.metrics.exposition()
+
+        return await self._admitted(request, body, media_type=CONTENT_TYPE)
+
+    async def _admitted(
+        self, request: Request, body: Callable[[Caller], Awaitable[bytes]], *, media_type: str = JSON
+    ) -> Response:
         dialect = DIALECTS[self.answering.settings.dialect]
         try:
             dialect = requested_dialect(request, default=dialect)
             caller = await self.answering.gate.admit(request)
-            return Response(await body(caller), media_type=JSON)
+            return Response(await body(caller), media_type=media_type)
         except SeekdError as error:
             return failed(error, dialect)
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from seekd import __version__
+from seekd.cli import accounts, keys, ledger, usage
 from seekd.config import Loaded, describe, load
 from seekd.errors import SeekdError
 from seekd.settings import Settings
@@ -26,6 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(keys.app, name="keys")
+app.add_typer(usage.app, name="usage")
+app.add_typer(ledger.app, name="ledger")
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 

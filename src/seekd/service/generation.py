@@ -35,6 +35,7 @@ from seekd.prompt.types import (
     ResponseIdentity,
 )
 from seekd.service.constraints import RuleCompiler
+from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Tab
 
@@ -79,9 +80,11 @@ class Generation:
         open_tab: Callable[[], Awaitable[Tab]],
         one_token_at_a_time: bool,
         warnings: Sequence[str],
+        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self.warnings = warnings
+        self._metrics = metrics
         self._open_tab = open_tab
         self._model = model
         self._engine_request = engine_request
@@ -144,7 +147,7 @@ class Generation:
             self.record.finish = self.record.finish or "cancelled"
             self.record.total_s = self._clock() - started_s
             self._parser.close()
-            self._log_summary()
+            self._report()
             await tab.settle(self._usage() if self._was_admitted else None)
 
     def response_json(self) -> str:
@@ -212,8 +215,14 @@ class Generation:
             latency_ms=record.total_s * 1000,
         )
 
-    def _log_summary(self) -> None:
+    def _report(self) -> None:
         record = self.record
+        self._metrics.observe(
+            finish=record.finish or "error",
+            first_token_s=record.first_token_s,
+            total_s=record.total_s,
+            num_completion_tokens=record.num_completion_tokens,
+        )
         _log.info(
             "generation ended",
             extra={
@@ -234,6 +243,7 @@ class GenerationService:
     Args:
         model: answers every accepted name.
         books: who pays, and how much is left.
+        metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
         clock: seconds, monotonic.
         unix_time: seconds since 1970, for `created`.
@@ -244,12 +254,14 @@ class GenerationService:
         *,
         model: ServedModel,
         books: Books,
+        metrics: Metrics,
         deadline_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._books = books
+        self._metrics = metrics
         self._rules = RuleCompiler()
         self._deadline_s = deadline_s
         self._clock = clock
@@ -308,6 +320,7 @@ class GenerationService:
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             one_token_at_a_time=request.body.has_stop or request.thinking,
             warnings=warnings,
+            metrics=self._metrics,
             clock=self._clock,
         )
 

@@ -19,6 +19,7 @@ from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
 from seekd.models.catalogue import ModelSettings
+from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 
@@ -59,7 +60,8 @@ def serve_script(
         engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings.model
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        application = Application(settings, model=model, books=open_server_books(settings))
+        metrics = Metrics(engine_stats=lambda: None)
+        application = Application(settings, model=model, books=open_server_books(settings), metrics=metrics)
         running = _Running(application, listener)
         running.start()
         try:

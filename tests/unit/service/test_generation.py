@@ -20,6 +20,7 @@ from seekd.engine.types import FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
 from seekd.models.catalogue import ModelSettings
 from seekd.service.generation import Generation, GenerationService
+from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC
@@ -41,7 +42,8 @@ async def _service(
         await books.start()
         await model.start()
         try:
-            yield GenerationService(model=model, books=books), engine
+            metrics = Metrics(engine_stats=lambda: None)
+            yield GenerationService(model=model, books=books, metrics=metrics), engine
         finally:
             await model.close()
             await books.close()
