@@ -290,6 +290,10 @@ class Books:
             )
         )
 
+    async def total_micros(self, account_id: str) -> int:
+        """All that an account has, held or not, in micro-units of whatever currency. Raises `StoreError`."""
+        return sum(entry.total_micros for entry in (await self.balance(account_id)).currencies)
+
     def price(self, model: str) -> dict[str, Price]:
         """What a model costs now, by currency; empty when it is free."""
         return self._prices.prices(model, self._now_ms())

@@ -17,8 +17,8 @@ class Limits:
 
     Attributes:
         max_concurrency: requests that run at the same time.
-        requests_per_minute: requests admitted in any 60 s.
-        tokens_per_minute: prompt and completion tokens in a window of 60 s.
+        requests_per_minute: requests admitted in a sliding window of 60 s.
+        tokens_per_minute: prompt and completion tokens in a fixed window of 60 s.
     """
 
     max_concurrency: int | None = None

@@ -1,0 +1,162 @@
+"""How many requests run at once, by name: in this process or in Redis.
+
+Room: accounts. May import: errors. `limits` counts requests in time and has nothing that goes down again, so these two
+are our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from seekd.errors import ConfigError, StoreError
+
+logger = logging.getLogger(__name__)
+
+_LEASE_S = 60.0  # a gateway that was killed keeps its places for this long
+_PREFIX = "seekd:running:"
+
+# KEYS: the gauges. ARGV: now, lease end, request id, then one limit a gauge. Takes a place in all or in none.
+# Answers 0, or the number of the gauge that is full and how many run there.
+_ENTER = """
+for i, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', ARGV[1])
+  local running = redis.call('ZCARD', key)
+  if running >= tonumber(ARGV[3 + i]) then return {i, running} end
+end
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, ARGV[2], ARGV[3])
+  redis.call('EXPIREAT', key, math.ceil(tonumber(ARGV[2])) + 1)
+end
+return {0, 0}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaugeLimit:
+    """How many may run under one name."""
+
+    name: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full:
+    """A gauge that let nobody in."""
+
+    limit: GaugeLimit
+    num_running: int
+
+
+class Gauge(Protocol):
+    """Counts running requests."""
+
+    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:
+        """Take a place under every name, or under none: then the first that is full. Raises `StoreError`."""
+
+    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:
+        """Give the places back. Never raises."""
+
+    async def close(self) -> None:
+        """Give back what the gauge itself uses."""
+
+
+class LocalGauge:
+    """Counts in this process."""
+
+    def __init__(self) -> None:
+        self._running: Counter[str] = Counter()
+
+    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:  # noqa: ARG002 - see Gauge
+        """See `Gauge`."""
+        for limit in limits:
+            if self._running[limit.name] >= limit.limit:
+                return Full(limit=limit, num_running=self._running[limit.name])
+        for limit in limits:
+            self._running[limit.name] += 1
+        return None
+
+    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:  # noqa: ARG002 - see Gauge
+        """See `Gauge`."""
+        for limit in limits:
+            self._running[limit.name] -= 1
+            if self._running[limit.name] <= 0:
+                del self._running[limit.name]
+
+    async def close(self) -> None:
+        """See `Gauge`."""
+
+
+class RedisGauge:
+    """Counts in Redis or Valkey, for all gateways. Places are leases that a living gateway renews."""
+
+    def __init__(self, url: str, *, lease_s: float = _LEASE_S, clock: Callable[[], float] = time.time) -> None:
+        try:
+            import redis.asyncio as redis
+        except ImportError as error:
+            raise ConfigError("Limits in Redis need the redis package: pip install 'seekd[redis]'.") from error
+        from redis.exceptions import RedisError
+
+        self._error = RedisError
+        self._client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        self._enter = self._client.register_script(_ENTER)
+        self._lease_s = lease_s
+        self._clock = clock
+        self._places: dict[str, Sequence[GaugeLimit]] = {}
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:
+        """See `Gauge`."""
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+        now_s = self._clock()
+        try:
+            index, num_running = await self._enter(
+                keys=[_PREFIX + limit.name for limit in limits],
+                args=[now_s, now_s + self._lease_s, request_id, *(limit.limit for limit in limits)],
+            )
+        except self._error as error:
+            raise StoreError from error
+        if index:
+            return Full(limit=limits[index - 1], num_running=num_running)
+        self._places[request_id] = limits
+        return None
+
+    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:
+        """See `Gauge`. A place that Redis cannot take back now ends with its lease."""
+        self._places.pop(request_id, None)
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for limit in limits:
+                    pipeline.zrem(_PREFIX + limit.name, request_id)
+                await pipeline.execute()
+        except self._error as error:
+            logger.warning("a place could not be given back", extra={"action": "limits", "reason": str(error)})
+
+    async def close(self) -> None:
+        """See `Gauge`."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._renewal
+        await cast("Awaitable[Any]", self._client.aclose())  # Any: redis leaves it untyped
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            end_s = self._clock() + self._lease_s
+            try:
+                async with self._client.pipeline(transaction=False) as pipeline:
+                    for request_id, limits in list(self._places.items()):
+                        for limit in limits:
+                            pipeline.zadd(_PREFIX + limit.name, {request_id: end_s}, xx=True)
+                            pipeline.expireat(_PREFIX + limit.name, int(end_s) + 2)
+                    await pipeline.execute()
+            except self._error as error:
+                logger.warning("places could not be renewed", extra={"action": "limits", "reason": str(error)})

@@ -1,0 +1,259 @@
+"""Limits: how many requests and tokens a key, an account and a model may have.
+
+Room: accounts. May import: errors, accounts.gauges, settings, types. The counting in time is the `limits` library's,
+in memory or in Redis; it is imported when the first limit is met, since most servers have none.
+
+| limit | window | counts |
+|---|---|---|
+| requests per minute | sliding, 60 s | at admission |
+| tokens per minute | fixed, 60 s from the first token | the prompt at admission, the completion when it is known |
+| concurrency | none | from admission to `finish` |
+
+A window that a completion has overrun lets nobody in until it ends; so no limit has to guess how long an answer will
+be. A refused request counts nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from seekd.accounts.gauges import Full, Gauge, GaugeLimit, LocalGauge, RedisGauge
+from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.types import NO_LIMITS, Caller, Limits
+from seekd.errors import RateLimited, StoreError
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.aio.strategies import RateLimiter
+
+Kind = Literal["requests", "tokens"]
+
+T = TypeVar("T")
+
+_BUSY_RETRY_S = 1.0  # when a running request ends is not known; a second later is worth a try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """One limit in time of one scope."""
+
+    kind: Kind
+    scope: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A request that was let in; ends with `Limiter.finish`.
+
+    Attributes:
+        headers: `x-ratelimit-...` names and values; empty when no limit in time applies.
+    """
+
+    request_id: str
+    headers: tuple[tuple[str, str], ...]
+    gauges: tuple[GaugeLimit, ...]
+    windows: tuple[_Window, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """Where a scope stands in one window."""
+
+    window: _Window
+    remaining: int
+    reset_s: float
+
+
+class Limiter:
+    """Admits requests. Used on one event loop; several gateways share one Redis."""
+
+    def __init__(
+        self,
+        settings: AccountsSettings,
+        *,
+        total_micros: Callable[[str], Awaitable[int]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            settings: of this room.
+            total_micros: the balance of an account, for the concurrency limit that follows from it.
+            clock: seconds since 1970.
+
+        Raises:
+            ConfigError: limits are to be counted in Redis, and its package is not installed.
+        """
+        self._settings = settings
+        self._total_micros = total_micros
+        self._clock = clock
+        url = settings.limits_redis_url
+        self._gauge: Gauge = LocalGauge() if not url else RedisGauge(url)
+        self._strategies: dict[Kind, RateLimiter] | None = None
+        self._loading = asyncio.Lock()
+
+    async def admit(self, caller: Caller, *, model: str, request_id: str, num_prompt_tokens: int) -> Admission:
+        """Let a request in; `finish` must follow, whatever becomes of it.
+
+        Raises:
+            RateLimited: a limit is reached.
+            StoreError: Redis is away. Nothing is let in uncounted.
+        """
+        gauges, windows, derived = await self._limits_of(caller, model)
+        if not gauges and not windows:
+            return Admission(request_id=request_id, headers=(), gauges=(), windows=())
+        costs = {window: 1 if window.kind == "requests" else num_prompt_tokens for window in windows}
+        await self._check(windows, costs)
+        full = await self._gauge.enter(request_id, gauges) if gauges else None
+        if full is not None:
+            raise _busy(full, is_balance_derived=full.limit is derived)
+        try:
+            for window in windows:
+                await self._count(window, costs[window])
+            headers = await self._headers(windows)
+        except BaseException:
+            await self._gauge.leave(request_id, gauges)
+            raise
+        return Admission(request_id=request_id, headers=headers, gauges=gauges, windows=windows)
+
+    async def finish(self, admission: Admission, *, num_completion_tokens: int) -> None:
+        """The request has ended. Never raises."""
+        if admission.gauges:
+            await self._gauge.leave(admission.request_id, admission.gauges)
+        for window in admission.windows:
+            if window.kind == "tokens" and num_completion_tokens:
+                try:
+                    await self._count(window, num_completion_tokens)
+                except StoreError:
+                    return  # what cannot be counted now is over before the window is
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._gauge.close()
+
+    async def _limits_of(
+        self, caller: Caller, model: str
+    ) -> tuple[tuple[GaugeLimit, ...], tuple[_Window, ...], GaugeLimit | None]:
+        settings = self._settings
+        scopes = [(f"account:{caller.account_id}", _own_or(caller.account_limits, settings.account_limits))]
+        if caller.key_id is not None:
+            scopes.append((f"key:{caller.key_id}", _own_or(caller.key_limits, settings.key_limits)))
+        if model in settings.model_limits:
+            scopes.append((f"model:{caller.account_id}:{model}", settings.model_limits[model]))
+        gauges = [
+            GaugeLimit(name=name, limit=limits.max_concurrency)
+            for name, limits in scopes
+            if limits.max_concurrency is not None
+        ]
+        derived = None
+        if settings.balance_per_concurrency_micros:
+            total = await self._total_micros(caller.account_id)
+            derived = GaugeLimit(
+                name=f"balance:{caller.account_id}", limit=max(1, total // settings.balance_per_concurrency_micros)
+            )
+            gauges.append(derived)
+        windows = [
+            _Window(kind=kind, scope=name, limit=limit)
+            for name, limits in scopes
+            for kind, limit in _in_time(limits)
+            if limit is not None
+        ]
+        return tuple(gauges), tuple(windows), derived
+
+    async def _check(self, windows: tuple[_Window, ...], costs: dict[_Window, int]) -> None:
+        for window in windows:
+            strategy, item = await self._counter(window)
+            # A prompt above the whole limit passes an empty window: refused for ever it could never be sent.
+            cost = min(costs[window], window.limit)
+            if not await _stored(strategy.test(item, window.scope, cost=cost)):
+                standing = await self._standing(window)
+                raise RateLimited(
+                    retry_after_s=max(1.0, standing.reset_s),
+                    headers=await self._headers(windows),
+                )
+
+    async def _count(self, window: _Window, cost: int) -> None:
+        strategy, item = await self._counter(window)
+        if window.kind == "tokens":
+            await _stored(strategy.hit(item, window.scope, cost=cost))  # a fixed window counts also beyond its limit
+        elif not await _stored(strategy.hit(item, window.scope, cost=cost)):
+            standing = await self._standing(window)  # another request was faster
+            raise RateLimited(retry_after_s=max(1.0, standing.reset_s))
+
+    async def _standing(self, window: _Window) -> _Standing:
+        strategy, item = await self._counter(window)
+        stats = await _stored(strategy.get_window_stats(item, window.scope))
+        return _Standing(
+            window=window, remaining=max(0, stats.remaining), reset_s=max(0.0, stats.reset_time - self._clock())
+        )
+
+    async def _headers(self, windows: tuple[_Window, ...]) -> tuple[tuple[str, str], ...]:
+        """Of each kind the window with the least left."""
+        headers: list[tuple[str, str]] = []
+        for kind in ("requests", "tokens"):
+            standings = [await self._standing(window) for window in windows if window.kind == kind]
+            if standings:
+                tightest = min(standings, key=lambda standing: standing.remaining)
+                headers += [
+                    (f"x-ratelimit-limit-{kind}", str(tightest.window.limit)),
+                    (f"x-ratelimit-remaining-{kind}", str(tightest.remaining)),
+                    (f"x-ratelimit-reset-{kind}", f"{math.ceil(tightest.reset_s)}s"),
+                ]
+        return tuple(headers)
+
+    async def _counter(self, window: _Window) -> tuple[RateLimiter, RateLimitItem]:
+        strategies = self._strategies or await self._load_once()
+        from limits import RateLimitItemPerMinute
+
+        return strategies[window.kind], RateLimitItemPerMinute(window.limit, namespace=f"seekd:{window.kind}")
+
+    async def _load_once(self) -> dict[Kind, RateLimiter]:
+        async with self._loading:
+            strategies = self._strategies
+            if strategies is None:
+                strategies = self._strategies = await asyncio.to_thread(self._load)
+            return strategies
+
+    def _load(self) -> dict[Kind, RateLimiter]:
+        from limits.aio.storage import MemoryStorage, RedisStorage
+        from limits.aio.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
+
+        url = self._settings.limits_redis_url
+        storage = (
+            RedisStorage(f"async+{url}", wrap_exceptions=True, implementation="redispy")
+            if url
+            else MemoryStorage(wrap_exceptions=True)
+        )
+        return {"requests": SlidingWindowCounterRateLimiter(storage), "tokens": FixedWindowRateLimiter(storage)}
+
+
+async def _stored(answer: Awaitable[T]) -> T:
+    from limits.errors import StorageError
+
+    try:
+        return await answer
+    except StorageError as error:
+        raise StoreError from error
+
+
+def _own_or(own: Limits, default: Limits) -> Limits:
+    return default if own == NO_LIMITS else own
+
+
+def _in_time(limits: Limits) -> tuple[tuple[Kind, int | None], ...]:
+    return ("requests", limits.requests_per_minute), ("tokens", limits.tokens_per_minute)
+
+
+def _busy(full: Full, *, is_balance_derived: bool) -> RateLimited:
+    return RateLimited(
+        retry_after_s=_BUSY_RETRY_S,
+        concurrency=full.num_running + 1,
+        concurrency_limit=full.limit.limit,
+        is_balance_derived=is_balance_derived,
+    )
