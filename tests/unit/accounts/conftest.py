@@ -1,0 +1,103 @@
+"""Books for tests: a migrated file is made once a session and copied, since a migration takes longer than a test."""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import pytest
+
+from seekd.accounts.books import Books, open_books
+from seekd.accounts.driver import Connection
+from seekd.accounts.migrate import migrate_sqlite
+from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
+from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.types import Caller
+
+# One micro-unit a token of any kind, so that amounts in tests are numbers of tokens.
+UNIT_PRICE = PriceSetting(model="priced", currency="USD", hit="1", miss="1", output="1")
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def migrated_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "books.sqlite3"
+    SqliteConnection(path, synchronous="normal", busy_timeout_s=1).close()
+    migrate_sqlite(path)
+    return path
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, migrated_books: Path) -> Path:
+    shutil.copy(migrated_books, books_path(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def connect(data_dir: Path) -> Iterator[Callable[[], Connection]]:
+    with ExitStack() as stack:
+
+        def open_one() -> Connection:
+            connection = SqliteConnection(books_path(data_dir), synchronous="normal", busy_timeout_s=2)
+            stack.callback(connection.close)
+            return connection
+
+        yield open_one
+
+
+@pytest.fixture
+def registry(connect: Callable[[], Connection], clock: Clock) -> Registry:
+    return Registry(connect(), clock=clock)
+
+
+def settings(**changes: object) -> AccountsSettings:
+    """Settings of a priced model; commits survive a killed process, which is all that a test can see."""
+    every: dict[str, object] = {"synchronous": "normal", "prices": (UNIT_PRICE,), "failed_auth_delay_s": 0.0, **changes}
+    return AccountsSettings(**every)  # type: ignore[arg-type]
+
+
+OpenBooks = Callable[..., Awaitable[Books]]
+
+
+@pytest.fixture
+async def make_books(data_dir: Path, clock: Clock) -> AsyncIterator[OpenBooks]:
+    async with AsyncExitStack() as stack:
+
+        async def make(**changes: object) -> Books:
+            books = open_books(settings(**changes), data_dir, allows_open=True, clock=clock)
+            stack.push_async_callback(books.close)
+            await books.start()
+            return books
+
+        yield make
+
+
+@pytest.fixture
+async def books(make_books: OpenBooks) -> Books:
+    return await make_books()
+
+
+@pytest.fixture
+async def caller(books: Books, registry: Registry) -> Caller:
+    """The holder of a key of an account without money."""
+    account = registry.create_account("account of the caller")
+    return await books.authenticate(registry.create_key(account.id, KeyOptions(name="test")).secret)
