@@ -24,6 +24,7 @@ from seekd.engine.sequence import Parked
 from seekd.engine.sequence import Sequence as TokenSequence
 from seekd.engine.tier_index import Payload, Tier
 from seekd.engine.types import (
+    Constraint,
     ConstraintFactory,
     EngineRequest,
     EngineUpdate,
@@ -125,11 +126,24 @@ class EngineCore:
         """Whether a step would do anything."""
         return self._scheduler.has_work
 
-    def add(self, request: EngineRequest) -> None:
-        """Accept a request.
+    def compile_constraint(self, request: EngineRequest) -> Constraint | None:
+        """The matcher of a request's constraint. Slow at first; the one method that another thread may call.
 
         Raises:
-            InvalidParameter: the constraint cannot be enforced.
+            InvalidParameter: it cannot be enforced.
+        """
+        if request.constraint is None:
+            return None
+        return self._build_constraint(request.constraint.grammar, self._vocabulary)
+
+    def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
+        """Accept a request.
+
+        Args:
+            request: its id must not be running.
+            constraint: what `compile_constraint` returned for it.
+
+        Raises:
             ContextTooLong: the prompt does not fit.
             Overloaded: the queue is full.
             EngineError: the request makes no sense.
@@ -138,9 +152,7 @@ class EngineCore:
             raise EngineError("The prompt holds a token that the model does not have.")
         if self._share_prefix_cache:
             request = dataclasses.replace(request, cache_salt="")
-        constraint = None
-        if request.constraint is not None:
-            constraint = self._build_constraint(request.constraint.grammar, self._vocabulary)
+        assert (request.constraint is None) == (constraint is None), "a constraint is never dropped"
         self._scheduler.add(request, self._clock())
         self._choosers[request.request_id] = TokenChooser(
             request, end_token_ids=self._vocabulary.end_token_ids, constraint=constraint

@@ -5,9 +5,13 @@ Room: engine. May import: errors, engine.types, engine.messages, pyzmq, msgspec.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -25,7 +29,7 @@ from seekd.engine.messages import (
     Updates,
     refusal,
 )
-from seekd.engine.types import EngineRequest, EngineUpdate
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate
 from seekd.errors import EngineError, SeekdError
 
 _log = logging.getLogger(__name__)
@@ -57,6 +61,9 @@ class Connection:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._parent, zmq.POLLIN)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._poller.register(self._wake_read, zmq.POLLIN)
         return self
 
     def __exit__(
@@ -64,6 +71,14 @@ class Connection:
     ) -> None:
         self._socket.close()
         self._context.term()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def wake(self) -> None:
+        """End a `receive` that waits; called by other threads."""
+        # Closed: nobody waits any more. Full: it will wake up anyway.
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, b"w")
 
     def send(self, message: FromEngine) -> None:
         """Queue a message; never blocks."""
@@ -81,6 +96,8 @@ class Connection:
             _log.info("the parent process is gone", extra={"action": "parent_gone"})
             yield Shutdown()
             return
+        if self._wake_read in events:
+            os.read(self._wake_read, 4096)
         if self._socket not in events:
             return
         while True:
@@ -113,7 +130,10 @@ class Core(Protocol):
     def has_work(self) -> bool:
         """Whether a step would do anything."""
 
-    def add(self, request: EngineRequest) -> None:
+    def compile_constraint(self, request: EngineRequest) -> Constraint | None:
+        """The matcher of a request's constraint; called by another thread."""
+
+    def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
         """Accept a request, or raise why not."""
 
     def abort(self, request_id: str) -> None:
@@ -137,6 +157,75 @@ class _SomeSubmit(msgspec.Struct):
     request: _RequestId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compiled:
+    request: EngineRequest
+    constraint: Constraint | None = None
+    error: SeekdError | None = None
+
+
+class _Compiler:
+    """Compiles constraints in a thread, so that a large grammar does not stop everybody's tokens.
+
+    Args:
+        compile_constraint: may be called by another thread.
+        wake: called there when something can be taken.
+    """
+
+    def __init__(
+        self, compile_constraint: Callable[[EngineRequest], Constraint | None], wake: Callable[[], None]
+    ) -> None:
+        self._compile_constraint = compile_constraint
+        self._wake = wake
+        self._executor: ThreadPoolExecutor | None = None
+        self._done: SimpleQueue[_Compiled] = SimpleQueue()
+        self._waiting: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def submit(self, request: EngineRequest) -> None:
+        """Begin to compile."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="constraints")
+        self._waiting.add(request.request_id)
+        self._executor.submit(self._compile, request)
+
+    def abort(self, request_id: str) -> bool:
+        """Forget a request; whether it was here."""
+        was_here = request_id in self._waiting
+        self._waiting.discard(request_id)
+        return was_here
+
+    def take(self) -> Iterator[_Compiled]:
+        """What is done and not forgotten."""
+        while self._waiting:
+            try:
+                compiled = self._done.get_nowait()
+            except Empty:
+                return
+            if compiled.request.request_id in self._waiting:
+                self._waiting.discard(compiled.request.request_id)
+                yield compiled
+
+    def _compile(self, request: EngineRequest) -> None:
+        try:
+            compiled = _Compiled(request=request, constraint=self._compile_constraint(request))
+        except SeekdError as error:
+            compiled = _Compiled(request=request, error=error)
+        except Exception:
+            _log.exception("a constraint could not be compiled", extra={"action": "constraint_failed"})
+            compiled = _Compiled(request=request, error=EngineError())
+        self._done.put(compiled)
+        self._wake()
+
+
 def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> None:
     """Serve until told to stop.
 
@@ -145,32 +234,46 @@ def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> 
     """
     next_stats_s = clock()
     is_idle = True
-    while True:
-        for message in connection.receive(timeout_s=0 if core.has_work else None):
-            if isinstance(message, Shutdown):
-                return
-            _handle(message, core, connection)
-        if core.has_work:
-            is_idle = False
-            updates = core.step()
-            explanations = core.take_explanations()
-            if updates or explanations:
-                connection.send(Updates(updates, explanations))
-        if not is_idle and (clock() >= next_stats_s or not core.has_work):
-            is_idle = not core.has_work
-            next_stats_s = clock() + _STATS_INTERVAL_S
-            connection.send(core.stats())
+    with _Compiler(core.compile_constraint, connection.wake) as compiler:
+        while True:
+            for message in connection.receive(timeout_s=0 if core.has_work else None):
+                if isinstance(message, Shutdown):
+                    return
+                _handle(message, core, connection, compiler)
+            for compiled in compiler.take():
+                _add(compiled, core, connection)
+            if core.has_work:
+                is_idle = False
+                updates = core.step()
+                explanations = core.take_explanations()
+                if updates or explanations:
+                    connection.send(Updates(updates, explanations))
+            if not is_idle and (clock() >= next_stats_s or not core.has_work):
+                is_idle = not core.has_work
+                next_stats_s = clock() + _STATS_INTERVAL_S
+                connection.send(core.stats())
 
 
-def _handle(message: Submit | Abort, core: Core, connection: Connection) -> None:
+def _handle(message: Submit | Abort, core: Core, connection: Connection, compiler: _Compiler) -> None:
     if isinstance(message, Abort):
-        core.abort(message.request_id)
+        if not compiler.abort(message.request_id):
+            core.abort(message.request_id)
+    elif message.request.constraint is not None:
+        compiler.submit(message.request)
+    else:
+        _add(_Compiled(request=message.request), core, connection)
+
+
+def _add(compiled: _Compiled, core: Core, connection: Connection) -> None:
+    request_id = compiled.request.request_id
+    if compiled.error is not None:
+        connection.send(refusal(request_id, compiled.error))
         return
     try:
-        core.add(message.request)
+        core.add(compiled.request, compiled.constraint)
     except SeekdError as error:
-        connection.send(refusal(message.request.request_id, error))
+        connection.send(refusal(request_id, error))
     except Exception:
         # One request's fault must not end the others; the engine loop is one of the places that may catch everything.
         _log.exception("a request could not be taken", extra={"action": "request_failed"})
-        connection.send(refusal(message.request.request_id, EngineError()))
+        connection.send(refusal(request_id, EngineError()))

@@ -186,7 +186,7 @@ class Bench:
     def add(self, request_id: str, prompt: Sequence[int], **fields: object) -> EngineRequest:
         values = {"max_tokens": 16, "sampling": GREEDY} | fields
         request = EngineRequest(request_id=request_id, prompt_token_ids=list(prompt), **values)  # type: ignore[arg-type]
-        self.core.add(request)
+        self.core.add(request, self.core.compile_constraint(request))
         return request
 
     def step(self) -> None:

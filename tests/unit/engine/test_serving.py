@@ -14,8 +14,8 @@ import zmq
 
 from seekd.engine.messages import Abort, CacheExplanation, FromEngine, Refused, Shutdown, Stats, Submit, Updates
 from seekd.engine.serving import Connection, serve
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
-from seekd.errors import EngineError, Overloaded
+from seekd.engine.types import Constraint, ConstraintSpec, EngineRequest, EngineUpdate, FinishReason
+from seekd.errors import EngineError, InvalidParameter, Overloaded
 
 
 class CountingCore:
@@ -24,12 +24,24 @@ class CountingCore:
     def __init__(self) -> None:
         self._left: dict[str, int] = {}
         self._num_steps = 0
+        self.compiling = threading.Event()
 
     @property
     def has_work(self) -> bool:
         return bool(self._left)
 
-    def add(self, request: EngineRequest) -> None:
+    def compile_constraint(self, request: EngineRequest) -> Constraint | None:
+        assert request.constraint is not None
+        if request.constraint.grammar == "bad":
+            raise InvalidParameter("no such grammar")
+        if request.constraint.grammar == "bug":
+            raise ZeroDivisionError
+        if request.constraint.grammar == "slow":
+            assert self.compiling.wait(20)
+        return object()  # type: ignore[return-value]  # only passed on
+
+    def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
+        assert (constraint is None) == (request.constraint is None)
         if request.request_id == "full":
             raise Overloaded
         if request.request_id == "bug":
@@ -67,6 +79,8 @@ class CountingCore:
 class Peer:
     """The API process's side: sends, and collects what comes."""
 
+    compiling: threading.Event
+
     def __init__(self, endpoint: str) -> None:
         self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
         self.socket.bind(endpoint)
@@ -91,12 +105,14 @@ class Peer:
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[Peer]:
     peer = Peer(f"ipc://{tmp_path}/s")
+    core = CountingCore()
+    peer.compiling = core.compiling
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
             with Connection(f"ipc://{tmp_path}/s", parent=peer.pipe) as connection:
-                serve(CountingCore(), connection, clock=time.monotonic)
+                serve(core, connection, clock=time.monotonic)
         except BaseException as error:
             failures.append(error)
 
@@ -111,8 +127,11 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
     assert failures == []
 
 
-def submit(request_id: str, *, max_tokens: int = 3) -> Submit:
-    return Submit(EngineRequest(request_id=request_id, prompt_token_ids=[1], max_tokens=max_tokens))
+def submit(request_id: str, *, max_tokens: int = 3, grammar: str | None = None) -> Submit:
+    constraint = None if grammar is None else ConstraintSpec(grammar=grammar)
+    return Submit(
+        EngineRequest(request_id=request_id, prompt_token_ids=[1], max_tokens=max_tokens, constraint=constraint)
+    )
 
 
 def test_one_message_of_updates_a_step_then_the_counters(peer: Peer) -> None:
@@ -159,6 +178,34 @@ def test_garbage_never_ends_the_loop(peer: Peer) -> None:
 def test_an_unreadable_request_is_refused(peer: Peer) -> None:
     peer.socket.send(msgspec.msgpack.encode({"type": "Submit", "request": {"request_id": "x", "max_tokens": "many"}}))
     assert peer.receive() == Refused(request_id="x", kind="EngineError", message=EngineError().message)
+
+
+def test_a_constraint_is_compiled_while_others_run(peer: Peer) -> None:
+    peer.send(submit("limited", grammar="slow"))
+    peer.send(submit("free"))
+    peer.receive_ends("free")
+    peer.compiling.set()
+    peer.receive_ends("limited")
+
+
+def test_a_constraint_that_cannot_be_enforced_is_refused(peer: Peer) -> None:
+    peer.send(submit("a", grammar="bad"))
+    assert peer.receive() == Refused(request_id="a", kind="InvalidParameter", message="no such grammar")
+    peer.send(submit("b", grammar="bug"))
+    assert peer.receive() == Refused(request_id="b", kind="EngineError", message=EngineError().message)
+
+
+def test_an_abort_while_its_constraint_is_compiled_ends_a_request(peer: Peer) -> None:
+    peer.send(submit("gone", grammar="slow"))
+    peer.send(Abort("gone"))
+    peer.compiling.set()
+    peer.send(submit("next", grammar="good"))
+    seen: set[str] = set()
+    while "next" not in seen:
+        message = peer.receive()
+        if isinstance(message, Updates):
+            seen |= {update.request_id for update in message.updates}
+    assert "gone" not in seen
 
 
 def test_it_stops_when_told(peer: Peer) -> None:
