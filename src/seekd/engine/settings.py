@@ -38,7 +38,8 @@ class EngineSettings:
         chunk_tokens: most prompt tokens of one step while other sequences are generating, which bounds the gap in
             their streams. 128: smaller chunks cost prompt speed (64 about 12 %).
         kv_type: element type of keys and values.
-        kv_memory: bytes for keys and values of running sequences; None takes an eighth of the machine's memory.
+        kv_memory: most bytes for keys and values of running sequences; None takes what four whole contexts need, and
+            at most an eighth of the machine's memory.
         cache_ram: bytes of the prefix cache in memory, 0 for none; None takes an eighth of the machine's memory.
         cache_disk: bytes of the prefix cache on disk, 0 for none; None takes the smaller of 10 GiB and a tenth of
             what is free.

@@ -30,6 +30,7 @@ _BINDING = "llama_cpp.llama_cpp"
 # tells at info level what a user needs only when something is wrong, and warns of ordinary settings (a memory larger
 # than one trained context, which several sequences share).
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
+_DEBUG = 1
 _CONTINUATION = 5
 
 
@@ -65,6 +66,7 @@ class Library:
     def __init__(self) -> None:
         self._line = ""
         self._level = logging.DEBUG
+        self._wants_debug = _log.isEnabledFor(logging.DEBUG)
         # llama.cpp keeps the pointer until another one is set, so the callable must live as long as the library.
         self._callback = C.llama_log_callback(self._receive)
 
@@ -81,6 +83,8 @@ class Library:
 
     def _receive(self, level: int, text: bytes, _user_data: ctypes.c_void_p) -> None:
         """Called by llama.cpp from any of its threads, under the interpreter lock."""
+        if level == _DEBUG and not self._wants_debug:
+            return
         if level != _CONTINUATION:
             self._flush()
             self._level = _LEVELS.get(level, logging.DEBUG)

@@ -155,7 +155,9 @@ def _size(file: ModelFile, trained_context_length: int, settings: EngineSettings
         )
     context_length = min(wanted, affordable)
     rounded = -(-context_length // _CELL_ROUNDING) * _CELL_ROUNDING
-    return _Size(num_cells=min(affordable, rounded * settings.max_sequences), context_length=context_length)
+    # Few sequences fill their context, and those that do not fit are preempted to RAM and resumed.
+    num_contexts = settings.max_sequences if settings.kv_memory is not None else min(4, settings.max_sequences)
+    return _Size(num_cells=min(affordable, rounded * num_contexts), context_length=context_length)
 
 
 def kv_bytes_per_token(file: ModelFile, kv_type: KvType) -> float:
