@@ -12,7 +12,7 @@ from seekd.engine.sampler import Logits, Mask, Sampler, token_logprobs
 from seekd.engine.types import SamplingParams
 
 logit_values = st.floats(-20, 20, width=32)
-logit_rows = st_numpy.arrays(np.float32, st.integers(2, 300), elements=logit_values)
+logit_rows = st_numpy.arrays(np.float32, st.integers(2, 2000), elements=logit_values)
 
 
 def row(*values: float) -> Logits:
@@ -38,8 +38,7 @@ def naive_choice(logits: Logits, params: SamplingParams, *, draw: float, allowed
         mass += weights[i] / total
         if params.top_p < 1 and mass >= params.top_p:
             break
-    # The draw walks the nucleus best first; the whole vocabulary in the order of ids.
-    walk = nucleus if params.top_p < 1 else sorted(nucleus)
+    walk = sorted(nucleus)
     target = draw * sum(weights[i] for i in walk)
     reached = 0.0
     for i in walk:
@@ -82,14 +81,14 @@ def is_a_near_tie(
 ) -> bool:
     """Whether moving the draw by a rounding error reaches both tokens, or moving top_p does."""
     reached = set()
-    for shift in (-1e-9, 1e-9):
+    for shift in (-1e-6, 1e-6):
         near = SamplingParams(
             temperature=params.temperature,
             top_p=min(1.0, params.top_p + shift) if params.top_p < 1 else 1.0,
             presence_penalty=params.presence_penalty,
             frequency_penalty=params.frequency_penalty,
         )
-        for nudge in (-1e-9, 0.0, 1e-9):
+        for nudge in (-1e-6, 0.0, 1e-6):
             reached.add(naive_choice(logits, near, draw=draw + nudge, allowed=allowed, completion=completion))
     return ids <= reached
 
@@ -172,11 +171,11 @@ def test_penalties_make_repetition_less_likely() -> None:
     assert greedy(frequency_penalty=0.4) == [0, 0, 1, 0, 1]
 
 
-def test_a_large_nucleus_is_found_past_the_first_guess() -> None:
+def test_a_large_nucleus_holds_the_lower_ids_of_equals() -> None:
     logits = np.zeros(5000, dtype=np.float32)
     sampler = Sampler(SamplingParams(seed=3, top_p=0.5))
     drawn = {sampler.sample(logits).token_id for _ in range(3000)}
-    assert max(drawn) <= 2500  # equals enter by lower id first
+    assert max(drawn) <= 2500
     assert len(drawn) > 1500
 
 

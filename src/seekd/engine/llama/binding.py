@@ -83,7 +83,9 @@ class Library:
 
     def _receive(self, level: int, text: bytes, _user_data: ctypes.c_void_p) -> None:
         """Called by llama.cpp from any of its threads, under the interpreter lock."""
-        if level == _DEBUG and not self._wants_debug:
+        if level == _DEBUG and not self._wants_debug:  # there are hundreds of them
+            self._flush()
+            self._level = logging.DEBUG
             return
         if level != _CONTINUATION:
             self._flush()
