@@ -13,18 +13,21 @@ from starlette.types import ASGIApp
 
 from seekd.accounts.access import AccessState, allows_open, start_refusal
 from seekd.accounts.books import Books, open_books
+from seekd.accounts.limiter import Limiter
 from seekd.api.answering import Answering
 from seekd.api.edge import Edge
 from seekd.api.gate import Gate
+from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.engine.process import EngineProcess
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError
 from seekd.models.catalogue import find_model_file
-from seekd.service.generation import GenerationService
 from seekd.service.metrics import Metrics
+from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
+from seekd.service.tab import Counter
 from seekd.settings import Settings
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.failures import failure_response
@@ -49,10 +52,14 @@ class Application:
         self._access = AccessState.ENFORCED
         self._is_stopping = False
         limit_s = settings.server.request_timeout_s
-        service = GenerationService(model=model, books=books, metrics=metrics, deadline_s=limit_s or None)
+        self._limiter = Limiter(settings.accounts, total_micros=books.total_micros)
+        self._detached = DetachedRuns()
+        service = GenerationService(
+            model=model, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
+        )
         gate = Gate(books=books, settings=settings.accounts)
         api = Api(
-            answering=Answering(gate=gate, service=service, settings=settings.server),
+            answering=Answering(gate=gate, service=service, settings=settings.server, detached=self._detached),
             health=self.health,
             model_cards=self._model_cards,
             metrics=metrics,
@@ -78,6 +85,8 @@ class Application:
     async def close(self) -> None:
         """Free everything."""
         await self._model.close()
+        await self._detached.wait()
+        await self._limiter.close()
         await self._books.close()
 
     def stop_accepting(self) -> None:

@@ -16,12 +16,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from seekd import log
+from seekd.accounts.types import Answer, Charge, format_exact
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
+from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer
 from seekd.api.settings import ServerSettings
 from seekd.errors import SeekdError, UnsupportedMedia
 from seekd.prompt.types import Renderable
-from seekd.service.generation import Generation, GenerationService
+from seekd.service.generation import Generation, GenerationRecord
+from seekd.service.opening import GenerationService
 from seekd.wire.calls import Call
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
@@ -29,6 +32,8 @@ from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
 
 BLANK_LINE = b"\n"
 
+USAGE_HEADER = "x-seekd-usage"
+COST_HEADER = "x-seekd-cost"
 WARNING_HEADER = "x-seekd-warning"
 """Says which parts of a tool's schema are not enforced."""
 
@@ -55,12 +60,14 @@ class Answering:
         gate: knows who calls.
         service: opens generations.
         settings: limits and the default dialect.
+        detached: generations that outlive their client.
         models: names that this server answers to besides the official ones.
     """
 
     gate: Gate
     service: GenerationService
     settings: ServerSettings
+    detached: DetachedRuns
     models: Collection[str] = ()
 
     async def answer(self, request: Request, parse: Parse) -> ASGIApp:
@@ -69,16 +76,29 @@ class Answering:
         try:
             dialect = requested_dialect(request, default=dialect)
             caller = await self.gate.admit(request)
-            call = parse(await self._body(request), dialect=dialect, models=self.models)
+            body = await self._body(request)
+            call = parse(body, dialect=dialect, models=self.models)
             log.model_name.set(call.request.model)
             generation = await self.service.open(
                 call.request, caller=caller, response_id=dialect.response_id(uuid.uuid4())
+            )
+            idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
+            if idempotency_key is None:
+                return self._respond(call, generation, dialect, _frames(call, generation))
+            claimed = await self.gate.books.claim(
+                caller,
+                idempotency_key=idempotency_key,
+                body=f"{request.url.path}\n{dialect.name}\n".encode() + body,
+                request_id=generation.request_id,
             )
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:
             return _nobody()
-        return self._respond(call, generation, dialect)
+        if isinstance(claimed, Answer):
+            return Response(claimed.body, status_code=claimed.status, headers=dict(claimed.headers))
+        kept = KeptAnswer(claimed, call=call, generation=generation, headers=_content_headers(call))
+        return self._respond(call, generation, dialect, self.detached.start(kept.frames()))
 
     async def count(self, request: Request, parse: ParseCountable, write: Callable[[Sequence[int]], bytes]) -> Response:
         """The response to a request that only counts tokens."""
@@ -99,23 +119,30 @@ class Answering:
             raise UnsupportedMedia
         return await read_body(request, self.settings)
 
-    def _respond(self, call: Call, generation: Generation, dialect: Dialect) -> ASGIApp:
-        warnings = {WARNING_HEADER: " ".join(generation.warnings)} if generation.warnings else {}
-        if call.request.stream:
-            return AnswerResponse(
-                _stream(call, generation),
-                headers={"content-type": STREAM_CONTENT_TYPE, "cache-control": "no-cache"} | warnings,
-                failure=lambda error: failed(error, dialect),
-                error_frame=call.encoder.encode_error,
-                keep_alive=KEEP_ALIVE_FRAME,
-                keep_alive_s=self.settings.keep_alive_s,
-            )
+    def _respond(
+        self, call: Call, generation: Generation, dialect: Dialect, frames: AsyncGenerator[bytes, None]
+    ) -> ASGIApp:
+        is_stream = call.request.stream
+
+        def headers() -> dict[str, str]:
+            known = _content_headers(call)
+            if generation.warnings:
+                known[WARNING_HEADER] = " ".join(generation.warnings)
+            if dialect.sends_hints:
+                known |= generation.limit_headers
+                if self.gate.settings.report_cost_header and generation.charge is not None:
+                    known |= _cost_headers(generation.record, generation.charge)
+            return known
+
+        def last_words(error: SeekdError) -> bytes:
+            return call.encoder.encode_error(error) if is_stream else failure_response(error, dialect).body
+
         return AnswerResponse(
-            _whole(call, generation),
-            headers={"content-type": JSON} | warnings,
+            frames,
+            headers=headers,
             failure=lambda error: failed(error, dialect),
-            error_frame=lambda error: failure_response(error, dialect).body,
-            keep_alive=BLANK_LINE if dialect.pads_waiting else None,
+            error_frame=last_words,
+            keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
         )
 
@@ -146,16 +173,27 @@ def _nobody() -> Response:
     return Response(status_code=499)
 
 
-async def _stream(call: Call, generation: Generation) -> AsyncGenerator[bytes, None]:
+def _content_headers(call: Call) -> dict[str, str]:
+    if call.request.stream:
+        return {"content-type": STREAM_CONTENT_TYPE, "cache-control": "no-cache"}
+    return {"content-type": JSON}
+
+
+def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:
+    """Usage and cost; a stream's are known only at its end, so only whole answers have them."""
+    return {
+        USAGE_HEADER: (
+            f"prompt={record.num_prompt_tokens} cached={record.num_cached_tokens} "
+            f"completion={record.num_completion_tokens}"
+        ),
+        COST_HEADER: f"{format_exact(charge.cost_micros)} {charge.currency}",
+    }
+
+
+async def _frames(call: Call, generation: Generation) -> AsyncGenerator[bytes, None]:
     async with aclosing(generation.chunks()) as batches:
         async for chunks in batches:
-            # One write for all that one engine step brought.
-            yield b"".join(map(call.encoder.encode_chunk, chunks))
-    yield call.encoder.encode_end()
-
-
-async def _whole(call: Call, generation: Generation) -> AsyncGenerator[bytes, None]:
-    async with aclosing(generation.chunks()) as batches:
-        async for _ in batches:
-            pass
-    yield call.encoder.encode_response(generation.response_json())
+            if call.request.stream:
+                # One write for all that one engine step brought.
+                yield b"".join(map(call.encoder.encode_chunk, chunks))
+    yield call.encoder.encode_end() if call.request.stream else call.encoder.encode_response(generation.response_json())

@@ -90,7 +90,7 @@ class AnswerResponse:
 
     Args:
         frames: yields bytes as they become available; closing it early ends the generation.
-        headers: beside the content type.
+        headers: asked for when the first byte is sent.
         failure: turns an error before the first byte into an ordinary response.
         error_frame: turns one after it into the last frame.
         keep_alive: what fills a silence, an SSE comment or a blank line; None where nothing may.
@@ -101,7 +101,7 @@ class AnswerResponse:
         self,
         frames: AsyncGenerator[bytes, None],
         *,
-        headers: Mapping[str, str],
+        headers: Callable[[], Mapping[str, str]],
         failure: Callable[[SeekdError], ASGIApp],
         error_frame: Callable[[SeekdError], bytes],
         keep_alive: bytes | None,
@@ -143,7 +143,7 @@ class AnswerResponse:
         async with self._sending:
             if not self._started:
                 self._started = True
-                raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
+                raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers().items()]
                 await send({"type": "http.response.start", "status": 200, "headers": raw})
             self._last_send_s = asyncio.get_running_loop().time()
             await send({"type": "http.response.body", "body": data, "more_body": True})

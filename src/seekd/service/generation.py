@@ -1,43 +1,31 @@
-"""One request's life, from a validated request to its last event.
+"""One request's life, from its admission to its last event.
 
 Room: service. May import: prompt, constrain, engine, accounts, models and below.
 
-    open ──> prompt encoded, room checked ──> engine ──> text ──> protocol events ──> settled
+    admitted, worst case held ──> engine ──> text ──> protocol events ──> settled
 
-What is wrong with a request is raised by `open`, before any work; an account that cannot pay, and what happens later,
-is raised by `Generation.chunks`, which holds the worst case of the cost from its start to its end.
+What is wrong with a request is raised before there is a generation (see `opening`); an account that cannot pay, and
+what happens later, is raised by `Generation.chunks`, which holds the worst case of the cost from its start to its end.
 Whatever ends a generation (finish, stop string, disconnect, engine death, shutdown) ends it exactly once, and frees its
 sequence within one engine step.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import time
-import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
-from seekd.accounts.books import Books
-from seekd.accounts.types import Caller, Usage
-from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, SamplingParams
-from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
+from seekd.accounts.types import Answer, Charge, Claim, Usage
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
+from seekd.errors import EngineError, Overloaded, ShuttingDown
 from seekd.prompt.detokenizer import Detokenizer
-from seekd.prompt.types import (
-    GenerationRequest,
-    OutputChunk,
-    OutputParser,
-    PromptUsage,
-    Renderable,
-    RequestedSampling,
-    ResponseIdentity,
-)
-from seekd.service.constraints import RuleCompiler
+from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Tab
+from seekd.service.tab import Counter, Order, Tab
 
 _log = logging.getLogger(__name__)
 
@@ -63,12 +51,24 @@ class GenerationRecord:
     total_s: float = 0.0
 
 
+class AnswerKeeper(Protocol):
+    """Puts a whole answer together, for retries of the same request."""
+
+    @property
+    def claim(self) -> Claim:
+        """The right to answer the request's idempotency key."""
+
+    def compose(self, last: Sequence[OutputChunk]) -> Answer:
+        """The whole answer, when its last events are known."""
+
+
 class Generation:
     """One running request. Made by `GenerationService.open`; iterate `chunks` once, to its end or close it early.
 
     Attributes:
         record: what has happened so far.
         warnings: parts of the output rule that are not enforced, one sentence each.
+        charge: what it cost; None before it is settled, and when no work was done.
     """
 
     def __init__(
@@ -77,15 +77,20 @@ class Generation:
         model: ServedModel,
         engine_request: EngineRequest,
         parser: OutputParser,
-        open_tab: Callable[[], Awaitable[Tab]],
+        counter: Counter,
+        order: Order,
         one_token_at_a_time: bool,
         warnings: Sequence[str],
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self.warnings = warnings
+        self.charge: Charge | None = None
         self._metrics = metrics
-        self._open_tab = open_tab
+        self._counter = counter
+        self._order = order
+        self._tab: Tab | None = None
+        self._keeper: AnswerKeeper | None = None
         self._model = model
         self._engine_request = engine_request
         self._parser = parser
@@ -106,7 +111,8 @@ class Generation:
             ShuttingDown: the server is stopping.
         """
         started_s = self._clock()
-        tab = await self._open_tab()
+        claim = None if self._keeper is None else self._keeper.claim
+        tab = self._tab = await self._counter.open_tab(self._order, claim=claim)
         try:
             async with aclosing(self._model.engine.generate(self._engine_request)) as updates:
                 async for update in updates:
@@ -130,7 +136,8 @@ class Generation:
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
-                        await tab.settle(self._usage())
+                        answer = None if self._keeper is None else self._keeper.compose(events)
+                        self.charge = await tab.settle(self._usage(), answer=answer)
                     if events:
                         yield events
                     if self.record.finish is not None:
@@ -149,6 +156,20 @@ class Generation:
             self._parser.close()
             self._report()
             await tab.settle(self._usage() if self._was_admitted else None)
+
+    def keep_answer(self, keeper: AnswerKeeper) -> None:
+        """Keep the whole answer for retries; before `chunks` is iterated."""
+        self._keeper = keeper
+
+    @property
+    def request_id(self) -> str:
+        """Names the request in the engine and in the books."""
+        return self._engine_request.request_id
+
+    @property
+    def limit_headers(self) -> Sequence[tuple[str, str]]:
+        """Where the caller stands in its limits; empty before the first event and without limits."""
+        return () if self._tab is None else self._tab.admission.headers
 
     def response_json(self) -> str:
         """The whole response; valid after `chunks` has ended by itself."""
@@ -235,123 +256,3 @@ class Generation:
                 "total_ms": round(record.total_s * 1000),
             },
         )
-
-
-class GenerationService:
-    """Opens generations on the served model.
-
-    Args:
-        model: answers every accepted name.
-        books: who pays, and how much is left.
-        metrics: take note of every generation.
-        deadline_s: most seconds that one request may run; None for no limit.
-        clock: seconds, monotonic.
-        unix_time: seconds since 1970, for `created`.
-    """
-
-    def __init__(
-        self,
-        *,
-        model: ServedModel,
-        books: Books,
-        metrics: Metrics,
-        deadline_s: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        unix_time: Callable[[], float] = time.time,
-    ) -> None:
-        self._model = model
-        self._books = books
-        self._metrics = metrics
-        self._rules = RuleCompiler()
-        self._deadline_s = deadline_s
-        self._clock = clock
-        self._unix_time = unix_time
-
-    async def open(self, request: GenerationRequest, *, caller: Caller, response_id: str) -> Generation:
-        """Check a request against the model and get it ready to run; nothing is held before it is iterated.
-
-        Args:
-            request: as validated by the wire.
-            caller: who asks; pays, and has caches and turns of its own.
-            response_id: the id that the answer carries.
-
-        Raises:
-            ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
-            InvalidParameter: the output rule cannot be enforced.
-            EngineError: the model is not loaded yet.
-        """
-        model = self._model
-        prompt_token_ids = await model.encode(request.body)
-        max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
-        constraint, warnings = await self._constraint(request)
-        request_id = uuid.uuid4().hex
-        engine_request = EngineRequest(
-            request_id=request_id,
-            prompt_token_ids=prompt_token_ids,
-            max_tokens=max_tokens,
-            sampling=self._sampling(request.sampling),
-            cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
-            fairness_key=caller.account_id,
-            constraint=constraint,
-            deadline_s=self._deadline_s,
-        )
-        identity = ResponseIdentity(
-            response_id=response_id,
-            model=request.model,
-            created_s=int(self._unix_time()),
-            system_fingerprint=f"fp_{model.info.fingerprint}",
-        )
-        needs_tokenizer = request.sampling.num_top_logprobs is not None
-        return Generation(
-            model=model,
-            engine_request=engine_request,
-            parser=request.body.open_parser(
-                identity, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
-            ),
-            open_tab=functools.partial(
-                Tab.open,
-                self._books,
-                caller,
-                request_id=request_id,
-                model=request.model,
-                num_prompt_tokens=len(prompt_token_ids),
-                max_completion_tokens=max_tokens,
-            ),
-            # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
-            one_token_at_a_time=request.body.has_stop or request.thinking,
-            warnings=warnings,
-            metrics=self._metrics,
-            clock=self._clock,
-        )
-
-    async def encode(self, body: Renderable) -> list[int]:
-        """The token ids that a body's prompt has for the served model."""
-        return await self._model.encode(body)
-
-    def _sampling(self, sampling: RequestedSampling) -> SamplingParams:
-        return SamplingParams(
-            temperature=self._model.temperature(sampling.temperature),
-            top_p=1.0 if sampling.top_p is None else sampling.top_p,
-            presence_penalty=sampling.presence_penalty,
-            frequency_penalty=sampling.frequency_penalty,
-            seed=sampling.seed,
-            num_top_logprobs=sampling.num_top_logprobs,
-        )
-
-    async def _constraint(self, request: GenerationRequest) -> tuple[ConstraintSpec | None, Sequence[str]]:
-        if request.rule is None:
-            return None, ()
-        compiled = await self._rules.compile(
-            request.rule, prompt_format=self._model.prompt_format, starts_in_reasoning=request.thinking
-        )
-        return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
-
-
-def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:
-    room = context_length - num_prompt_tokens
-    wanted = request.max_tokens
-    if room < 1 or (wanted is not None and wanted > room and not request.lower_max_tokens):
-        raise ContextTooLong(
-            context_length=context_length, num_prompt_tokens=num_prompt_tokens, num_requested_tokens=wanted or 0
-        )
-    return min(request.default_max_tokens if wanted is None else wanted, room)

@@ -1,4 +1,4 @@
-"""What one request owes: held before work, settled once to what it truly used, however it ended.
+"""What one request owes: admitted and held before work, settled once to what it truly used, however it ended.
 
 Room: service. May import: accounts and below.
 """
@@ -6,61 +6,117 @@ Room: service. May import: accounts and below.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from seekd.accounts.books import Books
-from seekd.accounts.types import Caller, Charge, Reservation, Usage
+from seekd.accounts.limiter import Admission, Limiter
+from seekd.accounts.types import Answer, Caller, Charge, Claim, Reservation, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a request may use at most.
+
+    Attributes:
+        caller: who pays.
+        request_id: unique for ever; the charge bears it.
+        model: decides the price.
+    """
+
+    caller: Caller
+    request_id: str
+    model: str
+    num_prompt_tokens: int
+    max_completion_tokens: int
+
+
+class Counter:
+    """Where tabs are opened.
+
+    Args:
+        books: reserve and settle.
+        limiter: admits or refuses by rate.
+    """
+
+    def __init__(self, books: Books, limiter: Limiter) -> None:
+        self._books = books
+        self._limiter = limiter
+
+    async def open_tab(self, order: Order, *, claim: Claim | None) -> Tab:
+        """Admit a request and hold its worst case.
+
+        Args:
+            order: of the request.
+            claim: its idempotency claim; ends with the tab.
+
+        Raises:
+            RateLimited: a limit of the key, the account or the model is reached.
+            InsufficientBalance: the account cannot pay the worst case.
+            Unauthenticated: the key was revoked meanwhile.
+            StoreError: a database is away; nothing is held.
+        """
+        admission = await self._limiter.admit(
+            order.caller, model=order.model, request_id=order.request_id, num_prompt_tokens=order.num_prompt_tokens
+        )
+        try:
+            reservation = await self._books.reserve(
+                order.caller,
+                request_id=order.request_id,
+                model=order.model,
+                num_prompt_tokens=order.num_prompt_tokens,
+                max_completion_tokens=order.max_completion_tokens,
+                is_retry_safe=claim is not None,
+            )
+        except BaseException:
+            await asyncio.shield(self._limiter.finish(admission, num_completion_tokens=0))
+            raise
+        return Tab(self._books, self._limiter, admission=admission, reservation=reservation, claim=claim)
 
 
 class Tab:
-    """One request's reservation. `settle` may be called more than once; the first call counts."""
+    """One running request's admission and reservation.
 
-    def __init__(self, books: Books, reservation: Reservation) -> None:
+    Attributes:
+        admission: how it was let in; its headers tell the caller where it stands.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        limiter: Limiter,
+        *,
+        admission: Admission,
+        reservation: Reservation,
+        claim: Claim | None,
+    ) -> None:
+        self.admission = admission
         self._books = books
+        self._limiter = limiter
         self._reservation = reservation
+        self._claim = claim
         self._settling: asyncio.Task[Charge | None] | None = None
 
-    @classmethod
-    async def open(
-        cls,
-        books: Books,
-        caller: Caller,
-        *,
-        request_id: str,
-        model: str,
-        num_prompt_tokens: int,
-        max_completion_tokens: int,
-    ) -> Tab:
-        """Hold the worst case of a request.
-
-        Raises:
-            InsufficientBalance: the account cannot pay it.
-            Unauthenticated: the key was revoked meanwhile.
-            StoreError: the database is away; nothing is held.
-        """
-        reservation = await books.reserve(
-            caller,
-            request_id=request_id,
-            model=model,
-            num_prompt_tokens=num_prompt_tokens,
-            max_completion_tokens=max_completion_tokens,
-        )
-        return cls(books, reservation)
-
     def note(self, usage: Usage) -> None:
-        """Write down what was used so far, so that a recovery after a crash can charge it."""
+        """Write down what was used so far, so that a recovery after a crash can charge it. Cheap."""
         self._books.note(self._reservation, usage)
 
-    async def settle(self, usage: Usage | None) -> Charge | None:
-        """Charge the true usage; None says that no work was done, and gives the hold back.
+    async def settle(self, usage: Usage | None, *, answer: Answer | None = None) -> Charge | None:
+        """Charge the true usage; the first call counts, and it is finished also when its caller is cancelled.
 
-        The books finish this also when the caller is cancelled while it waits.
+        Args:
+            usage: None says that no work was done, and gives the hold back.
+            answer: kept for retries of the same request.
         """
         if self._settling is None:
-            self._settling = asyncio.create_task(self._settle(usage))
+            self._settling = asyncio.create_task(self._settle(usage, answer))
         return await asyncio.shield(self._settling)
 
-    async def _settle(self, usage: Usage | None) -> Charge | None:
-        if usage is None:
-            await self._books.release(self._reservation)
-            return None
-        return await self._books.settle(self._reservation, usage)
+    async def _settle(self, usage: Usage | None, answer: Answer | None) -> Charge | None:
+        num_completion_tokens = 0 if usage is None else usage.num_completion_tokens
+        await self._limiter.finish(self.admission, num_completion_tokens=num_completion_tokens)
+        if usage is not None:
+            return await self._books.settle(self._reservation, usage, claim=self._claim, answer=answer)
+        await self._books.release(self._reservation)
+        if self._claim is not None:
+            await self._books.abandon(self._claim)
+        return None

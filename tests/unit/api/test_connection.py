@@ -44,7 +44,7 @@ class Client:
 async def _answer(client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float = 60.0) -> None:
     response = AnswerResponse(
         frames,
-        headers={"content-type": "text/event-stream"},
+        headers=lambda: {"content-type": "text/event-stream"},
         failure=lambda error: PlainTextResponse(error.message, status_code=503),
         error_frame=lambda error: f"error: {error.message}\n\n".encode(),
         keep_alive=KEEP_ALIVE,

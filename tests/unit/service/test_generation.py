@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 
 from seekd.accounts.books import open_books
+from seekd.accounts.limiter import Limiter
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
 from seekd.models.catalogue import ModelSettings
-from seekd.service.generation import Generation, GenerationService
+from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
+from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
+from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC
 
@@ -43,7 +46,8 @@ async def _service(
         await model.start()
         try:
             metrics = Metrics(engine_stats=lambda: None)
-            yield GenerationService(model=model, books=books, metrics=metrics), engine
+            limiter = Limiter(AccountsSettings(), total_micros=books.total_micros)
+            yield GenerationService(model=model, counter=Counter(books, limiter), metrics=metrics), engine
         finally:
             await model.close()
             await books.close()

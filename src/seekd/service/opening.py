@@ -1,0 +1,146 @@
+"""From a validated request to a generation that is ready to run.
+
+Room: service. May import: prompt, constrain, engine, accounts, models and below.
+
+    request ──> prompt encoded ──> room checked ──> output rule compiled ──> Generation
+
+Everything that is wrong with a request is found here, before any work and before anything is held.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from seekd.accounts.types import Caller
+from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
+from seekd.errors import ContextTooLong, UnknownModel
+from seekd.prompt.types import GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
+from seekd.service.constraints import RuleCompiler
+from seekd.service.generation import Generation
+from seekd.service.metrics import Metrics
+from seekd.service.served_model import ServedModel
+from seekd.service.tab import Counter, Order
+
+
+class GenerationService:
+    """Opens generations on the served model.
+
+    Args:
+        model: answers every accepted name.
+        counter: opens the tabs of what is run.
+        metrics: take note of every generation.
+        deadline_s: most seconds that one request may run; None for no limit.
+        clock: seconds, monotonic.
+        unix_time: seconds since 1970, for `created`.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ServedModel,
+        counter: Counter,
+        metrics: Metrics,
+        deadline_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._model = model
+        self._counter = counter
+        self._metrics = metrics
+        self._rules = RuleCompiler()
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._unix_time = unix_time
+
+    async def open(self, request: GenerationRequest, *, caller: Caller, response_id: str) -> Generation:
+        """Check a request against the model and get it ready to run; nothing is held before it is iterated.
+
+        Args:
+            request: as validated by the wire.
+            caller: who asks; pays, and has caches and turns of its own.
+            response_id: the id that the answer carries.
+
+        Raises:
+            UnknownModel: the caller's key is not for this model.
+            ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
+            InvalidParameter: the output rule cannot be enforced.
+            EngineError: the model is not loaded yet.
+        """
+        model = self._model
+        if not caller.may_use(request.model):
+            raise UnknownModel(request.model, known_models=tuple(sorted(caller.allowed_models or ())))
+        prompt_token_ids = await model.encode(request.body)
+        max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
+        constraint, warnings = await self._constraint(request)
+        request_id = uuid.uuid4().hex
+        engine_request = EngineRequest(
+            request_id=request_id,
+            prompt_token_ids=prompt_token_ids,
+            max_tokens=max_tokens,
+            sampling=self._sampling(request.sampling),
+            cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
+            fairness_key=caller.account_id,
+            constraint=constraint,
+            deadline_s=self._deadline_s,
+        )
+        identity = ResponseIdentity(
+            response_id=response_id,
+            model=request.model,
+            created_s=int(self._unix_time()),
+            system_fingerprint=f"fp_{model.info.fingerprint}",
+        )
+        needs_tokenizer = request.sampling.num_top_logprobs is not None
+        return Generation(
+            model=model,
+            engine_request=engine_request,
+            parser=request.body.open_parser(
+                identity, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
+            ),
+            counter=self._counter,
+            order=Order(
+                caller=caller,
+                request_id=request_id,
+                model=request.model,
+                num_prompt_tokens=len(prompt_token_ids),
+                max_completion_tokens=max_tokens,
+            ),
+            # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
+            one_token_at_a_time=request.body.has_stop or request.thinking,
+            warnings=warnings,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+
+    async def encode(self, body: Renderable) -> list[int]:
+        """The token ids that a body's prompt has for the served model."""
+        return await self._model.encode(body)
+
+    def _sampling(self, sampling: RequestedSampling) -> SamplingParams:
+        return SamplingParams(
+            temperature=self._model.temperature(sampling.temperature),
+            top_p=1.0 if sampling.top_p is None else sampling.top_p,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+            seed=sampling.seed,
+            num_top_logprobs=sampling.num_top_logprobs,
+        )
+
+    async def _constraint(self, request: GenerationRequest) -> tuple[ConstraintSpec | None, Sequence[str]]:
+        if request.rule is None:
+            return None, ()
+        compiled = await self._rules.compile(
+            request.rule, prompt_format=self._model.prompt_format, starts_in_reasoning=request.thinking
+        )
+        return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
+
+
+def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:
+    room = context_length - num_prompt_tokens
+    wanted = request.max_tokens
+    if room < 1 or (wanted is not None and wanted > room and not request.lower_max_tokens):
+        raise ContextTooLong(
+            context_length=context_length, num_prompt_tokens=num_prompt_tokens, num_requested_tokens=wanted or 0
+        )
+    return min(request.default_max_tokens if wanted is None else wanted, room)
