@@ -357,3 +357,31 @@ def test_a_lock_file_or_a_directory_of_another_kind_is_a_store_error(tmp_path: P
             DiskTier(tmp_path / name, binding="", budget_bytes=1)
     (tmp_path / "b" / "tmp").unlink()
     DiskTier(tmp_path / "b", binding="", budget_bytes=1).close()
+
+
+def test_the_order_of_use_survives_a_clock_that_stands_still(open_tier: Opener) -> None:
+    with open_tier(clock_ns=lambda: 10**18) as tier:
+        for number in (3, 1, 2):
+            tier.offer(key_of(number), payload_of(number))
+        tier.touch([key_of(3)])
+    size = 1000 + HEADER_BYTES
+    with open_tier(budget_bytes=2 * size) as tier:
+        assert sorted(tier.held_keys()) == [key_of(2), key_of(3)]
+
+
+def test_a_block_that_is_used_before_it_is_written_counts_as_used(open_tier: Opener) -> None:
+    gate = threading.Event()
+
+    def slow(path: Path, temporary: Path, key: bytes, payload: Payload, binding: bytes) -> int:
+        gate.wait(20)
+        return write_block(path, temporary, key, payload, binding)
+
+    tier = open_tier(budget_bytes=2 * (1000 + HEADER_BYTES), write=slow)
+    tier.offer(key_of(1), payload_of(1))
+    tier.offer(key_of(2), payload_of(2))
+    tier.touch([key_of(1)])
+    gate.set()
+    tier.flush(20)
+    tier.offer(key_of(3), payload_of(3))
+    tier.flush(20)
+    assert sorted(tier.held_keys()) == [key_of(1), key_of(3)]

@@ -203,9 +203,9 @@ def prompt(seed: int, length: int) -> list[int]:
     return [source.randrange(1, VOCAB) for _ in range(length)]
 
 
-CACHES: dict[str, Callable[[int], PrefixCache]] = {
-    "blocks": lambda size: BlockPrefixCache(BlockStore(ram_budget_bytes=size)),
-    "snapshots": lambda size: SnapshotPrefixCache(BlockStore(ram_budget_bytes=size)),
+CACHES: dict[str, Callable[[BlockStore], PrefixCache]] = {
+    "blocks": BlockPrefixCache,
+    "snapshots": SnapshotPrefixCache,
     "null": lambda _: NullPrefixCache(),
 }
 
@@ -224,7 +224,8 @@ def test_answers_equal_those_of_serving_one_by_one_whatever_happens(kind: str, s
         burst_tokens=source.choice([1, 5, 32]),
         max_waiting=10,
     )
-    cache = CACHES[kind](source.choice([0, 2000, 20_000, 1 << 20]))
+    store = BlockStore(ram_budget_bytes=source.choice([0, 2000, 20_000, 1 << 20]))
+    cache = CACHES[kind](store)
     loop = Loop(values, cache, damage=lambda: source.random() < 0.02)
     roots = [prompt(seed * 10 + i, min(400, num_cells * 2 // 3)) for i in range(3)]
     requests: dict[str, tuple[list[int], int]] = {}
@@ -263,6 +264,8 @@ def test_answers_equal_those_of_serving_one_by_one_whatever_happens(kind: str, s
         else:
             assert (loop.outputs[name], loop.ends[name]) == (expected, reason)
     assert requests
+    store.evict(1 << 30)
+    assert not list(store.held_keys()), "nothing stays locked"
 
 
 def test_requests_with_a_common_prefix_cost_one_prefill_of_it() -> None:
@@ -279,7 +282,9 @@ def test_requests_with_a_common_prefix_cost_one_prefill_of_it() -> None:
 
 @pytest.mark.parametrize("kind", ["blocks", "snapshots"])
 def test_twins_in_flight_cost_one_prefill(kind: str) -> None:
-    loop = Loop(limits(num_slots=8, num_cells=8192, context_length=1024), CACHES[kind](1 << 20))
+    loop = Loop(
+        limits(num_slots=8, num_cells=8192, context_length=1024), CACHES[kind](BlockStore(ram_budget_bytes=1 << 20))
+    )
     for i in range(5):
         loop.add(f"r{i}", prompt(1, 500), max_tokens=3)
     loop.drain()
@@ -335,7 +340,8 @@ def test_salts_share_nothing() -> None:
 
 
 def test_a_preempted_sequence_resumes_without_computing_anything_again() -> None:
-    for cache in (BlockPrefixCache(BlockStore(ram_budget_bytes=1 << 20)), NullPrefixCache()):
+    for kind in CACHES:
+        cache = CACHES[kind](BlockStore(ram_budget_bytes=1 << 20))
         loop = Loop(limits(num_slots=2, num_cells=420, context_length=400), cache)
         loop.add("old", prompt(1, 150), max_tokens=200)
         loop.add("young", prompt(2, 130), max_tokens=100)
@@ -363,6 +369,67 @@ def test_the_youngest_is_preempted_and_resumed_before_a_newcomer() -> None:
     loop.step()
     assert [sequence.request_id for sequence in loop.scheduler.running] == ["a", "b"]
     loop.drain()
+
+
+def test_a_newcomer_does_not_take_the_room_that_a_preempted_sequence_waits_for() -> None:
+    loop = new_loop(num_slots=3, num_cells=420, context_length=400)
+    loop.add("old", prompt(1, 150), max_tokens=240)
+    loop.add("young", prompt(2, 130), max_tokens=100)
+    while not loop.scheduler.stats().num_preempted:
+        loop.step()
+    loop.add("small", [1, 2, 3], max_tokens=1)
+    loop.step()
+    assert [sequence.request_id for sequence in loop.scheduler.running] == ["old"]
+    loop.drain()
+
+
+def test_a_large_request_is_not_overtaken_for_ever_by_small_ones() -> None:
+    loop = new_loop(num_slots=4, num_cells=1000, context_length=1000)
+    loop.add("first", prompt(1, 400), max_tokens=100)
+    loop.step()
+    loop.add("large", prompt(2, 700), max_tokens=1)
+    loop.add("small", [1, 2, 3], max_tokens=1)
+    loop.step()
+    assert [sequence.request_id for sequence in loop.scheduler.running] == ["first"]
+    loop.drain()
+    assert next(iter(loop.ends)) == "first"
+
+
+def test_two_that_enter_together_share_what_the_store_holds() -> None:
+    loop = new_loop()
+    loop.add("a", prompt(1, 300))
+    loop.drain()
+    loop.add("b", prompt(1, 300))
+    loop.add("c", prompt(1, 300))
+    loop.step()
+    assert loop.matches["b"].num_tokens_in(Tier.RAM) == 256
+    assert loop.matches["c"].num_tokens_in(Tier.SLOT) == 256
+    loop.drain()
+
+
+def test_a_snapshot_is_taken_where_a_follower_departs_from_its_leader() -> None:
+    loop = Loop(limits(), SnapshotPrefixCache(BlockStore(ram_budget_bytes=1 << 20)))
+    shared = prompt(1, 300)
+    loop.add("a", shared + prompt(2, 200), max_tokens=1)
+    follower = loop.add("b", shared + prompt(3, 200), max_tokens=1)
+    loop.drain()
+    assert follower.num_cached == 256
+
+
+def test_a_preempted_sequence_that_is_aborted_leaves_nothing_locked() -> None:
+    store = BlockStore(ram_budget_bytes=1 << 20)
+    loop = Loop(limits(), BlockPrefixCache(store))
+    loop.add("a", prompt(1, 150), max_tokens=500)
+    loop.add("b", prompt(2, 150), max_tokens=500)
+    loop.step()
+    moves = loop.scheduler.relieve()
+    assert moves is not None
+    loop.move(moves)
+    loop.scheduler.abort("b")
+    loop.scheduler.abort("a")
+    loop.drain()
+    store.evict(1 << 30)
+    assert not list(store.held_keys())
 
 
 def test_a_single_sequence_is_never_preempted() -> None:
