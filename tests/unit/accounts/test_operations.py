@@ -153,9 +153,9 @@ class Model:
         return paid
 
 
-amounts = st.integers(1, 400)
-tokens = st.integers(0, 60)
-crash_points = st.one_of(st.none(), st.integers(0, 14))
+amounts = st.integers(1, 60)
+tokens = st.integers(0, 12)
+crash_points = st.one_of(*[st.none()] * 5, st.integers(0, 14))  # a crash ends every hold, so most batches live
 
 
 class BooksMachine(RuleBasedStateMachine):
@@ -409,8 +409,8 @@ def test_any_interleaving_and_crash_leaves_the_books_as_the_model_says(migrated_
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=25,
+            max_examples=80,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),

@@ -1,0 +1,86 @@
+import pytest
+
+from seekd.accounts.access import (
+    AccessState,
+    access_state,
+    allows_open,
+    is_loopback,
+    open_request_refusal,
+    start_refusal,
+)
+
+LOOPBACK = ["127.0.0.1", "localhost", "LOCALHOST.", "::1", "[::1]", "127.8.9.1"]
+ELSEWHERE = ["0.0.0.0", "::", "192.168.1.4", "example.com", "localhost.example.com", "127.0.0.1.nip.io", ""]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_a_loopback_server_is_open_until_a_key_has_existed(host: str) -> None:
+    assert is_loopback(host)
+    assert start_refusal(host, is_insecure=False, any_key_ever=False) is None
+    may_be_open = allows_open(host, is_insecure=False)
+    assert access_state(allows_open=may_be_open, any_key_ever=False) is AccessState.OPEN
+    assert access_state(allows_open=may_be_open, any_key_ever=True) is AccessState.ENFORCED
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_elsewhere_keys_are_enforced_and_a_start_without_any_is_refused(host: str) -> None:
+    refusal = start_refusal(host, is_insecure=False, any_key_ever=False)
+    assert refusal is not None
+    assert "seekd keys create" in refusal
+    assert start_refusal(host, is_insecure=False, any_key_ever=True) is None
+    assert not allows_open(host, is_insecure=False)
+
+
+def test_insecure_is_open_elsewhere_until_a_key_has_existed() -> None:
+    assert start_refusal("0.0.0.0", is_insecure=True, any_key_ever=False) is None
+    may_be_open = allows_open("0.0.0.0", is_insecure=True)
+    assert access_state(allows_open=may_be_open, any_key_ever=False) is AccessState.OPEN
+    assert access_state(allows_open=may_be_open, any_key_ever=True) is AccessState.ENFORCED
+
+
+SERVED = [
+    [("Host", "127.0.0.1:8000")],
+    [("host", "localhost:8000"), ("user-agent", "OpenAI/Python")],
+    [("Host", "[::1]:8000")],
+    [("Host", "localhost:8000"), ("Origin", "http://localhost:8000"), ("Sec-Fetch-Site", "same-origin")],
+    [("Host", "LOCALHOST:8000"), ("Origin", "http://localhost:8000")],
+    [("Host", "localhost"), ("Sec-Fetch-Site", "none")],
+    [("Host", "box.lan:8000")],
+    [("Host", "localhost:8000"), ("Origin", "https://app.example"), ("Sec-Fetch-Site", "cross-site")],
+]
+
+
+@pytest.mark.parametrize("headers", SERVED)
+def test_requests_from_this_machine_are_served(headers: list[tuple[str, str]]) -> None:
+    refusal = open_request_refusal(headers, allowed_hosts=["box.lan"], allowed_origins=["https://app.example"])
+    assert refusal is None
+
+
+REFUSED = [
+    ([], "exactly one Host"),
+    ([("Host", "localhost"), ("Host", "localhost")], "exactly one Host"),
+    ([("Host", "")], "not this machine"),
+    ([("Host", "evil.example")], "not this machine"),
+    ([("Host", "127.0.0.1.nip.io:8000")], "not this machine"),
+    ([("Host", "user@localhost")], "not this machine"),
+    ([("Host", "localhost:port")], "not this machine"),
+    ([("Host", "localhost/evil")], "not this machine"),
+    ([("Host", "192.168.1.5:8000")], "not this machine"),
+    ([("Host", "localhost:8000"), ("Origin", "https://evil.example")], "another site"),
+    ([("Host", "localhost:8000"), ("Origin", "http://localhost:3000")], "another site"),
+    ([("Host", "localhost:8000"), ("Origin", "null")], "another site"),
+    ([("Host", "localhost:8000"), ("Origin", "http://localhost:8000.evil.example")], "another site"),
+    ([("Host", "localhost:8000"), ("Sec-Fetch-Site", "cross-site")], "browser says"),
+    ([("Host", "localhost:8000"), ("X-Forwarded-For", "10.0.0.9")], "forwarded"),
+    ([("Host", "localhost:8000"), ("x-forwarded-anything", "")], "forwarded"),
+    ([("Host", "localhost:8000"), ("Forwarded", "for=10.0.0.9")], "forwarded"),
+    ([("Host", "localhost:8000"), ("Via", "1.1 proxy")], "forwarded"),
+    ([("Host", "localhost:8000"), ("X-Real-IP", "10.0.0.9")], "forwarded"),
+]
+
+
+@pytest.mark.parametrize(("headers", "reason"), REFUSED)
+def test_web_pages_and_proxies_are_refused(headers: list[tuple[str, str]], reason: str) -> None:
+    refusal = open_request_refusal(headers)
+    assert refusal is not None
+    assert reason in refusal

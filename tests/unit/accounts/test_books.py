@@ -1,0 +1,312 @@
+"""The facade: who may call, what is held, what is charged, and what happens when the database is away."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seekd.accounts.access import AccessState
+from seekd.accounts.books import Books, open_books
+from seekd.accounts.driver import Connection, statement
+from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.types import Caller, Usage
+from seekd.accounts.verify import verify_ledger
+from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated
+from tests.unit.accounts.conftest import Clock, OpenBooks, settings
+
+PROMPT, COMPLETION = 60, 40
+FULL = Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=COMPLETION, latency_ms=5.0)
+USED_NOTHING = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, is_error=True, outcome="error")
+
+
+def reserve(books: Books, caller: Caller, request_id: str, model: str = "priced", **more: bool):  # type: ignore[no-untyped-def]
+    return books.reserve(
+        caller,
+        request_id=request_id,
+        model=model,
+        num_prompt_tokens=PROMPT,
+        max_completion_tokens=COMPLETION,
+        **more,
+    )
+
+
+def top_up(registry: Registry, caller: Caller, micros: int) -> None:
+    registry.top_up(caller.account_id, currency="USD", micros=micros)
+
+
+async def amounts(books: Books, caller: Caller) -> tuple[int, int]:
+    """Total and held micro-units in USD."""
+    balance = await books.balance(caller.account_id)
+    return balance.currencies[0].total_micros, balance.currencies[0].held_micros
+
+
+# --- who may call
+
+
+async def test_no_key_is_asked_for_while_none_has_ever_existed(books: Books) -> None:
+    caller = await books.authenticate("sk-whatever a client was configured with")
+    assert caller.is_open
+    assert await books.access() is AccessState.OPEN
+    assert not await books.any_key_ever()
+
+
+async def test_the_first_key_closes_the_books_and_revoking_it_does_not_open_them(
+    books: Books, registry: Registry
+) -> None:
+    key = registry.create_key(registry.create_account("a").id)
+    with pytest.raises(Unauthenticated):
+        await books.authenticate(None)
+    registry.revoke_key(key.view.id)
+    assert await books.access() is AccessState.ENFORCED
+    with pytest.raises(Unauthenticated) as caught:
+        await books.authenticate(None)
+    assert caught.value.key_tail is None
+
+
+async def test_a_key_tells_who_calls_and_a_wrong_one_shows_only_its_tail(books: Books, registry: Registry) -> None:
+    account = registry.create_account("a")
+    key = registry.create_key(account.id, KeyOptions(name="ci", allowed_models=["priced"]))
+    caller = await books.authenticate(key.secret)
+    assert (caller.account_id, caller.key_id, caller.name) == (account.id, key.view.id, "ci")
+    assert caller.may_use("priced")
+    assert not caller.may_use("other")
+    with pytest.raises(Unauthenticated) as caught:
+        await books.authenticate("sk-00000000000000000000000000001234")
+    assert caught.value.key_tail == "1234"
+
+
+async def test_a_revoked_key_fails_at_the_next_check_although_it_is_cached(books: Books, registry: Registry) -> None:
+    key = registry.create_key(registry.create_account("a").id)
+    await books.authenticate(key.secret)
+    registry.revoke_key(key.view.id)
+    with pytest.raises(Unauthenticated):
+        await books.authenticate(key.secret)
+
+
+async def test_a_key_revoked_between_check_and_reservation_gets_nothing(
+    books: Books, caller: Caller, registry: Registry
+) -> None:
+    assert caller.key_id is not None
+    registry.revoke_key(caller.key_id)
+    with pytest.raises(Unauthenticated):
+        await reserve(books, caller, "r", model="free")
+
+
+async def test_an_expired_key_fails(books: Books, registry: Registry, clock: Clock) -> None:
+    account = registry.create_account("a")
+    key = registry.create_key(account.id, KeyOptions(expires_at_ms=clock.now_ms + 1000))
+    caller = await books.authenticate(key.secret)
+    clock.now_s += 1.0
+    with pytest.raises(Unauthenticated):
+        await books.authenticate(key.secret)
+    with pytest.raises(Unauthenticated):
+        await reserve(books, caller, "r", model="free")
+
+
+# --- money
+
+
+async def test_of_200_requests_on_a_balance_for_20_exactly_20_are_answered(
+    books: Books, caller: Caller, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    top_up(registry, caller, 20 * (PROMPT + COMPLETION))
+
+    async def request(number: int) -> bool:
+        try:
+            reservation = await reserve(books, caller, f"r{number}")
+        except InsufficientBalance:
+            return False
+        await asyncio.sleep(0.001 * (number % 7))
+        await books.settle(reservation, FULL)
+        return True
+
+    answered = await asyncio.gather(*(request(number) for number in range(200)))
+    assert sum(answered) == 20
+    assert await amounts(books, caller) == (0, 0)
+    assert verify_ledger(connect()).problems == ()
+
+
+async def test_a_request_waits_where_only_a_hold_stands_in_its_way(
+    books: Books, caller: Caller, registry: Registry
+) -> None:
+    top_up(registry, caller, 100)
+    first = await reserve(books, caller, "first")
+    second = asyncio.create_task(reserve(books, caller, "second"))
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    await books.settle(first, USED_NOTHING)
+    reservation = await second
+    assert reservation.held_micros == 100
+
+
+async def test_a_top_up_by_another_process_ends_the_wait(books: Books, caller: Caller, registry: Registry) -> None:
+    top_up(registry, caller, 100)
+    await reserve(books, caller, "first")
+    second = asyncio.create_task(reserve(books, caller, "second"))
+    await asyncio.sleep(0.05)
+    top_up(registry, caller, 100)
+    assert (await second).held_micros == 100
+
+
+async def test_the_wait_for_holds_ends(make_books: OpenBooks, registry: Registry) -> None:
+    books = await make_books(hold_wait_s=0.05)
+    account = registry.create_account("a")
+    caller = await books.authenticate(registry.create_key(account.id).secret)
+    top_up(registry, caller, 100)
+    await reserve(books, caller, "first")
+    with pytest.raises(InsufficientBalance):
+        await reserve(books, caller, "second")
+
+
+async def test_a_free_model_needs_no_balance_and_is_written_down(
+    books: Books, caller: Caller, connect: Callable[[], Connection]
+) -> None:
+    reservation = await reserve(books, caller, "r", model="free")
+    charge = await books.settle(reservation, FULL)
+    assert (reservation.held_micros, charge.cost_micros) == (0, 0)
+    assert connect().rows(statement("SELECT request_id, cost_micros FROM usage")) == [("r", 0)]
+
+
+async def test_what_was_not_used_is_given_back(books: Books, caller: Caller, registry: Registry) -> None:
+    top_up(registry, caller, 1000)
+    reservation = await reserve(books, caller, "r")
+    assert await amounts(books, caller) == (1000, 100)
+    charge = await books.settle(
+        reservation, Usage(num_hit_tokens=50, num_miss_tokens=10, num_completion_tokens=7, outcome="disconnect")
+    )
+    assert charge.cost_micros == 67
+    assert await amounts(books, caller) == (933, 0)
+    await books.release(await reserve(books, caller, "r2"))
+    assert await amounts(books, caller) == (933, 0)
+
+
+async def test_a_cancelled_reservation_holds_nothing(books: Books, caller: Caller, registry: Registry) -> None:
+    top_up(registry, caller, 1000)
+    for number in range(20):
+        task = asyncio.create_task(reserve(books, caller, f"r{number}"))
+        await asyncio.sleep(0.0002 * (number % 5))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await books.release(await task)
+    await books.release(await reserve(books, caller, "last"))  # everything before it has been written
+    assert await amounts(books, caller) == (1000, 0)
+
+
+async def test_a_settlement_whose_caller_is_cancelled_is_made(books: Books, caller: Caller, registry: Registry) -> None:
+    top_up(registry, caller, 1000)
+    task = asyncio.create_task(books.settle(await reserve(books, caller, "r"), FULL))
+    await asyncio.sleep(0)
+    task.cancel()
+    await books.release(await reserve(books, caller, "next"))
+    assert await amounts(books, caller) == (900, 0)
+
+
+async def test_an_empty_balance_is_available_only_where_everything_is_free(
+    books: Books, make_books: OpenBooks, caller: Caller, data_dir: Path
+) -> None:
+    assert not (await books.balance(caller.account_id)).is_available
+    await books.close()
+    free = await make_books(prices=())
+    balance = await free.balance(caller.account_id)
+    assert balance.is_available
+    assert [entry.currency for entry in balance.currencies] == ["USD"]
+
+
+# --- recovery
+
+
+async def test_a_dead_servers_requests_are_charged_for_what_they_noted_and_no_more(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(progress_interval_s=0.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 1000)
+    noted, silent, retried = [
+        await reserve(books, caller, name, is_retry_safe=name == "retried") for name in ("noted", "silent", "retried")
+    ]
+    for reservation in (noted, retried):
+        books.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=3))
+    await books.settle(await reserve(books, caller, "answered"), FULL)
+    await books.close()  # nothing was settled: as if it had been killed
+    after = await make_books()
+    assert await amounts(after, caller) == (1000 - 63 - 100, 0)
+    rows = connect().rows(statement("SELECT request_id, outcome, cost_micros FROM usage ORDER BY request_id"))
+    assert rows == [
+        ("answered", "stop", 100),
+        ("noted", "recovered", 63),
+        ("retried", "recovered", 0),
+        ("silent", "recovered", 0),
+    ]
+    assert silent.held_micros == 100
+
+
+async def test_a_gateway_thought_dead_that_settles_after_all_pays_the_difference_once(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(progress_interval_s=0.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 1000)
+    reservation = await reserve(books, caller, "r")
+    books.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=3))
+    await books.close()
+    after = await make_books()
+    for _ in range(2):
+        charge = await after.settle(reservation, FULL)
+        assert charge.cost_micros == 100
+    assert await amounts(after, caller) == (900, 0)
+    assert verify_ledger(connect()).problems == ()
+
+
+async def test_a_second_server_on_the_same_directory_is_refused(books: Books, data_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="Another seekd server"):
+        open_books(settings(), data_dir, allows_open=True)
+
+
+# --- the database is away
+
+
+@contextlib.contextmanager
+def locked(connection: Connection):  # type: ignore[no-untyped-def]
+    """Another process that writes and does not end."""
+    connection.begin()
+    try:
+        yield
+    finally:
+        connection.rollback()
+
+
+async def test_while_the_database_is_busy_requests_are_refused_and_hold_nothing(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 1000)
+    with locked(connect()):
+        for model in ("priced", "free"):
+            with pytest.raises(StoreError):
+                await reserve(books, caller, f"refused-{model}", model=model)
+    await books.release(await reserve(books, caller, "next"))
+    assert await amounts(books, caller) == (1000, 0)
+    assert connect().rows(statement("SELECT * FROM holds")) == []
+
+
+async def test_a_settlement_outlives_a_database_that_is_away_and_the_process(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection], data_dir: Path
+) -> None:
+    books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 1000)
+    reservation = await reserve(books, caller, "r")
+    blocker = connect()
+    with locked(blocker):
+        charge = await books.settle(reservation, FULL)
+        assert charge.cost_micros == 100
+        journal = (data_dir / "books.unsettled.jsonl").read_text()  # what a killed process would leave
+    assert journal
+    await books.close()
+    assert not (data_dir / "books.unsettled.jsonl").exists()
+    (data_dir / "books.unsettled.jsonl").write_text(journal + '[{"cut sho')
+    after = await make_books()
+    assert await amounts(after, caller) == (900, 0)  # charged once, although it was in both

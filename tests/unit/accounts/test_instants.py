@@ -1,0 +1,32 @@
+import pytest
+
+from seekd.accounts.instants import format_instant, parse_deadline, parse_instant
+
+NOON_MS = 1_795_435_200_000
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T12:00:00Z", "2026-11-23T12:00", "2026-11-23T20:00+08:00", "2026-11-23 12:00"]
+)
+def test_instants_are_utc_unless_they_say_otherwise(text: str) -> None:
+    assert parse_instant(text) == NOON_MS
+    assert format_instant(parse_instant(text)) == "2026-11-23T12:00:00Z"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("12h", 43_200), ("30d", 2_592_000)])
+def test_a_span_counts_from_now(text: str, seconds: int) -> None:
+    assert parse_deadline(text, now_ms=1000) == 1000 + seconds * 1000
+
+
+def test_a_deadline_may_be_an_instant() -> None:
+    assert parse_deadline("2026-11-23T12:00", now_ms=0) == NOON_MS
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "5", "-5d", "5 d", "2026-13-01"])
+def test_what_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        parse_deadline(text, now_ms=0)
+
+
+def test_no_instant_stays_none() -> None:
+    assert format_instant(None) is None

@@ -1,0 +1,84 @@
+from collections.abc import Callable
+
+import pytest
+
+from seekd.accounts.driver import Connection, statement
+from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.types import Limits
+from seekd.errors import InvalidParameter, StoreError
+from tests.unit.accounts.conftest import Clock
+
+
+def test_an_account_is_listed_with_what_it_was_made_with(registry: Registry, clock: Clock) -> None:
+    made = registry.create_account("lab", limits=Limits(requests_per_minute=5))
+    assert registry.account(made.id) == made
+    assert made.created_at_ms == clock.now_ms
+    assert {account.id for account in registry.accounts()} == {"open", made.id}
+    assert registry.account("acct_nobody") is None
+
+
+@pytest.mark.parametrize("name", ["", "lab", "a\nb", "x" * 201])
+def test_a_name_must_be_printable_short_and_new(registry: Registry, name: str) -> None:
+    registry.create_account("lab")
+    with pytest.raises(InvalidParameter):
+        registry.create_account(name)
+
+
+def test_credit_adds_up_and_a_grant_ends(registry: Registry, clock: Clock) -> None:
+    account = registry.create_account("lab")
+    registry.top_up(account.id, currency="USD", micros=1_500_000)
+    registry.grant(account.id, currency="USD", micros=500_000, expires_at_ms=clock.now_ms + 1000)
+    balance = registry.grant(account.id, currency="CNY", micros=7)
+    assert [(entry.currency, entry.granted_micros, entry.topped_up_micros) for entry in balance.currencies] == [
+        ("CNY", 7, 0),
+        ("USD", 500_000, 1_500_000),
+    ]
+    clock.now_s += 1
+    assert registry.balance(account.id).currencies[1].granted_micros == 0
+
+
+@pytest.mark.parametrize(
+    ("account_id", "currency", "micros"),
+    [("acct_nobody", "USD", 1), ("open", "EUR", 1), ("open", "USD", 0), ("open", "USD", -5), ("open", "USD", 10**15)],
+)
+def test_credit_that_makes_no_sense_is_refused(registry: Registry, account_id: str, currency: str, micros: int) -> None:
+    with pytest.raises(InvalidParameter):
+        registry.top_up(account_id, currency=currency, micros=micros)
+    with pytest.raises(InvalidParameter):
+        registry.grant(account_id, currency=currency, micros=micros)
+
+
+def test_what_would_have_expired_already_is_refused(registry: Registry, clock: Clock) -> None:
+    with pytest.raises(InvalidParameter, match="expired already"):
+        registry.grant("open", currency="USD", micros=1, expires_at_ms=clock.now_ms)
+    with pytest.raises(InvalidParameter, match="expired already"):
+        registry.create_key("open", KeyOptions(expires_at_ms=clock.now_ms))
+
+
+def test_a_key_is_listed_without_its_secret(registry: Registry) -> None:
+    account = registry.create_account("lab")
+    key = registry.create_key(account.id, KeyOptions(name="ci", allowed_models=["m"], limits=Limits(max_concurrency=1)))
+    assert registry.keys(account.id) == [key.view]
+    assert registry.keys("acct_other") == []
+    assert key.secret not in repr(key)
+    assert key.secret.startswith(key.view.prefix)
+    assert key.secret.endswith(key.view.tail)
+    with pytest.raises(InvalidParameter):
+        registry.create_key("acct_nobody")
+
+
+def test_revoking_twice_keeps_the_first_time(registry: Registry, clock: Clock) -> None:
+    key = registry.create_key(registry.create_account("lab").id).view
+    first = registry.revoke_key(key.id)
+    clock.now_s += 5
+    assert registry.revoke_key(key.id) == first
+    assert first is not None
+    assert first.revoked_at_ms == clock.now_ms - 5000
+    assert registry.revoke_key("key_nobody") is None
+
+
+def test_a_database_that_is_busy_is_a_store_error(registry: Registry, connect: Callable[[], Connection]) -> None:
+    connect().run(statement("DROP TABLE ledger"))
+    with pytest.raises(StoreError, match="no such table"):
+        registry.top_up("open", currency="USD", micros=1)
+    assert registry.balance("open").currencies[0].total_micros == 0
