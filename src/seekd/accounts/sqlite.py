@@ -78,7 +78,11 @@ class SqliteConnection:
 
 
 def _open(path: Path, synchronous: str, busy_timeout_s: float) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Only when it is new: closing any descriptor of the file drops the locks that SQLite holds on it in this process
+    # (POSIX), and another process that then closes the books takes itself for the last one and deletes the log.
+    # Source: https://www.sqlite.org/howtocorrupt.html §2.2.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 
+from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
@@ -41,7 +42,12 @@ class ScriptedServer:
 
 @contextlib.contextmanager
 def serve_script(
-    script: Script, *, data_dir: Path, server: ServerSettings | None = None, context_length: int = 8192
+    script: Script,
+    *,
+    data_dir: Path,
+    server: ServerSettings | None = None,
+    accounts: AccountsSettings | None = None,
+    context_length: int = 8192,
 ) -> Iterator[ScriptedServer]:
     """Serve until the block ends.
 
@@ -49,10 +55,12 @@ def serve_script(
         script: what the engine does for each request.
         data_dir: for books and caches; a temporary folder.
         server: limits and dialect; host, port and data_dir are chosen here.
+        accounts: prices, limits and the like.
         context_length: of the scripted model, in tokens (its tokens are bytes).
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
+        accounts=accounts or AccountsSettings(),
         model=ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none"),
     )
     engine = ScriptedEngine(script, context_length=context_length)
