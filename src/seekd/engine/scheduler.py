@@ -229,8 +229,6 @@ class Scheduler:
                 return admissions
             self._preempted.pop(0)
             admissions.append(self._lend(sequence, match, now_s))
-        if self._preempted:
-            return admissions
         while self._free_slots and (admission := self._admit_next(now_s)) is not None:
             admissions.append(admission)
         return admissions
