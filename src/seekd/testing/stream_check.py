@@ -10,10 +10,11 @@ from seekd, so that seekd's own mistakes cannot hide here.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,7 @@ class ChatAnswer:
 
 def read_events(body: bytes) -> list[SseEvent]:
     """Cut a body into its events. Source: HTML Living Standard §9.2.6, as far as this wire uses it."""
-    _demand(body.endswith(b"\n\n") or not body, "the body does not end with a blank line")
+    demand(body.endswith(b"\n\n") or not body, "the body does not end with a blank line")
     events: list[SseEvent] = []
     for block in body.decode().split("\n\n"):
         name: str | None = None
@@ -80,10 +81,26 @@ def read_events(body: bytes) -> list[SseEvent]:
             elif line.startswith("data: "):
                 data.append(line.removeprefix("data: "))
             else:
-                _demand(line == "" or line.startswith(":"), f"unknown line {line!r}")
+                demand(line == "" or line.startswith(":"), f"unknown line {line!r}")
         if data:
             events.append(SseEvent(name=name, data="\n".join(data)))
     return events
+
+
+def read_named_events(body: bytes) -> list[Json]:
+    """The data of a stream whose every event has a name, as Messages and Responses streams do.
+
+    Raises:
+        StreamFault: an event without a name, or with one that is not its data's type.
+    """
+    datas: list[Json] = []
+    for event in read_events(body):
+        demand(event.data != "[DONE]", "[DONE] belongs to Chat Completions only")
+        demand(_is_compact(event.data), "the JSON is not compact")
+        data = json.loads(event.data)
+        demand(event.name == data["type"], f"an event named {event.name!r} is a {data['type']!r}")
+        datas.append(data)
+    return datas
 
 
 def check_chat_stream(body: bytes) -> ChatAnswer:
@@ -92,12 +109,13 @@ def check_chat_stream(body: bytes) -> ChatAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    events = read_events(body)
-    _demand(bool(events) and events[-1].data == "[DONE]", "[DONE] is not the last event")
-    answer = _read_chunks(events[:-1])
-    _demand(answer.error is None, "an error frame is followed by [DONE]")
-    _demand(answer.finish_reason is not None, "no chunk has a finish_reason")
-    return answer
+    with judging():
+        events = read_events(body)
+        demand(bool(events) and events[-1].data == "[DONE]", "[DONE] is not the last event")
+        answer = _read_chunks(events[:-1])
+        demand(answer.error is None, "an error frame is followed by [DONE]")
+        demand(answer.finish_reason is not None, "no chunk has a finish_reason")
+        return answer
 
 
 def check_failed_chat_stream(body: bytes) -> ChatAnswer:
@@ -106,32 +124,33 @@ def check_failed_chat_stream(body: bytes) -> ChatAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    answer = _read_chunks(read_events(body))
-    _demand(answer.error is not None, "no error frame")
-    _demand(answer.finish_reason is None, "a finished stream has an error frame")
-    return answer
+    with judging():
+        answer = _read_chunks(read_events(body))
+        demand(answer.error is not None, "no error frame")
+        demand(answer.finish_reason is None, "a finished stream has an error frame")
+        return answer
 
 
 def check_usage(usage: Json) -> None:
     """Judge the arithmetic of a Chat Completions `usage` object."""
     prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
     hit, miss = usage["prompt_cache_hit_tokens"], usage["prompt_cache_miss_tokens"]
-    _demand(usage["total_tokens"] == prompt + completion, "total_tokens is not the sum")
-    _demand(prompt == hit + miss, "prompt_tokens is not hit plus miss")
-    _demand(usage["prompt_tokens_details"]["cached_tokens"] == hit, "cached_tokens is not the hit count")
+    demand(usage["total_tokens"] == prompt + completion, "total_tokens is not the sum")
+    demand(prompt == hit + miss, "prompt_tokens is not hit plus miss")
+    demand(usage["prompt_tokens_details"]["cached_tokens"] == hit, "cached_tokens is not the hit count")
     details = usage.get("completion_tokens_details")
     if details is not None:
-        _demand(0 <= details["reasoning_tokens"] <= completion, "reasoning_tokens is out of range")
-    _demand(min(prompt, completion, hit, miss) >= 0, "a count is negative")
+        demand(0 <= details["reasoning_tokens"] <= completion, "reasoning_tokens is out of range")
+    demand(min(prompt, completion, hit, miss) >= 0, "a count is negative")
 
 
 def _read_chunks(events: Sequence[SseEvent]) -> ChatAnswer:
     reader = _ChatReader()
     for event in events:
-        _demand(event.name is None, f"a chat event has the name {event.name!r}")
-        _demand(event.data != "[DONE]", "[DONE] comes before the end")
+        demand(event.name is None, f"a chat event has the name {event.name!r}")
+        demand(event.data != "[DONE]", "[DONE] comes before the end")
         data = json.loads(event.data)
-        _demand(_is_compact(event.data), "the JSON is not compact")
+        demand(_is_compact(event.data), "the JSON is not compact")
         reader.take(data)
     return reader.answer
 
@@ -149,14 +168,14 @@ class _ChatReader:
         self._has_usage_key: bool | None = None
 
     def take(self, data: Json) -> None:
-        _demand(self.answer.error is None, "a frame follows the error frame")
+        demand(self.answer.error is None, "a frame follows the error frame")
         if "error" in data:
             self.answer.error = data["error"]
             return
-        _demand(self._phase is not _Phase.FINISHED, "a chunk follows the finish chunk")
+        demand(self._phase is not _Phase.FINISHED, "a chunk follows the finish chunk")
         self._take_head(data)
         (choice,) = data["choices"]
-        _demand(choice["index"] == 0, "the choice's index is not 0")
+        demand(choice["index"] == 0, "the choice's index is not 0")
         if self._phase is _Phase.START:
             self._take_role(choice["delta"])
         if choice["finish_reason"] is not None:
@@ -166,26 +185,26 @@ class _ChatReader:
         self.answer.chunks.append(data)
 
     def _take_head(self, data: Json) -> None:
-        _demand(data["object"] == "chat.completion.chunk", "a chunk is not a chat.completion.chunk")
+        demand(data["object"] == "chat.completion.chunk", "a chunk is not a chat.completion.chunk")
         if self.answer.chunks:
             first = self.answer.chunks[0]
             for key in _CONSTANT_KEYS:
-                _demand(data.get(key) == first.get(key), f"{key} changes within the stream")
+                demand(data.get(key) == first.get(key), f"{key} changes within the stream")
 
     def _take_role(self, delta: Json) -> None:
-        _demand(delta.get("role") == "assistant", "the first delta has no role")
+        demand(delta.get("role") == "assistant", "the first delta has no role")
         self._phase = _Phase.ROLE
 
     def _take_finish(self, data: Json, choice: Json) -> None:
-        _demand(choice["finish_reason"] in _FINISH_REASONS, f"unknown finish_reason {choice['finish_reason']!r}")
-        _demand(not choice["delta"].get("content"), "the finish chunk carries text")
-        _demand(isinstance(data.get("usage"), dict), "the finish chunk has no usage")
+        demand(choice["finish_reason"] in _FINISH_REASONS, f"unknown finish_reason {choice['finish_reason']!r}")
+        demand(not choice["delta"].get("content"), "the finish chunk carries text")
+        demand(isinstance(data.get("usage"), dict), "the finish chunk has no usage")
         check_usage(data["usage"])
         has_calls = bool(self.answer.tool_calls or self.answer.function_call)
         if choice["finish_reason"] in ("tool_calls", "function_call"):
-            _demand(has_calls, "finished for calls, but there is none")
+            demand(has_calls, "finished for calls, but there is none")
         elif choice["finish_reason"] == "stop":
-            _demand(not has_calls, "a call was made, but the finish_reason is stop")
+            demand(not has_calls, "a call was made, but the finish_reason is stop")
         self.answer.finish_reason = choice["finish_reason"]
         self.answer.usage = data["usage"]
         self._phase = _Phase.FINISHED
@@ -194,10 +213,10 @@ class _ChatReader:
         has_usage_key = "usage" in data
         if self._has_usage_key is None:
             self._has_usage_key = has_usage_key
-        _demand(has_usage_key == self._has_usage_key, "the usage key comes and goes")
-        _demand(data.get("usage") is None, "usage comes before the end")
+        demand(has_usage_key == self._has_usage_key, "the usage key comes and goes")
+        demand(data.get("usage") is None, "usage comes before the end")
         content, reasoning = delta.get("content"), delta.get("reasoning_content")
-        _demand(not (content and reasoning), "one delta has both reasoning and content")
+        demand(not (content and reasoning), "one delta has both reasoning and content")
         if reasoning:
             self._advance(_Phase.REASONING)
             self.answer.reasoning += reasoning
@@ -212,32 +231,42 @@ class _ChatReader:
             self._take_function(delta["function_call"])
 
     def _advance(self, phase: _Phase) -> None:
-        _demand(phase >= self._phase, f"{phase.name.lower()} comes after {self._phase.name.lower()}")
+        demand(phase >= self._phase, f"{phase.name.lower()} comes after {self._phase.name.lower()}")
         self._phase = phase
 
     def _take_call(self, delta: Json) -> None:
-        _demand("content" not in delta, "a tool delta has a content key")
+        demand("content" not in delta, "a tool delta has a content key")
         (call,) = delta["tool_calls"]
         calls = self.answer.tool_calls
         if "id" in call:
-            _demand(call["index"] == len(calls), "a call's index does not follow the one before")
-            _demand(call["type"] == "function", "a call is not of type function")
-            _demand(call["id"] not in [other["id"] for other in calls], "two calls have one id")
+            demand(call["index"] == len(calls), "a call's index does not follow the one before")
+            demand(call["type"] == "function", "a call is not of type function")
+            demand(call["id"] not in [other["id"] for other in calls], "two calls have one id")
             calls.append({"id": call["id"], "name": call["function"]["name"], "arguments": ""})
         else:
-            _demand(bool(calls) and call["index"] == len(calls) - 1, "arguments come for a call that is not the last")
-            _demand(set(call["function"]) == {"arguments"}, "a later piece of a call has more than arguments")
+            demand(bool(calls) and call["index"] == len(calls) - 1, "arguments come for a call that is not the last")
+            demand(set(call["function"]) == {"arguments"}, "a later piece of a call has more than arguments")
         calls[-1]["arguments"] += call["function"]["arguments"]
 
     def _take_function(self, call: Json) -> None:
         if self.answer.function_call is None:
-            _demand("name" in call, "the first piece of the call has no name")
+            demand("name" in call, "the first piece of the call has no name")
             self.answer.function_call = {"name": call["name"], "arguments": ""}
         else:
-            _demand("name" not in call, "there are two calls in the legacy shape")
+            demand("name" not in call, "there are two calls in the legacy shape")
         self.answer.function_call["arguments"] += call["arguments"]
 
 
-def _demand(condition: bool, fault: str) -> None:  # noqa: FBT001  # reads as a sentence where it is called
+@contextlib.contextmanager
+def judging() -> Iterator[None]:
+    """Turn what a stream lacks (a key, a type, valid JSON) into the fault that it is."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise StreamFault(f"not of the wire's shape: {type(error).__name__}: {error}") from error
+
+
+def demand(condition: bool, fault: str) -> None:  # noqa: FBT001  # reads as a sentence where it is called
+    """Raise `StreamFault` unless the condition holds."""
     if not condition:
         raise StreamFault(fault)
