@@ -27,7 +27,7 @@ def _stop(index: int) -> dict[str, Any]:
 
 
 def _good() -> Events:
-    message = {
+    message: dict[str, Any] = {
         "id": "m",
         "type": "message",
         "role": "assistant",

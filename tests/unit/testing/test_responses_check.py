@@ -48,7 +48,7 @@ def _call_item(index: int) -> tuple[dict[str, Any], Events]:
 
 
 def _good() -> Events:
-    start = {"id": "r", "status": "in_progress", "output": [], "usage": None}
+    start: dict[str, Any] = {"id": "r", "status": "in_progress", "output": [], "usage": None}
     items = [_text_item(0, "reasoning", "Hmm."), _text_item(1, "message", "Hi"), _call_item(2)]
     end = {"id": "r", "status": "completed", "output": [item for item, _ in items], "usage": USAGE}
     events = [
