@@ -24,6 +24,7 @@ import deepseek_recipe as recipe
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt import patches
 from seekd.prompt.reasoning import ReasoningCounter
+from seekd.prompt.tokenizer_json import aliases_of
 from seekd.prompt.types import OutputChunk, PromptFormat, PromptUsage, ResponseIdentity, Segment
 
 MAX_TOKENS_BOUND = 393_216
@@ -234,11 +235,11 @@ class RecipeBody:
             classes.request.chunk_generator(self._request, identity.response_id, identity.model)
         )
         options = self._request.parsing_options
+        reader = None if tokenizer_json is None else _token_reader(tokenizer_json)
         return RecipeParser(
             identity=identity,
-            processor=recipe.StreamProcessor(
-                generator, options, None if tokenizer_json is None else _tokenizer(tokenizer_json)
-            ),
+            processor=recipe.StreamProcessor(generator, options, None if reader is None else reader.tokenizer),
+            aliases={} if reader is None else reader.aliases,
             classes=classes,
             reasoning=ReasoningCounter(is_reasoning=self.starts_in_reasoning),
             reports_reasoning=options.thinking_initial_stage is not None,
@@ -265,12 +266,14 @@ class RecipeParser:
         *,
         identity: ResponseIdentity,
         processor: recipe.StreamProcessor,
+        aliases: Mapping[int, int],
         classes: _Classes,
         reasoning: ReasoningCounter,
         reports_reasoning: bool,
     ) -> None:
         self._identity = identity
         self._processor = processor
+        self._aliases = aliases
         self._classes = classes
         self._response: Any = None  # one of the package's three response classes; made by `ready`
         self._reasoning = reasoning
@@ -304,6 +307,11 @@ class RecipeParser:
         self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
     ) -> list[OutputChunk]:
         """Give the next tokens with their log-probabilities."""
+        if self._aliases:
+            token_ids = [self._aliases.get(token_id, token_id) for token_id in token_ids]
+            logprobs = [
+                (own, [(self._aliases.get(other, other), value) for other, value in top]) for own, top in logprobs
+            ]
         events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
         self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
         return events
@@ -370,10 +378,17 @@ def _num_reasoning_entries(text: str) -> int:
     return len(json.loads(text)["choices"][0]["logprobs"]["reasoning_content"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TokenReader:
+    # aliases: tokens of equal bytes, which the package's file format cannot tell apart by name.
+    tokenizer: recipe.Tokenizer
+    aliases: Mapping[int, int]
+
+
 @lru_cache(maxsize=2)
-def _tokenizer(tokenizer_json: str) -> recipe.Tokenizer:
+def _token_reader(tokenizer_json: str) -> _TokenReader:
     # A second of work for a large vocabulary; a model is loaded once, so its text is one object.
-    return recipe.Tokenizer.from_str(tokenizer_json)
+    return _TokenReader(tokenizer=recipe.Tokenizer.from_str(tokenizer_json), aliases=aliases_of(tokenizer_json))
 
 
 def _message_of(error: recipe.ConversionError) -> str:
@@ -388,7 +403,10 @@ def _unchanged(generator: Any) -> Any:
 
 
 def _responses_finishing(request: Any, options: recipe.ConversionOptions) -> Callable[[Any], Any]:
-    # Read before `convert` consumes the request.
-    namespace_tool_map = request.namespace_tool_map(options)
+    # Read before `convert` consumes the request. A bad tool is left to `convert`, which checks in the right order.
+    try:
+        namespace_tool_map = request.namespace_tool_map(options)
+    except recipe.ConversionError:
+        namespace_tool_map = {}
     echo = request.echo()
     return lambda generator: generator.with_namespace_tool_map(namespace_tool_map).with_echo(echo)

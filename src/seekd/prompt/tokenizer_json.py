@@ -15,6 +15,9 @@ from functools import cache, lru_cache
 
 from seekd.prompt.types import TokenTable
 
+_ALIAS = "\ufffdsame:"
+"""Begins the names of tokens that stand for the same bytes as an earlier one; no byte is spelled like that."""
+
 
 def tokenizer_json(vocabulary: TokenTable) -> str:
     """A decoding-only tokenizer for the vocabulary; about 100 bytes of text an entry, so make it once a model."""
@@ -24,15 +27,13 @@ def tokenizer_json(vocabulary: TokenTable) -> str:
     added: list[dict[str, object]] = []
     for token_id in range(vocabulary.size):
         token_bytes = vocabulary.token_bytes(token_id)
-        spelling = "".join(alphabet[byte] for byte in token_bytes)
         if token_id in special_ids:
-            text = token_bytes.decode("utf-8", "replace")
-            added.append(_added(token_id, text))
-            spelling = text
-        if spelling in entries or not spelling:
-            # Two entries of one spelling: the file format has names, not ids, as keys. Neither is lost, both decode.
-            spelling = f"\ufffd{token_id}"
-            added.append(_added(token_id, token_bytes.decode("utf-8", "replace")))
+            spelling = token_bytes.decode("utf-8", "replace")
+            added.append(_added(token_id, spelling))
+        else:
+            spelling = "".join(alphabet[byte] for byte in token_bytes)
+        if spelling in entries:
+            spelling = f"{_ALIAS}{token_id}={entries[spelling]}"
         entries[spelling] = token_id
     return json.dumps(
         {
@@ -65,18 +66,36 @@ def tokenizer_json(vocabulary: TokenTable) -> str:
     )
 
 
+def aliases_of(tokenizer_text: str) -> Mapping[int, int]:
+    """The tokens that stand for the same bytes as an earlier one: id to the earlier id.
+
+    A file has names, not ids, as keys, so it cannot say two tokens of one spelling; readers map them before they ask.
+    """
+    if _ALIAS not in tokenizer_text:
+        return {}
+    return _aliases(json.loads(tokenizer_text)["model"]["vocab"])
+
+
 @lru_cache(maxsize=2)
 def token_bytes_of(tokenizer_text: str) -> Mapping[int, bytes]:
     """The bytes of each token of a file made by `tokenizer_json`."""
     data = json.loads(tokenizer_text)
-    byte_of = {char: value for value, char in enumerate(_byte_alphabet())}
+    vocab: Mapping[str, int] = data["model"]["vocab"]
     added = {entry["id"]: entry["content"].encode() for entry in data["added_tokens"]}
+    aliases = _aliases(vocab)
+    byte_of = {char: value for value, char in enumerate(_byte_alphabet())}
     plain = {
         token_id: bytes(byte_of[char] for char in spelling)
-        for spelling, token_id in data["model"]["vocab"].items()
-        if token_id not in added
+        for spelling, token_id in vocab.items()
+        if token_id not in added and token_id not in aliases
     }
-    return plain | added
+    known = plain | added
+    return known | {token_id: known[same] for token_id, same in aliases.items()}
+
+
+def _aliases(vocab: Mapping[str, int]) -> dict[int, int]:
+    names = (name.removeprefix(_ALIAS).split("=") for name in vocab if name.startswith(_ALIAS))
+    return {int(token_id): int(same) for token_id, same in names}
 
 
 def _added(token_id: int, text: str) -> dict[str, object]:

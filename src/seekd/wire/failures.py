@@ -208,7 +208,8 @@ def _founding_model(error: SeekdError) -> str:
 
 def _hosted_model(error: SeekdError) -> str:
     facts = cast("UnknownModel", error)
-    return f"The supported API model names are {', '.join(facts.known_models)}, but you passed {facts.model}."
+    names = ", ".join(sorted(facts.known_models))
+    return f"The supported API model names are {names}, but you passed {facts.model}."
 
 
 def _founding_key(error: SeekdError) -> str:

@@ -130,8 +130,8 @@ def test_hosted_ignores_functions() -> None:
         (
             {"functions": [{**FUNCTION, "name": "a b"}]},
             (
-                "Invalid 'functions[0].name': string does not match pattern. Expected a string that matches the pattern "
-                "'^[a-zA-Z0-9_-]+$'."
+                "Invalid 'functions[0].name': string does not match pattern. "
+                "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
             ),
         ),
         ({"functions": [FUNCTION, FUNCTION]}, "Function names must be unique."),

@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from seekd.wire.balance import CurrencyBalance, balance_body
+
+
+@pytest.mark.parametrize(
+    ("micros", "shown"),
+    [
+        (0, "0.00"),
+        (1, "0.00"),
+        (9_999, "0.00"),
+        (10_000, "0.01"),
+        (1_234_567, "1.23"),
+        (-1, "-0.01"),
+        (-1_500_000, "-1.50"),
+    ],
+)
+def test_amounts_are_cut_to_cents_that_are_there_to_spend(micros: int, shown: str) -> None:
+    body = balance_body([CurrencyBalance(currency="USD", granted_micros=0, topped_up_micros=micros)], is_available=True)
+    assert json.loads(body)["balance_infos"][0]["total_balance"] == shown
+
+
+def test_the_total_is_made_of_both_parts() -> None:
+    entry = CurrencyBalance(currency="USD", granted_micros=5_000, topped_up_micros=5_000)
+    info = json.loads(balance_body([entry], is_available=False))
+    assert info["is_available"] is False
+    assert info["balance_infos"] == [
+        {"currency": "USD", "total_balance": "0.01", "granted_balance": "0.00", "topped_up_balance": "0.00"}
+    ]
