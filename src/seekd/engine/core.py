@@ -319,13 +319,14 @@ class EngineCore:
 
 
 def _explanation(admission: Admission, num_tokens: int) -> CacheExplanation:
-    match = admission.match
+    sequence, match = admission.sequence, admission.match
     return CacheExplanation(
-        request_id=admission.sequence.request_id,
-        num_known_tokens=admission.sequence.num_tokens,
+        request_id=sequence.request_id,
+        num_known_tokens=sequence.num_tokens,
         num_slot_tokens=match.num_tokens_in(Tier.SLOT),
         num_ram_tokens=match.num_tokens_in(Tier.RAM),
         num_disk_tokens=match.num_tokens_in(Tier.DISK),
         num_used_tokens=num_tokens,
         reason=str(match.reason),
+        queue_s=(sequence.admitted_s or sequence.arrival_s) - sequence.arrival_s,
     )

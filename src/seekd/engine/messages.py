@@ -80,6 +80,7 @@ class CacheExplanation:
         num_used_tokens: tokens that were not computed; less than found when a block could not be read.
         reason: why not more: `complete`, `unknown` (the next block is in no tier), `short` (there is no whole block
             before the last token), `off`.
+        queue_s: seconds from its arrival in the engine to its first slot.
     """
 
     request_id: str
@@ -89,6 +90,7 @@ class CacheExplanation:
     num_disk_tokens: int
     num_used_tokens: int
     reason: str
+    queue_s: float = 0.0
 
 
 class Updates(msgspec.Struct, frozen=True, tag=True):

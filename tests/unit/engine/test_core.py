@@ -335,6 +335,17 @@ def test_explanations_say_what_was_found_and_where() -> None:
     assert bench.core.take_explanations() == []
 
 
+def test_explanations_say_how_long_a_request_waited_for_a_slot() -> None:
+    bench = Bench(num_slots=1)
+    bench.add("a", prompt(1, 10), max_tokens=1000)
+    bench.add("b", prompt(2, 10), max_tokens=1)
+    bench.step()
+    bench.now_s = 3.0
+    bench.core.abort("a")
+    bench.run()
+    assert [one.queue_s for one in bench.core.take_explanations()] == [0.0, 3.0]
+
+
 def test_an_unreadable_block_is_computed_again() -> None:
     bench = Bench()
     bench.add("a", prompt(1, 200), max_tokens=4)

@@ -6,6 +6,7 @@ Room: engine.llama. May import: errors, engine.types, engine.plan, engine.settin
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 _CELL_ROUNDING = 256  # llama.cpp pads a context to this
 _BYTES_PER_ELEMENT = {KvType.F32: 4.0, KvType.F16: 2.0, KvType.Q8_0: 34 / 32}
 _NUM_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+_SMALL_MODEL_BYTES = 256 << 20
+_SHORT_PROBE_TOKENS = 8
 
 
 class LlamaModel:
@@ -113,7 +116,8 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             metadata=metadata,
             fingerprint=_fingerprint(model.file, settings.kv_type),
         )
-        is_cuttable = find_cuttable(context, vocabulary)
+        is_small = model.file.size_bytes <= _SMALL_MODEL_BYTES
+        is_cuttable = find_cuttable(context, vocabulary, num_tokens=BLOCK_SIZE if is_small else _SHORT_PROBE_TOKENS)
         _log.info(
             "model loaded",
             extra={
@@ -188,26 +192,31 @@ def _fingerprint(file: ModelFile, kv_type: KvType) -> str:
     return digest.hexdigest()
 
 
-def find_cuttable(context: Context, vocabulary: LlamaVocabulary) -> bool:
-    """Find out whether the context's memory can be cut into blocks. Costs `BLOCK_SIZE` + 3 tokens; leaves it empty.
+def find_cuttable(context: Context, vocabulary: LlamaVocabulary, *, num_tokens: int = BLOCK_SIZE) -> bool:
+    """Find out whether the context's memory can be cut into blocks; leaves it empty.
 
     A recurrent state cannot drop its last tokens, which is seen at once. Otherwise a block is cut out, everything is
     cleared, the block is put back, and the logits that follow must be those of the uncut memory, up to the noise of
     another batch shape.
+
+    Args:
+        context: empty.
+        vocabulary: of its model.
+        num_tokens: of the block. It and four more are computed, which takes a minute with the largest models.
     """
-    token_ids = [i for i in range(vocabulary.size) if i not in vocabulary.end_token_ids][: BLOCK_SIZE + 2]
-    token_ids = (token_ids * (BLOCK_SIZE + 2))[: BLOCK_SIZE + 2]
+    usable = (i for i in itertools.cycle(range(vocabulary.size)) if i not in vocabulary.end_token_ids)
+    token_ids = list(itertools.islice(usable, num_tokens + 2))
     probe = _Probe(context)
     memory = LlamaMemory(context, is_cuttable=True)
     try:
         expected = probe.logits(token_ids, start=0)
-        if not context.remove(0, BLOCK_SIZE + 1):
+        if not context.remove(0, num_tokens + 1):
             return False
-        payload = memory.save(0, 0, BLOCK_SIZE)
+        payload = memory.save(0, 0, num_tokens)
         context.clear()
-        if not memory.restore(0, 0, BLOCK_SIZE, payload):
+        if not memory.restore(0, 0, num_tokens, payload):
             return False
-        found = probe.logits(token_ids[BLOCK_SIZE:], start=BLOCK_SIZE)
+        found = probe.logits(token_ids[num_tokens:], start=num_tokens)
         return bool(np.abs(found - expected).max() <= 0.02 * max(1.0, float(np.ptp(expected))))
     except EngineError:
         return False

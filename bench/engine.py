@@ -1,0 +1,364 @@
+"""The engine's bars, each as a ratio measured in one run on one machine with the same kernels.
+
+    python bench/model_shapes.py /tmp/shapes
+    python bench/engine.py /tmp/shapes/qwen2-0.5b-random-q4_k_m.gguf [--only decode] [--threads 2]
+
+The peer of `decode` is llama.cpp itself: the same batches through the low-level API in the same process, with nothing
+around them. The peer of everything else is the engine with its cache off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from seekd.config import ByteSize
+from seekd.engine.block_store import BlockStore, open_block_store
+from seekd.engine.core import EngineCore
+from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.plan import Chunk
+from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
+from seekd.engine.process import EngineProcess
+from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.sequence import Sequence as TokenSequence
+from seekd.engine.settings import EngineSettings
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, SamplingParams, Vocabulary
+
+NUM_STREAMS = 8
+BLOCK = 64
+
+
+class Driven:
+    """An engine core driven step by step, with the times of what it said."""
+
+    def __init__(self, runtime: Runtime, settings: EngineSettings, store: BlockStore | None) -> None:
+        cache: PrefixCache = NullPrefixCache() if store is None else BlockPrefixCache(store)
+        limits = SchedulerLimits(
+            num_slots=settings.max_sequences,
+            num_cells=runtime.num_cells,
+            context_length=runtime.info.context_length,
+            step_tokens=settings.batch_tokens,
+            prompt_tokens_beside_streams=settings.chunk_tokens,
+        )
+        self.core = EngineCore(
+            scheduler=Scheduler(limits, cache),
+            cache=cache,
+            memory=runtime.memory,
+            model=runtime.model,
+            vocabulary=runtime.vocabulary,
+            build_constraint=_no_constraint,
+            clock=time.perf_counter,
+            store=store,
+        )
+        self.added_s: dict[str, float] = {}
+        self.token_s: dict[str, list[float]] = {}
+
+    def add(self, request_id: str, token_ids: Sequence[int], max_tokens: int) -> None:
+        self.core.add(request(request_id, token_ids, max_tokens))
+        self.added_s[request_id] = time.perf_counter()
+        self.token_s[request_id] = []
+
+    def step(self) -> list[EngineUpdate]:
+        updates = self.core.step()
+        now_s = time.perf_counter()
+        for update in updates:
+            self.token_s[update.request_id] += [now_s] * len(update.token_ids)
+        return updates
+
+    def run(self, until: Callable[[], bool] | None = None) -> float:
+        """Step to the end, or until a condition holds; the seconds that it took."""
+        started_s = time.perf_counter()
+        while self.core.has_work and not (until is not None and until()):
+            self.step()
+        return time.perf_counter() - started_s
+
+    def stop(self) -> None:
+        for request_id in self.added_s:
+            self.core.abort(request_id)
+        self.run()
+
+    def first_token_s(self, request_id: str) -> float:
+        return self.token_s[request_id][0] - self.added_s[request_id]
+
+
+def _no_constraint(grammar: str, vocabulary: Vocabulary) -> Constraint:
+    raise NotImplementedError
+
+
+def request(request_id: str, token_ids: Sequence[int], max_tokens: int) -> EngineRequest:
+    return EngineRequest(
+        request_id=request_id,
+        prompt_token_ids=token_ids,
+        max_tokens=max_tokens,
+        sampling=SamplingParams(temperature=0),
+    )
+
+
+def prompt(seed: int, num_tokens: int, vocab_size: int) -> list[int]:
+    ids = np.random.default_rng(seed).integers(0, min(100_000, vocab_size - 64), num_tokens)
+    return [int(i) for i in ids]
+
+
+def _has_tokens(driven: Driven, request_ids: Sequence[str], num_tokens: int) -> bool:
+    return all(len(driven.token_s[request_id]) >= num_tokens for request_id in request_ids)
+
+
+def say(name: str, value: str, bar: str) -> None:
+    print(f"{name:58} {value:>34}   bar {bar}", flush=True)
+
+
+class Bench:
+    """All measurements on one loaded model."""
+
+    def __init__(self, runtime: Runtime, settings: EngineSettings, *, prefix: int, long: int) -> None:
+        self.runtime = runtime
+        self.settings = settings
+        self.prefix = prefix
+        self.long = long
+
+    def _prompt(self, seed: int, num_tokens: int) -> list[int]:
+        return prompt(seed, num_tokens, self.runtime.info.vocab_size)
+
+    @contextmanager
+    def _driven(self, *, cache: bool = True) -> Iterator[Driven]:
+        store = BlockStore(ram_budget_bytes=4 << 30) if cache else None
+        driven = Driven(self.runtime, self.settings, store)
+        yield driven
+        driven.stop()
+
+    def decode(self, num_rounds: int = 5, num_steps: int = 24) -> None:
+        for num_streams, bar in ((1, 0.97), (NUM_STREAMS, 1.0)):
+            ours, peers, outside = [], [], []
+            for _ in range(num_rounds):
+                rate, share = self._decode_engine(num_streams, num_steps)
+                ours.append(rate)
+                outside.append(share)
+                peers.append(self._decode_raw(num_streams, num_steps))
+            mine, peer = statistics.median(ours), statistics.median(peers)
+            say(
+                f"decode, {num_streams} streams: engine / llama.cpp alone",
+                f"{mine:.1f} / {peer:.1f} tokens/s = {mine / peer:.3f}",
+                f">= {bar}",
+            )
+            say(f"  own time of a step, {num_streams} streams", f"{statistics.median(outside):.2%}", "<= 5%")
+
+    def _decode_engine(self, num_streams: int, num_steps: int) -> tuple[float, float]:
+        with self._driven() as driven:
+            for i in range(num_streams):
+                driven.add(str(i), self._prompt(i, 16), 10 * num_steps)
+            driven.run(lambda: all(driven.token_s.values()))
+            before = driven.core.stats()
+            started_s = time.perf_counter()
+            for _ in range(num_steps):
+                driven.step()
+            seconds = time.perf_counter() - started_s
+            after = driven.core.stats()
+            step_s, model_s = after.step_s - before.step_s, after.model_s - before.model_s
+            return num_streams * num_steps / seconds, 1 - model_s / step_s
+
+    def _decode_raw(self, num_streams: int, num_steps: int) -> float:
+        sequences = []
+        for i in range(num_streams):
+            sequence = TokenSequence(
+                request=request(str(i), [1], 1),
+                arrival=i,
+                arrival_s=0,
+                max_num_tokens=10**6,
+                token_ids=self._prompt(i, 16 + num_steps),
+            )
+            sequence.slot = i
+            sequences.append(sequence)
+
+        def run(start: int, end: int) -> None:
+            assert self.runtime.model.run(
+                [Chunk(sequence=one, start=start, end=end, wants_logits=True) for one in sequences]
+            )
+
+        run(0, 16)
+        started_s = time.perf_counter()
+        for position in range(16, 16 + num_steps):
+            run(position, position + 1)
+        seconds = time.perf_counter() - started_s
+        for i in range(num_streams):
+            self.runtime.memory.clear(i)
+        return num_streams * num_steps / seconds
+
+    def shared(self) -> None:
+        stem = self._prompt(100, self.prefix)
+        wall, computed = {}, {}
+        for cache in (True, False):
+            with self._driven(cache=cache) as driven:
+                for i in range(NUM_STREAMS):
+                    driven.add(str(i), [*stem, *self._prompt(200 + i, 50)], 64)
+                wall[cache] = driven.run()
+                computed[cache] = driven.core.stats().num_prompt_tokens
+        least = self.prefix + NUM_STREAMS * 50
+        name = f"8 requests, {self.prefix} shared + 50 own, 64 out"
+        say(f"{name}: computed", f"{computed[True]} = {computed[True] / least:.2f} x {least}", "<= 1.1")
+        say(
+            f"{name}: wall, cache on / off",
+            f"{wall[True]:.1f} / {wall[False]:.1f} s = {wall[True] / wall[False]:.3f}",
+            "<= 0.333",
+        )
+
+    def newcomers(self) -> None:
+        stem = self._prompt(101, self.prefix)
+        medians = {}
+        for cache in (True, False):
+            with self._driven(cache=cache) as driven:
+                driven.add("first", [*stem, *self._prompt(300, 20)], 10_000)
+                driven.run(partial(_has_tokens, driven, ["first"], 5))
+                names = ["a", "b", "c"]
+                for i, name in enumerate(names):
+                    driven.add(name, [*stem, *self._prompt(301 + i, 20)], 8)
+                driven.run(partial(_has_tokens, driven, names, 1))
+                medians[cache] = statistics.median(driven.first_token_s(name) for name in names)
+        say(
+            "newcomers with the prefix of a running one: first token",
+            f"{medians[True]:.3f} / {medians[False]:.3f} s = 1/{medians[False] / medians[True]:.0f}",
+            "<= 1/20",
+        )
+
+    def gap(self) -> None:
+        long = self._prompt(102, self.long)
+        with self._driven(cache=False) as driven:
+            driven.add("long", long, 1)
+            alone_s = driven.run()
+        with self._driven(cache=False) as driven:
+            driven.add("stream", self._prompt(400, 20), 100_000)
+            driven.run(lambda: len(driven.token_s["stream"]) > 4)
+            driven.add("long", long, 1)
+            beside_s = driven.run(lambda: bool(driven.token_s["long"]))
+            for _ in range(4):
+                driven.step()
+            times = driven.token_s["stream"]
+            largest_s = max(later - earlier for earlier, later in itertools.pairwise(times))
+        say(
+            f"largest gap while {self.long} tokens arrive / their prefill",
+            f"{largest_s:.2f} / {alone_s:.1f} s = 1/{alone_s / largest_s:.0f}",
+            "<= 1/20",
+        )
+        say("  their prefill beside the stream / alone", f"{beside_s / alone_s:.2f}", "<= 1.25")
+
+    def restore(self) -> None:
+        """Blocks from disk, with their pages in memory, into a slot."""
+        num_tokens = self.prefix // BLOCK * BLOCK
+        with tempfile.TemporaryDirectory() as directory:
+
+            def store() -> BlockStore:
+                return open_block_store(
+                    ram_budget_bytes=4 << 30, disk_budget_bytes=4 << 30, root=Path(directory), binding="bench"
+                )
+
+            with store() as before:
+                driven = Driven(self.runtime, self.settings, before)
+                driven.add("cold", self._prompt(103, num_tokens + 1), 1)
+                cold_s = driven.run()
+            with store() as after:
+                driven = Driven(self.runtime, self.settings, after)
+                num_bytes = 0
+                keys: list[bytes] = []
+                BlockPrefixCache(after).extend_keys(keys, self._prompt(103, num_tokens + 1), "")
+                started_s = time.perf_counter()
+                for index, key in enumerate(keys):
+                    payload = after.get(key)
+                    assert payload is not None
+                    num_bytes += len(payload)
+                    assert self.runtime.memory.restore(0, index * BLOCK, (index + 1) * BLOCK, payload)
+                restore_s = time.perf_counter() - started_s
+                self.runtime.memory.clear(0)
+        say(
+            f"restoring {num_tokens} tokens from disk / computing them",
+            f"{restore_s * 1000:.0f} ms / {cold_s:.1f} s = 1/{cold_s / restore_s:.0f}",
+            "<= 1/50",
+        )
+        say("  rate", f"{num_bytes / restore_s / 1e6:.0f} MB/s", ">= 500 MB/s")
+
+
+async def restart(model: Path, settings: EngineSettings, *, prefix: int, vocab_size: int) -> None:
+    """First token after kill -9 and restart, through the real processes."""
+    for name, num_tokens, bar in (
+        ("whole blocks + 1 token", prefix // BLOCK * BLOCK + 1, "<= 1/50"),
+        (f"{prefix} tokens", prefix, "<= 1/12"),
+    ):
+        with tempfile.TemporaryDirectory() as directory:
+            engine = EngineProcess(model, settings, cache_dir=Path(directory))
+            await engine.start()
+            try:
+                one = prompt(104, num_tokens, vocab_size)
+                cold_s = await first_token_s(engine, one)
+                await asyncio.sleep(1)  # by then the blocks are on disk, which is a bar of its own
+                assert engine.process_id is not None
+                os.kill(engine.process_id, signal.SIGKILL)
+                await until(partial(_is_ready, engine, expected=False))
+                await until(partial(_is_ready, engine, expected=True))
+                await first_token_s(engine, prompt(105, 8, vocab_size))  # the weights' pages are in memory again
+                warm_s = await first_token_s(engine, one)
+            finally:
+                await engine.close()
+        say(
+            f"first token after kill -9, {name}",
+            f"{warm_s * 1000:.0f} ms / {cold_s:.1f} s = 1/{cold_s / warm_s:.0f}",
+            bar,
+        )
+
+
+def _is_ready(engine: EngineProcess, *, expected: bool) -> bool:
+    return engine.health.ready is expected
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - another process changes it
+        await asyncio.sleep(0.01)
+
+
+async def first_token_s(engine: EngineProcess, token_ids: list[int]) -> float:
+    started_s = time.perf_counter()
+    async for _update in engine.generate(request("r", token_ids, 1)):
+        return time.perf_counter() - started_s
+    raise AssertionError
+
+
+def main() -> None:
+    """Run the chosen measurements and print a line for each."""
+    parts = ("decode", "shared", "newcomers", "gap", "restore", "restart")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--only", action="append", choices=parts)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--prefix", type=int, default=2000, help="tokens of the shared prompt")
+    parser.add_argument("--long", type=int, default=4000, help="tokens of the long prompt")
+    options = parser.parse_args()
+    chosen = options.only or parts
+    settings = EngineSettings(
+        context_length=8192,
+        max_sequences=NUM_STREAMS,
+        threads=options.threads,
+        kv_memory=ByteSize(4 << 30),
+        cache_ram=ByteSize(4 << 30),
+        cache_disk=ByteSize(4 << 30),
+    )
+    with open_runtime(options.model, settings) as runtime:
+        vocab_size = runtime.info.vocab_size
+        bench = Bench(runtime, settings, prefix=options.prefix, long=options.long)
+        for part in parts[:-1]:
+            if part in chosen:
+                getattr(bench, part)()
+    if "restart" in chosen:
+        asyncio.run(restart(options.model, settings, prefix=options.prefix, vocab_size=vocab_size))
+
+
+if __name__ == "__main__":
+    main()
