@@ -328,5 +328,5 @@ def _explanation(admission: Admission, num_tokens: int) -> CacheExplanation:
         num_disk_tokens=match.num_tokens_in(Tier.DISK),
         num_used_tokens=num_tokens,
         reason=str(match.reason),
-        queue_s=(sequence.admitted_s or sequence.arrival_s) - sequence.arrival_s,
+        queue_s=0.0 if sequence.admitted_s is None else sequence.admitted_s - sequence.arrival_s,
     )
