@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from llguidance import LLMatcher, LLParserLimits
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from seekd.constrain import json_rule, lark
 from seekd.constrain.tool_rule import LAYOUTS, OPENER, CallLayout, OfferedTool, call_grammar
@@ -132,11 +132,14 @@ def _tools(rule: OutputRule, layout: CallLayout, *, starts_in_reasoning: bool) -
 
 
 def _check(grammar: str) -> None:
-    """Compile once without a vocabulary: what fails here would fail in the engine."""
+    """Compile and begin with a vocabulary of bytes: what fails here would fail in the engine."""
     if len(grammar) > MAX_GRAMMAR_CHARS:
         raise InvalidParameter("The requested output format is too large to be enforced.")
-    limits = LLParserLimits(verbose_errors=False)
-    is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits)
-    if is_error:
-        reason = messages[0].strip().splitlines()[0].rstrip(".")
+    matcher = LLMatcher(
+        LLTokenizer("byte", slices=[]), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False)
+    )
+    if not matcher.is_error():
+        matcher.compute_bitmask()
+    if matcher.is_error():
+        reason = matcher.get_error().strip().splitlines()[0].rstrip(".")
         raise InvalidParameter(f"The requested output format cannot be enforced: {reason}.")

@@ -243,7 +243,7 @@ def build_constraint(grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
 
 
 def build_tokenizer(vocabulary: TokenTable) -> LLTokenizer:
-    """The token trie of a vocabulary; costs about 10 µs and 400 bytes an entry."""
+    """The token trie of a vocabulary; at 150k entries about a second and 80 MiB."""
     return LLTokenizer(TokenizerWrapper(_Entries(vocabulary)), eos_token=sorted(vocabulary.end_token_ids))
 
 

@@ -26,6 +26,13 @@ MAX_SCHEMA_BYTES = 262_144
 """Largest schema as JSON."""
 MAX_SCHEMA_DEPTH = 128
 """Deepest nesting of containers; keeps every walk far below Python's recursion limit."""
+MAX_PROPERTIES = 500
+"""Most properties of one object and branches of one choice; the parser holds one item for each at a time, of 2,000."""
+MAX_SUBSCHEMAS = 4_000
+"""Most subschemas in one document; each is a lexeme at worst, and lexemes cost each other."""
+MAX_MERGED_PATTERNS = 10
+"""Most different patterns in a schema that merges conditions as often: whether texts are left that satisfy all of them
+is found out in time exponential in their number, 0.2 s for 9 and 90 s for 15."""
 LARGEST_EXACT = 2**53
 """Bounds beyond it lose digits in the double that the grammar computes with."""
 
@@ -79,6 +86,7 @@ def check_schema(schema: object, *, name: str) -> CheckedSchema:
     _check_limits(schema, name=name)
     walk = _Walk(root=schema)
     kept = walk.keywords(schema, ())
+    walk.check_totals(name)
     return CheckedSchema(schema=kept, findings=tuple(walk.findings))
 
 
@@ -124,8 +132,19 @@ class _Walk:
 
     root: Mapping[str, object]
     findings: list[Finding] = field(default_factory=list)
+    num_subschemas: int = 0
+    num_merged: int = 0  # conditions that may meet others on one value
+    patterns: set[str] = field(default_factory=set)
+
+    def check_totals(self, name: str) -> None:
+        if self.num_subschemas > MAX_SUBSCHEMAS:
+            raise InvalidParameter(f"{name} has more than {MAX_SUBSCHEMAS} subschemas, too many to be enforced.")
+        if min(len(self.patterns), self.num_merged) > MAX_MERGED_PATTERNS:
+            raise InvalidParameter(f"{name} merges too many conditions with patterns to be enforced.")
 
     def keywords(self, schema: Mapping[str, object], path: tuple[str, ...]) -> dict[str, object]:
+        self.num_subschemas += 1
+        self.num_merged += "$ref" in schema and len(schema) > 1
         kept: dict[str, object] = {}
         for keyword, value in schema.items():
             if keyword in IGNORED or keyword.startswith("x-") or (keyword == "$id" and not path):
@@ -163,17 +182,25 @@ class _Walk:
         raise _Unenforceable("a schema must be an object or a boolean")
 
     def schemas(self, value: object, path: tuple[str, ...]) -> object:
-        return [self.schema(item, (*path, str(index))) for index, item in enumerate(_filled_list(value))]
+        branches = _filled_list(value)
+        if len(branches) > MAX_PROPERTIES:
+            raise _Unenforceable(f"at most {MAX_PROPERTIES} branches can be enforced")
+        if path[-1] == "allOf":
+            self.num_merged += len(branches)
+        return [self.schema(item, (*path, str(index))) for index, item in enumerate(branches)]
 
     def named_schemas(self, value: object, path: tuple[str, ...]) -> object:
         if not isinstance(value, Mapping):
             raise _Unenforceable("must be an object of schemas")
+        if len(value) > MAX_PROPERTIES and path[-1] == "properties":
+            raise _Unenforceable(f"at most {MAX_PROPERTIES} properties of one object can be enforced")
         return {str(name): self.schema(item, (*path, str(name))) for name, item in value.items()}
 
     def pattern_schemas(self, value: object, path: tuple[str, ...]) -> object:
         if isinstance(value, Mapping):
             for pattern in value:
                 self.pattern(pattern, path)
+                self.num_merged += 1
         return self.named_schemas(value, path)
 
     def type_names(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
@@ -219,6 +246,7 @@ class _Walk:
             raise _Unenforceable("must be a regular expression")
         if _SET_OPERATION.search(value):
             raise _Unenforceable("the expression has a [ or a doubled &, - or ~ in a character class; escape it")
+        self.patterns.add(value)
         error = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema({"type": "string", "pattern": value}))
         if error:
             raise _Unenforceable(f"the expression cannot be enforced ({error.strip().splitlines()[-1]})")
@@ -227,6 +255,7 @@ class _Walk:
     def format_name(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
         if not isinstance(value, str) or value not in FORMAT_PATTERNS:
             raise _Unenforceable(f"unknown format, expected one of {', '.join(FORMAT_PATTERNS)}")
+        self.patterns.add(FORMAT_PATTERNS[value])
         return value
 
     def reference(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002

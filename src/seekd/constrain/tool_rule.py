@@ -181,17 +181,17 @@ class _Arguments:
             name = self.writer.define(lark.regex(_OTHER_NAME), kind="NAME")
             others = self.any_name(name, parameters.others)
             return f"{others}+" if parameters.needs_one else f"({others}+ | {lark.literal(self.writer.layout.between)})"
-        bodies = []
-        # One body for each parameter that may come first; what follows a parameter may be left out or not.
-        for index, (element, is_required) in enumerate(elements):
-            rest = [later if needed else f"{later}?" for later, needed in elements[index + 1 :]]
-            bodies.append(self.writer.define(" ".join([element, *rest]), kind="list"))
+        bodies = [] if parameters.required or parameters.needs_one else [lark.literal(self.writer.layout.between)]
+        # From the last parameter to the first: what may follow once one was written, and what may begin.
+        rest, begin = "", ""
+        for element, is_required in reversed(elements):
+            some = self.writer.define(f"{element} {rest}", kind="list") if rest else element
             if is_required:
-                break
-        else:
-            if not parameters.needs_one or not elements:
-                bodies.append(lark.literal(self.writer.layout.between))
-        return " | ".join(bodies)
+                rest = begin = some
+            else:
+                begin = self.writer.define(f"{some} | {begin}", kind="list") if begin else some
+                rest = self.writer.define(f"{element}? {rest}", kind="list") if rest else f"{element}?"
+        return " | ".join([begin, *bodies] if begin else bodies)
 
     def element(self, name: str, schema: object) -> str:
         return self.writer.define(
