@@ -1,6 +1,7 @@
 """Computed blocks outside the context: in RAM, and behind it on disk.
 
-Room: engine. May import: errors, engine.tier_index, engine.disk_tier. Used by the engine loop's thread.
+Room: engine. May import: errors, engine.tier_index, engine.disk_tier,
+engine.store_admin, engine.store_directory. Used by the engine loop's thread.
 
 What is put goes to both tiers. RAM evicts what the disk still has; what is read from disk goes to RAM again, so that
 the next reader finds it there. Both tiers evict the least recently used leaf first and never a locked block.
@@ -13,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seekd.engine.disk_tier import DiskStats, DiskTier, binding_digest
-from seekd.engine.store_admin import make_room_for_store
+from seekd.engine.disk_tier import DiskStats, DiskTier
+from seekd.engine.store_admin import make_room_beside
+from seekd.engine.store_directory import binding_digest
 from seekd.engine.tier_index import Payload, Tier, TierIndex
 from seekd.errors import StoreError
 
@@ -160,7 +162,9 @@ class BlockStore:
             self._num_evicted += 1
 
 
-def open_block_store(*, ram_budget_bytes: int, disk_budget_bytes: int, root: Path | None, binding: str) -> BlockStore:
+def open_block_store(
+    *, ram_budget_bytes: int, disk_budget_bytes: int, root: Path | None, binding: str, wait_s: float = 10.0
+) -> BlockStore:
     """Open the store of one model, build and type under a root that several share.
 
     Where the disk tier cannot be used (another server has it, no permission) the reason is logged and RAM serves
@@ -171,13 +175,15 @@ def open_block_store(*, ram_budget_bytes: int, disk_budget_bytes: int, root: Pat
         disk_budget_bytes: for all stores under `root` together, as long as they are not in use; 0 turns the tier off.
         root: None turns the disk tier off.
         binding: text that names everything a block's bytes depend on.
+        wait_s: longest wait for a process that still has the directory. 10: longer than a step takes, after which an
+            engine whose server was killed ends.
     """
     disk = None
     if root is not None and disk_budget_bytes > 0:
         directory = root / binding_digest(binding).hex()
         try:
-            make_room_for_store(root, directory, budget_bytes=disk_budget_bytes)
-            disk = DiskTier(directory, binding=binding, budget_bytes=disk_budget_bytes)
+            disk = DiskTier(directory, binding=binding, budget_bytes=disk_budget_bytes, wait_s=wait_s)
+            make_room_beside(directory, budget_bytes=disk_budget_bytes - disk.stats().used_bytes)
         except StoreError as error:
             logger.warning(
                 "The cache on disk is off: %s", error.message, extra={"action": "cache.disk_off", "path": str(root)}

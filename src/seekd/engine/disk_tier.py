@@ -3,16 +3,14 @@
 Room: engine. May import: errors, engine.tier_index, engine.block_file. Holds the only thread of the engine process
 besides its loop.
 
-    <directory>/store.json    what the blocks belong to, for people
-    <directory>/lock          held by flock while a process uses the directory
-    <directory>/tmp/          files being written; emptied at start
-    <directory>/ab/abcd...kv  blocks, by the first byte of their key
+    <directory>/store.json, lock    see store_directory.py
+    <directory>/tmp/                files being written; emptied at start
+    <directory>/ab/abcd...kv        blocks, by the first byte of their key
 
 - The engine loop never waits for the disk to write: `offer` puts a payload into a queue bounded in bytes and drops it,
   counted, when the queue is full. Only `read` touches a file in the loop's thread, because a hit is worth it.
 - Index and queue are guarded by one lock, never held during file operations.
-- A directory is used by one process: a second one is refused with `StoreError`. flock, because it ends with the
-  process however that ends, and is not lost when some other descriptor of the file is closed (as POSIX locks are).
+- A directory is used by one process; store_directory.py says how.
 - Recency survives restarts in the files' modification times, which a hit sets anew.
 - When the disk is full or fails, writing stops for good, with one log line; reading goes on.
 """
@@ -20,9 +18,6 @@ besides its loop.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import logging
 import os
 import threading
@@ -33,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seekd.engine.block_file import HEADER_BYTES, SUFFIX, DamagedBlock, file_name, parse_name, read_block, write_block
+from seekd.engine.store_directory import TEMPORARY, binding_digest, open_directory
 from seekd.engine.tier_index import Payload, TierIndex
 from seekd.errors import StoreError
 
@@ -40,10 +36,6 @@ logger = logging.getLogger(__name__)
 
 BlockWriter = Callable[[Path, Path, bytes, Payload, bytes], int]
 """`write_block`, or something in its place."""
-
-_STORE_FILE = "store.json"
-_LOCK_FILE = "lock"
-_TEMPORARY = "tmp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +99,7 @@ class DiskTier:
         binding: text that names everything a block's bytes depend on; blocks of another binding are never used.
         budget_bytes: most bytes of all files.
         queue_bytes: most bytes waiting to be written.
+        wait_s: longest wait for another process to let go of the directory.
         clock_ns: for modification times.
         write: writes one file.
 
@@ -121,6 +114,7 @@ class DiskTier:
         binding: str,
         budget_bytes: int,
         queue_bytes: int = 256 << 20,
+        wait_s: float = 0.0,
         clock_ns: Callable[[], int] = time.time_ns,
         write: BlockWriter = write_block,
     ) -> None:
@@ -141,7 +135,7 @@ class DiskTier:
         self._num_temporary = 0
         self._generation = 0
         self._changed = threading.Condition()
-        self._lock_descriptor = _open_directory(directory, binding)
+        self._lock_descriptor = open_directory(directory, binding, wait_s)
         try:
             self._scan()
         except OSError as error:
@@ -322,7 +316,7 @@ class DiskTier:
 
     def _scan(self) -> None:
         """Fill the index from names and sizes alone; no file is opened."""
-        for path in (self.directory / _TEMPORARY).iterdir():
+        for path in (self.directory / TEMPORARY).iterdir():
             path.unlink()
         found: list[tuple[int, bytes, bytes | None, int]] = []
         for shard in sorted(self.directory.iterdir()):
@@ -407,7 +401,7 @@ class DiskTier:
 
     def _write_file(self, job: _Write, path: Path) -> bool:
         self._num_temporary += 1
-        temporary = self.directory / _TEMPORARY / str(self._num_temporary)
+        temporary = self.directory / TEMPORARY / str(self._num_temporary)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._write_block(path, temporary, job.key, job.payload, self._binding)
@@ -444,61 +438,6 @@ class DiskTier:
         self._last_ns = max(self._last_ns + 1, self._clock_ns())
         with contextlib.suppress(OSError):
             os.utime(path, ns=(self._last_ns, self._last_ns))
-
-
-def binding_digest(binding: str) -> bytes:
-    """16 bytes that stand for what blocks are bound to."""
-    return hashlib.blake2b(binding.encode(), digest_size=16, person=b"seekd-bind").digest()
-
-
-def lock_directory(directory: Path) -> int | None:
-    """Take the directory for this process.
-
-    Returns:
-        A descriptor; closing it lets go. None when another holder has it.
-
-    Raises:
-        OSError: the lock file cannot be opened.
-    """
-    descriptor = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def read_binding(directory: Path) -> str:
-    """What the blocks of a directory belong to, for people; empty when unknown."""
-    try:
-        stored = json.loads((directory / _STORE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(stored.get("binding", "")) if isinstance(stored, dict) else ""
-
-
-def _open_directory(directory: Path, binding: str) -> int:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = lock_directory(directory)
-        if descriptor is None:
-            raise StoreError(f"The cache directory {directory} is in use by another process.")
-        try:
-            (directory / _TEMPORARY).mkdir(mode=0o700, exist_ok=True)
-            text = json.dumps({"binding": binding})
-            if read_binding(directory) != binding:
-                (directory / _STORE_FILE).write_text(text, encoding="utf-8")
-                (directory / _STORE_FILE).chmod(0o600)
-        except OSError:
-            os.close(descriptor)
-            raise
-    except OSError as error:
-        raise StoreError(f"The cache directory {directory} cannot be used: {error.strerror}.") from error
-    return descriptor
 
 
 def _unlink_all(paths: Iterable[Path]) -> None:

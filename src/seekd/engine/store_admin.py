@@ -1,6 +1,7 @@
 """Looks at and clears block stores from outside, for the command line and at start.
 
-Room: engine. May import: engine.disk_tier. Takes no lock except to make sure that a store it removes is not in use.
+Room: engine. May import: errors, engine.block_file, engine.store_directory.
+Takes no lock except to make sure that a store it removes is not in use.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seekd.engine.block_file import parse_name
-from seekd.engine.disk_tier import lock_directory, read_binding
+from seekd.engine.store_directory import lock_directory, read_binding
 from seekd.errors import StoreError
 
 
@@ -57,20 +58,21 @@ def clear_stores(root: Path) -> list[StoreSummary]:
     return [summary for summary in inspect_stores(root) if _remove(summary.directory)]
 
 
-def make_room_for_store(root: Path, directory: Path, *, budget_bytes: int) -> None:
-    """Remove unused stores of other models or builds, least recently used first, until all fit the budget.
+def make_room_beside(directory: Path, *, budget_bytes: int) -> None:
+    """Remove unused stores of other models or builds, least recently used first, until they fit what is left.
+
+    Args:
+        directory: the store that is in use; its siblings are looked at.
+        budget_bytes: for all siblings together; stores in use count and stay.
 
     Raises:
-        StoreError: the root cannot be read.
+        StoreError: the root cannot be read, or a store cannot be removed.
     """
-    if not root.exists():
-        return
-    summaries = inspect_stores(root)
+    siblings = [path for path in _directories(directory.parent) if path != directory]
+    summaries = sorted(map(_summary, siblings), key=lambda summary: summary.newest_s or 0)
     total = sum(summary.used_bytes for summary in summaries)
-    for summary in reversed(summaries):
-        if total <= budget_bytes:
-            return
-        if summary.directory != directory and _remove(summary.directory):
+    for summary in summaries:
+        if total > budget_bytes and _remove(summary.directory):
             total -= summary.used_bytes
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from seekd.engine.block_file import HEADER_BYTES
 from seekd.engine.block_store import BlockStore, open_block_store
-from seekd.engine.disk_tier import DiskTier, binding_digest
+from seekd.engine.disk_tier import DiskTier
+from seekd.engine.store_directory import binding_digest
 from seekd.engine.tier_index import Tier
 
 
@@ -100,7 +101,9 @@ def test_a_second_server_on_the_directory_works_without_its_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def open_one() -> BlockStore:
-        return open_block_store(ram_budget_bytes=1000, disk_budget_bytes=1 << 20, root=tmp_path, binding="model")
+        return open_block_store(
+            ram_budget_bytes=1000, disk_budget_bytes=1 << 20, root=tmp_path, binding="model", wait_s=0.0
+        )
 
     with open_one() as first, caplog.at_level(logging.WARNING):
         with open_one() as second:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from seekd.engine.block_file import HEADER_BYTES, file_name, write_block
-from seekd.engine.disk_tier import DiskTier, read_binding
+from seekd.engine.disk_tier import DiskTier
+from seekd.engine.store_directory import read_binding
 from seekd.engine.tier_index import Payload
 from seekd.errors import StoreError
 
@@ -81,27 +82,6 @@ def test_only_the_owner_may_enter(open_tier: Opener, tmp_path: Path) -> None:
         assert files == {0o600}
     finally:
         os.umask(before)
-
-
-def test_a_second_process_on_the_directory_is_refused(open_tier: Opener, tmp_path: Path) -> None:
-    with open_tier():
-        with pytest.raises(StoreError, match="in use"):
-            open_tier()
-        code = (
-            "import sys, pathlib\nfrom seekd.engine.disk_tier import DiskTier\n"
-            "DiskTier(pathlib.Path(sys.argv[1]), binding='model', budget_bytes=10)"
-        )
-        second = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "store")], capture_output=True, text=True, check=False
-        )
-        assert "in use by another process" in second.stderr
-    open_tier().close()
-
-
-def test_a_directory_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be used"):
-        DiskTier(tmp_path / "file" / "store", binding="", budget_bytes=1)
 
 
 def test_damaged_blocks_are_removed_and_logged_once(
@@ -345,18 +325,6 @@ def test_a_directory_that_cannot_be_read_is_let_go_of(open_tier: Opener, tmp_pat
         open_tier()
     (tmp_path / "store" / "tmp" / "folder").rmdir()
     open_tier().close()
-
-
-def test_a_lock_file_or_a_directory_of_another_kind_is_a_store_error(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "lock").mkdir()
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "tmp").write_text("")
-    for name in "ab":
-        with pytest.raises(StoreError, match="cannot be used"):
-            DiskTier(tmp_path / name, binding="", budget_bytes=1)
-    (tmp_path / "b" / "tmp").unlink()
-    DiskTier(tmp_path / "b", binding="", budget_bytes=1).close()
 
 
 def test_the_order_of_use_survives_a_clock_that_stands_still(open_tier: Opener) -> None:
