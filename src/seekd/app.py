@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -135,10 +134,11 @@ def build(settings: Settings) -> Application:
         StoreError: the books' database is away.
     """
     model_file = find_model_file(settings.model.source)
+    settings.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = EngineProcess(
         model_file,
         settings.engine,
-        cache_dir=_made(settings.server.data_dir) / "cache",
+        cache_dir=settings.server.cache_dir,
         log_level=settings.log.level,
     )
     vocabulary = functools.partial(open_vocabulary, model_file)
@@ -153,8 +153,3 @@ def open_server_books(settings: Settings) -> Books:
     return open_books(
         settings.accounts, server.data_dir, allows_open=allows_open(server.host, is_insecure=server.insecure)
     )
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory

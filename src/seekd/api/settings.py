@@ -58,3 +58,8 @@ class ServerSettings:
         for name in ("body_timeout_s", "keep_alive_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"server.{name} must be more than 0 seconds.")
+
+    @property
+    def cache_dir(self) -> Path:
+        """Home of the prefix cache on disk."""
+        return self.data_dir / "cache"

@@ -44,7 +44,7 @@ def create(
     max_concurrency: MaxConcurrencyOption = None,
     rpm: RequestsOption = None,
     tpm: TokensOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -59,7 +59,7 @@ def create(
 
 @app.command("list")
 def list_accounts(
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -78,7 +78,7 @@ def list_accounts(
 @app.command()
 def show(
     account_id: IdArgument,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -101,7 +101,7 @@ def top_up(
     amount: AmountArgument,
     currency: CurrencyOption = "USD",
     reference: Annotated[str, typer.Option("--reference", help="What the ledger notes, such as an invoice.")] = "",
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -120,7 +120,7 @@ def grant(
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DATE|SPAN", help="Such as 2027-01-31 or 30d.  [default: never]")
     ] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -135,8 +135,8 @@ def grant(
 @app.command()
 def usage(
     account_id: IdArgument,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -18,6 +18,7 @@ from seekd.accounts.instants import format_instant
 from seekd.accounts.registry import Registry
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import AccountView, Balance, KeyView, Limits, format_exact
+from seekd.cli.options import load_settings
 
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where the books lie.  [default: ~/.local/share/seekd]")
@@ -36,8 +37,6 @@ TokensOption = Annotated[int | None, typer.Option("--tpm", min=1, metavar="N", h
 @contextlib.contextmanager
 def open_books_connection(data_dir: Path | None, config: Path | None) -> Iterator[Connection]:
     """A connection to the books that the settings name."""
-    from seekd.cli.main import load_settings  # main imports this module's users
-
     settings = load_settings(config, server__data_dir=data_dir).settings
     connection = open_connection(settings.accounts, settings.server.data_dir)
     try:

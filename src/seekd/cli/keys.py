@@ -42,7 +42,7 @@ def create(
     max_concurrency: MaxConcurrencyOption = None,
     rpm: RequestsOption = None,
     tpm: TokensOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -64,7 +64,7 @@ def create(
 @app.command("list")
 def list_keys(
     account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Only this account's.")] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -81,7 +81,7 @@ def list_keys(
 @app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `create` and `list` print it.")],
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:

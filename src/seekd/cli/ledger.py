@@ -20,7 +20,7 @@ def ledger() -> None:
 
 @app.command()
 def verify(
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 
 from seekd import __version__
-from seekd.cli import accounts, keys, ledger, usage
-from seekd.config import Loaded, describe, load
+from seekd.cli import accounts, cache, keys, ledger, usage
+from seekd.cli.options import ConfigOption, DataDirOption, ModelOption, load_settings
+from seekd.config import describe
 from seekd.errors import SeekdError
-from seekd.settings import Settings
 
 app = typer.Typer(
     name="seekd",
@@ -32,16 +32,9 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(cache.app, name="cache")
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="seekd.toml", help="Settings file; flags and SEEKD_... variables win over it."),
-]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Caches and books.  [default: ~/.local/share/seekd]")
-]
 
 
 def main() -> None:
@@ -56,27 +49,39 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:  # noqa: FBT002 - a flag
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     """The DeepSeek Chat API on your own machines."""
     if version:
         typer.echo(f"seekd {__version__}")
         raise typer.Exit
 
 
-def load_settings(config: Path | None, **flags: object) -> Loaded[Settings]:
-    """Resolve settings; flags are given as `section__key`."""
-    return load(Settings, flags={name.replace("__", "."): value for name, value in flags.items()}, file=config)
-
-
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 chooses a free one.  [default: 8000]")] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="bundled|PATH.gguf", help="The model that answers.  [default: bundled]")
-    ] = None,
+    model: ModelOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
+    context_length: Annotated[
+        int | None, typer.Option(help="Tokens of one conversation.  [default: the model's own, as memory allows]")
+    ] = None,
+    max_sequences: Annotated[
+        int | None, typer.Option(help="Requests that are computed at once.  [default: 16]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the computation.  [default: physical cores]")] = None,
+    cache_ram: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Prefix cache in memory, such as 2GiB; 0 for none.  [default: 1/8 of memory]"
+        ),
+    ] = None,
+    cache_disk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Prefix cache on disk; 0 for none.  [default: 10GiB, at most 1/10 of what is free]"
+        ),
+    ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Allow an address other than loopback without any key.")
     ] = None,
@@ -96,6 +101,11 @@ def serve(
         server__data_dir=data_dir,
         server__insecure=insecure,
         model__source=model,
+        engine__context_length=context_length,
+        engine__max_sequences=max_sequences,
+        engine__threads=threads,
+        engine__cache_ram=cache_ram,
+        engine__cache_disk=cache_disk,
         log__level=log_level,
     )
     from seekd.cli.serve import run_server
@@ -108,3 +118,18 @@ def show_config(config: ConfigOption = None, data_dir: DataDirOption = None) -> 
     """Print every setting: its value and where the value comes from."""
     for name, value, origin in describe(load_settings(config, server__data_dir=data_dir)):
         typer.echo(f"{name} = {value}    ({origin})")
+
+
+@app.command("count")
+def count_tokens(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="What to count; standard input if left out.")
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="The input is a Chat Completions body.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Count the tokens of a text, or of a whole chat prompt, exactly as the server would."""
+    from seekd.cli.count import count
+
+    typer.echo(count(file, chat=chat, settings=load_settings(config, model__source=model).settings))

@@ -32,8 +32,8 @@ def report(
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="From this instant, UTC.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="DATE", help="Before this instant, UTC.")] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -1,1 +1,22 @@
-"""What programs that use seekd need for their own tests."""
+"""What programs that use seekd need for their own tests. Public: names here are kept.
+
+Room: testing. May import everything below.
+"""
+
+from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, ScriptStep, say
+from seekd.testing.server import ScriptedServer, serve_script
+
+__all__ = [
+    "Cached",
+    "Delay",
+    "Emit",
+    "EmitText",
+    "Fail",
+    "Finish",
+    "Script",
+    "ScriptStep",
+    "ScriptedEngine",
+    "ScriptedServer",
+    "say",
+    "serve_script",
+]

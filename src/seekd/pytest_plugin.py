@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def seekd_server(tmp_path: Path) -> Iterator[Callable[..., ScriptedServer]]:
     """Start scripted servers that end with the test: `seekd_server(say("Hello"))`; see `seekd.testing.serve_script`."""
-    # Imported here: pytest loads this module for every project, also for tests that never ask for the fixture.
+    # Imported here: pytest loads this module in every project, also where no test asks for the fixture.
     from seekd.testing.server import serve_script
 
     with contextlib.ExitStack() as stack:

@@ -1,0 +1,205 @@
+"""Write the reference pages that follow from the code: settings, dialects, errors, commands.
+
+    python scripts/reference.py            write them to docs/reference
+    python scripts/reference.py --check    say which ones are out of date; status 1 if any is
+
+The docstrings are the only place where these facts are written down; a test runs --check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from seekd.cli.main import app
+from seekd.config import ByteSize
+from seekd.errors import SeekdError
+from seekd.settings import Settings
+from seekd.wire.dialect import CLASSIC, DIFFERENCES, HOSTED, Dialect
+from seekd.wire.failures import failure_response
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+NOTE = "<!-- Written by scripts/reference.py from the code; change the docstrings there. -->\n"
+
+
+def main() -> int:
+    """Write or check every page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; say what is out of date")
+    check = parser.parse_args().check
+    pages = {
+        "settings": settings_page(),
+        "dialects": dialects_page(),
+        "errors": errors_page(),
+        "commands": commands_page(),
+    }
+    stale = []
+    for name, text in pages.items():
+        file = FOLDER / f"{name}.md"
+        if check and (not file.exists() or file.read_text(encoding="utf-8") != text):
+            stale.append(str(file.relative_to(FOLDER.parent.parent)))
+        elif not check:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"Out of date: {', '.join(stale)}. Run python scripts/reference.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def settings_page() -> str:
+    """Every setting with its default and its docstring."""
+    parts = [
+        "# Settings\n",
+        NOTE,
+        "A flag wins over the environment, the environment over the settings file, the file over the default.",
+        "Key `port` of section `server` is `[server]` `port` in the file and `SEEKD_SERVER_PORT` in the environment.",
+        "An unknown key or a bad value stops the start and says where it stands. `seekd config` prints what holds.\n",
+    ]
+    for section, kind in typing.get_type_hints(Settings).items():
+        parts.append(f"## [{section}]\n")
+        parts.append(_first_line(kind) + "\n")
+        parts.append("| key | default | meaning |\n|---|---|---|")
+        about = _attributes(kind)
+        parts += [f"| `{field.name}` | {_default(field)} | {about[field.name]} |" for field in dataclasses.fields(kind)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def dialects_page() -> str:
+    """Every difference between the two dialects."""
+    about = _attributes(Dialect)
+    rows = [
+        f"| `{row.field}` | {about[row.field]} | {_value(row.classic)} | {_value(row.hosted)} |" for row in DIFFERENCES
+    ]
+    return "\n".join(
+        [
+            "# Dialects\n",
+            NOTE,
+            "`classic` is the founding document's API with every newer feature on top; `hosted` is what the service",
+            "sends today. `[server] dialect` chooses the default, the header `X-Seekd-Dialect` one request's. Any",
+            "other value of the header is a 400.\n",
+            "| difference | meaning | classic | hosted |\n|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def errors_page() -> str:
+    """Every error with its status and body in both dialects."""
+    rows = []
+    for error_class in sorted(_subclasses(SeekdError), key=lambda found: found.__name__):
+        error = _example(error_class)
+        cells = []
+        for dialect in (CLASSIC, HOSTED):
+            failure = failure_response(error, dialect)
+            cells.append(f"{failure.status} `{failure.body.decode()}`".replace("|", "\\|"))
+        rows.append(f"| `{error_class.__name__}` | {cells[0]} | {cells[1]} |")
+    return "\n".join(
+        [
+            "# Errors\n",
+            NOTE,
+            "One example of each; the facts in it (names, numbers) are made up. A failure after the first byte of a",
+            "stream arrives as a last `data:` line with the same object, and no `[DONE]` follows.\n",
+            "| error | classic | hosted |\n|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def commands_page() -> str:
+    """Every command with its options."""
+    parts = ["# Commands\n", NOTE]
+    _describe(typer.main.get_command(app), "seekd", parts)
+    return "\n".join(parts)
+
+
+def _describe(command: Any, name: str, parts: list[str]) -> None:  # typer vendors click; its classes are not public
+    context = command.context_class(command, info_name=name)
+    if hasattr(command, "commands"):
+        for child_name, child in command.commands.items():
+            _describe(child, f"{name} {child_name}", parts)
+        return
+    text = inspect.cleandoc(command.help or "").replace("\x0c", "")
+    parts.append(f"## {name}\n\n{text}\n")
+    rows = []
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None and parameter.name != "help":
+            rows.append(_row(record[0], record[1]))
+        elif record is None:
+            usage = parameter.make_metavar(context) if hasattr(parameter, "make_metavar") else parameter.name
+            rows.append(_row(str(usage), getattr(parameter, "help", None) or ""))
+    if rows:
+        parts.append("| option | meaning |\n|---|---|")
+        parts += rows
+        parts.append("")
+
+
+def _row(left: str, right: str) -> str:
+    cells = (f"`{left.strip()}`", right.strip())
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What the `Attributes:` section of a docstring says of each field."""
+    text = inspect.getdoc(kind) or ""
+    section = text.partition("Attributes:\n")[2]
+    about: dict[str, str] = {}
+    for names, meaning in re.findall(r"^    ([a-z_0-9, ]+): (.*(?:\n        .*)*)", section, re.MULTILINE):
+        for name in names.split(", "):
+            about[name] = re.sub(r"\s+", " ", meaning).replace("|", "\\|")
+    return about
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n\n")[0]
+
+
+def _default(field: dataclasses.Field[object]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return _value(field.default)
+    if field.name == "data_dir":
+        return "`~/.local/share/seekd`"
+    assert field.default_factory is not dataclasses.MISSING
+    return _value(field.default_factory())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if isinstance(value, ByteSize) or not hasattr(value, "__dataclass_fields__"):
+        return f"`{value}`"
+    return "none"
+
+
+def _subclasses(kind: type[SeekdError]) -> list[type[SeekdError]]:
+    return [found for child in kind.__subclasses__() for found in (child, *_subclasses(child))]
+
+
+def _example(kind: type[SeekdError]) -> SeekdError:
+    examples: dict[str, dict[str, object]] = {
+        "ContextTooLong": {"context_length": 8192, "num_prompt_tokens": 9000, "num_requested_tokens": 100},
+        "Unauthenticated": {"key_tail": "0000"},
+        "BodyTooLarge": {"limit_bytes": 33554432},
+        "BodyTimeout": {"limit_s": 60},
+        "RateLimited": {"retry_after_s": 3.0},
+    }
+    if kind.__name__ == "UnknownModel":
+        return kind("gpt-x", known_models=("deepseek-chat", "deepseek-reasoner"))  # type: ignore[call-arg]
+    return kind(**examples.get(kind.__name__, {}))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

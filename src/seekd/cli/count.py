@@ -1,0 +1,51 @@
+"""`seekd count`: how many tokens a text or a chat request is for a model.
+
+Room: cli. Reads the model's token table only; no server and no weights are needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from seekd.engine.llama.binding import Library
+from seekd.engine.llama.model import Model
+from seekd.engine.llama.model_file import read_model_file
+from seekd.engine.llama.vocabulary import LlamaVocabulary
+from seekd.errors import MalformedBody
+from seekd.models.catalogue import find_model_file, profile_of
+from seekd.prompt.segments import encode
+from seekd.prompt.types import PromptFormat
+from seekd.settings import Settings
+from seekd.wire.dialect import CLASSIC
+from seekd.wire.tokenize import TextToCount, parse_tokenize
+
+
+def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
+    """The number of tokens.
+
+    Args:
+        file: what to count; None reads standard input.
+        chat: the input is a Chat Completions body, and its whole prompt is counted.
+        settings: name the model.
+
+    Raises:
+        ConfigError: the model file cannot be used.
+        RequestError: the input is no text, or no valid body.
+    """
+    path = find_model_file(settings.model.source)
+    data = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    body = parse_tokenize(data, dialect=CLASSIC) if chat else TextToCount(text=_text(data))
+    read_model_file(path)  # says in a sentence what llama.cpp would abort the process for
+    with Library(), Model(path, vocab_only=True) as loaded:
+        metadata = loaded.metadata()
+        architecture = metadata.get("general.architecture", "")
+        profile = profile_of(metadata, architecture=architecture, settings=settings.model)
+        return len(encode(body.render(PromptFormat(profile.prompt_format)), LlamaVocabulary(loaded)))
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The input is not UTF-8 text: {error.reason} at byte {error.start}.") from error
