@@ -44,6 +44,10 @@ def main() -> int:
         except ConfigError as error:
             connection.send(refusal(None, error))
             return 2
+        except Exception:
+            # The supervisor starts another one; the reason must be in the log that it reads.
+            _log.exception("the engine failed", extra={"action": "engine_failed"})
+            return 1
     return 0
 
 

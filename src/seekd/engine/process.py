@@ -386,7 +386,10 @@ class _Child:
                 await asyncio.wait({self._loaded}, timeout=0.2)
             if not self._loaded.done():
                 raise ConfigError(f"The engine process ended while it loaded the model: {died.result()}")
-            return self._loaded.result()
+            info = self._loaded.result()
+            # The connection stands and needs its name no more; so nothing is left behind even by a SIGKILL of ours.
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return info
         finally:
             died.cancel()
             await asyncio.gather(died, return_exceptions=True)
@@ -412,8 +415,6 @@ class _Child:
         process = self._process
         if process is not None and process.returncode is None:
             self.send(Shutdown())
-            if process.stdin is not None:
-                process.stdin.close()
             try:
                 async with asyncio.timeout(grace_s):
                     await process.wait()
@@ -421,6 +422,8 @@ class _Child:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

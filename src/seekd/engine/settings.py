@@ -60,7 +60,7 @@ class EngineSettings:
     cache_disk: ByteSize | None = None
     share_prefix_cache: bool = False
     queue_limit: int = 256
-    restart_wait_s: float = 10.0
+    restart_wait_s: float = 30.0
 
     def __post_init__(self) -> None:
         """Refuse values that no engine can run with.

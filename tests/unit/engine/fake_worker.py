@@ -32,6 +32,8 @@ def main() -> None:
     socket.connect(job.endpoint)
     say("INFO seekd.fake loading")
     how = Path(job.model_path).name
+    directory = Path(job.endpoint.removeprefix("ipc://")).parent
+    Path(job.model_path).with_suffix(".mode").write_text(oct(directory.stat().st_mode & 0o777))
     if how == "refuse":
         socket.send(msgspec.msgpack.encode(refusal(None, ConfigError("The file is no good."))))
         socket.close(linger=1000)

@@ -28,7 +28,7 @@ Make = Callable[..., EngineProcess]
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
     async with AsyncExitStack() as stack:
 
-        def make_engine(model: str = "loads", *, restart_wait_s: float = 10) -> EngineProcess:
+        def make_engine(model: str = "loads", *, restart_wait_s: float = 30) -> EngineProcess:
             engine = EngineProcess(
                 tmp_path / model,
                 EngineSettings(restart_wait_s=restart_wait_s),
@@ -201,12 +201,14 @@ async def test_the_childs_log_joins_ours(make: Make, caplog: pytest.LogCaptureFi
     await until(lambda: ("seekd.fake", logging.INFO, "loading") in caplog.record_tuples)
 
 
-async def test_nothing_is_left_of_a_closed_engine(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "sockets"))
-    (tmp_path / "sockets").mkdir()
+async def test_the_socket_is_private_and_leaves_nothing_behind(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(sockets))
     engine = make()
     await engine.start()
-    (directory,) = (tmp_path / "sockets").iterdir()
-    assert directory.stat().st_mode & 0o777 == 0o700
-    await engine.close()
-    assert list((tmp_path / "sockets").iterdir()) == []
+    assert (tmp_path / "loads.mode").read_text() == "0o700"
+    assert list(sockets.iterdir()) == []
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
