@@ -9,7 +9,7 @@ from seekd.prompt.recipe import WireProtocol
 from seekd.wire import blame
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import HOSTED
-from seekd.wire.malformed import located, wrong_member
+from seekd.wire.malformed import MAX_LOCATED_BYTES, located, wrong_member
 from seekd.wire.messages import parse_messages
 from tests.wire.driving import HELLO, Json, as_bytes
 
@@ -81,6 +81,11 @@ def test_broken_syntax_names_the_path_it_broke_at() -> None:
 def test_a_body_with_very_many_parts_gets_the_reason_without_a_place() -> None:
     fields = {f"k{i}": 0 for i in range(blame.MAX_PARTS)}
     assert _message(_with({**fields, "n": "x"})) == f'{SHAPE}invalid type: string "x", expected u8'
+
+
+def test_a_very_large_body_gets_the_reason_without_a_place() -> None:
+    body = _with({"n": "x", "unknown": "y" * MAX_LOCATED_BYTES})
+    assert _message(body) == f'{SHAPE}invalid type: string "x", expected u8'
 
 
 def test_other_protocols_are_placed_too() -> None:
