@@ -40,6 +40,20 @@ NUM_STREAMS = 8
 BLOCK = 64
 
 
+class Endless:
+    """A vocabulary without an end of generation: what is measured must not depend on what a model likes to say."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._vocabulary, name)
+
+    @property
+    def end_token_ids(self) -> frozenset[int]:
+        return frozenset()
+
+
 class Driven:
     """An engine core driven step by step, with the times of what it said."""
 
@@ -57,7 +71,7 @@ class Driven:
             cache=cache,
             memory=runtime.memory,
             model=runtime.model,
-            vocabulary=runtime.vocabulary,
+            vocabulary=Endless(runtime.vocabulary),  # type: ignore[arg-type]  # it has what it hands on
             build_constraint=_no_constraint,
             clock=time.perf_counter,
             store=store,
@@ -326,9 +340,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def first_token_s(engine: EngineProcess, token_ids: list[int]) -> float:
     started_s = time.perf_counter()
+    seconds = 0.0
     async for _update in engine.generate(request("r", token_ids, 1)):
-        return time.perf_counter() - started_s
-    raise AssertionError
+        seconds = seconds or time.perf_counter() - started_s
+    return seconds
 
 
 def main() -> None:
