@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +33,7 @@ from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
 
 BLANK_LINE = b"\n"
 
+_HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")  # others are percent-encoded
 USAGE_HEADER = "x-seekd-usage"
 COST_HEADER = "x-seekd-cost"
 WARNING_HEADER = "x-seekd-warning"
@@ -127,7 +129,7 @@ class Answering:
         def headers() -> dict[str, str]:
             known = _content_headers(call)
             if generation.warnings:
-                known[WARNING_HEADER] = " ".join(generation.warnings)
+                known[WARNING_HEADER] = quote("; ".join(generation.warnings), safe=_HEADER_SAFE)
             if dialect.sends_hints:
                 known |= generation.limit_headers
                 if self.gate.settings.report_cost_header and generation.charge is not None:
