@@ -94,6 +94,6 @@ def forbids_nothing(keyword: str, value: object) -> bool:
         return value is False
     if keyword in ("unevaluatedProperties", "unevaluatedItems", "additionalItems"):
         return value is True
-    if keyword in ("dependentRequired", "dependentSchemas", "dependencies", "propertyNames"):
-        return value == {} or value is True
-    return False
+    if keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
+        return value == {}
+    return keyword == "propertyNames" and (value == {} or value is True)

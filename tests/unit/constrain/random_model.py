@@ -98,6 +98,10 @@ class RandomModel:
     def matcher(self, grammar: str) -> GrammarMatcher:
         return self.compiler(grammar, self.vocabulary)
 
+    def starts_with(self, start: bytes) -> list[int]:
+        """The tokens that begin with these bytes."""
+        return [n for n in range(self.vocabulary.size) if self.vocabulary.token_bytes(n).startswith(start)]
+
     def write(
         self, grammar: str, *, seed: int, max_steps: int = 400, closing: float = 0.4, hostile: float = 0.1
     ) -> str | None:
