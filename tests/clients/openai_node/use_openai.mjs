@@ -1,0 +1,95 @@
+// The official OpenAI client for Node.js.
+import assert from 'node:assert/strict';
+import OpenAI from 'openai';
+import { FORECAST, GREETING, KEY, LIMITED_MODEL, PARAMETERS, REASONING, run, URL } from '../checks.mjs';
+
+const client = new OpenAI({ apiKey: KEY, baseURL: `${URL}/v1`, maxRetries: 0 });
+const HELLO = [{ role: 'user', content: 'Hello, how are you?' }];
+const ASK = [{ role: 'user', content: "What's the weather like in New York?" }];
+const WEATHER = { name: 'get_weather', description: 'Get current weather', parameters: PARAMETERS };
+const TOOLS = [{ type: 'function', function: WEATHER }];
+
+const create = (options = {}) =>
+  client.chat.completions.create({ model: 'deepseek-chat', messages: HELLO, ...options });
+
+await run({
+  'whole answer and usage': async () => {
+    const answer = await create();
+    assert.equal(answer.choices[0].message.content, GREETING);
+    assert.equal(answer.choices[0].finish_reason, 'stop');
+    assert.equal(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens);
+  },
+  stream: async () => {
+    let text = '';
+    let last;
+    for await (const chunk of await create({ stream: true, stream_options: { include_usage: true } })) {
+      text += chunk.choices[0].delta.content ?? '';
+      last = chunk;
+    }
+    assert.equal(text, GREETING);
+    assert.equal(last.choices[0].finish_reason, 'stop');
+    assert.ok(last.usage.completion_tokens > 0);
+  },
+  thinking: async () => {
+    const answer = await create({ model: 'deepseek-reasoner' });
+    assert.equal(answer.choices[0].message.reasoning_content, REASONING);
+    let reasoning = '';
+    for await (const chunk of await create({ model: 'deepseek-reasoner', stream: true })) {
+      reasoning += chunk.choices[0].delta.reasoning_content ?? '';
+    }
+    assert.equal(reasoning, REASONING);
+  },
+  'tools round trip': async () => {
+    const { message, finish_reason } = (await create({ messages: ASK, tools: TOOLS })).choices[0];
+    assert.equal(finish_reason, 'tool_calls');
+    const [call] = message.tool_calls;
+    assert.equal(call.function.name, 'get_weather');
+    assert.deepEqual(JSON.parse(call.function.arguments), { location: 'New York' });
+    const result = { role: 'tool', tool_call_id: call.id, content: 'sunny' };
+    const after = await create({ messages: [...ASK, message, result], tools: TOOLS });
+    assert.equal(after.choices[0].message.content, FORECAST);
+  },
+  'stream helper builds the message': async () => {
+    const stream = client.chat.completions.stream({ model: 'deepseek-chat', messages: ASK, tools: TOOLS });
+    const message = await stream.finalMessage();
+    assert.deepEqual(JSON.parse(message.tool_calls[0].function.arguments), { location: 'New York' });
+  },
+  'legacy functions': async () => {
+    const answer = await create({ messages: ASK, functions: [WEATHER], function_call: 'auto' });
+    assert.equal(answer.choices[0].finish_reason, 'function_call');
+    assert.equal(answer.choices[0].message.function_call.name, 'get_weather');
+    let received = '';
+    for await (const chunk of await create({ messages: ASK, functions: [WEATHER], stream: true })) {
+      received += chunk.choices[0].delta.function_call?.arguments ?? '';
+    }
+    assert.deepEqual(JSON.parse(received), { location: 'New York' });
+  },
+  models: async () => {
+    const names = [];
+    for await (const model of client.models.list()) names.push(model.id);
+    assert.ok(names.includes('deepseek-chat'));
+  },
+  'errors are the documented classes': async () => {
+    const thrown = (promise) =>
+      promise.then(() => assert.fail('nothing was thrown'), (error) => error);
+    const unknown = await thrown(create({ model: 'no-such-model' }));
+    assert.ok(unknown instanceof OpenAI.BadRequestError);
+    assert.equal(unknown.code, 'model_not_found');
+    const first = await create({ model: LIMITED_MODEL }).catch((error) => error);
+    // The first of a minute is let in, unless another client was the first.
+    const limited = first instanceof Error ? first : await thrown(create({ model: LIMITED_MODEL }));
+    assert.ok(limited instanceof OpenAI.RateLimitError);
+    const stranger = new OpenAI({ apiKey: 'sk-0000', baseURL: `${URL}/v1`, maxRetries: 0 });
+    assert.ok((await thrown(stranger.models.list())) instanceof OpenAI.AuthenticationError);
+    const busy = await thrown(create({ messages: [{ role: 'user', content: 'fail at once' }] }));
+    assert.ok(busy instanceof OpenAI.InternalServerError);
+  },
+  'a failure in a stream is thrown': async () => {
+    const stream = await create({ messages: [{ role: 'user', content: 'fail later' }], stream: true });
+    let text = '';
+    await assert.rejects(async () => {
+      for await (const chunk of stream) text += chunk.choices[0].delta.content ?? '';
+    }, OpenAI.APIError);
+    assert.equal(text, 'Hel');
+  },
+});

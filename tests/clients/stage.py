@@ -1,0 +1,89 @@
+"""The server that the clients meet: real HTTP, keys, limits and prices, and a script in place of a model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seekd.accounts.registry import Registry
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.store import open_connection
+from seekd.accounts.types import Limits
+from seekd.engine.scripted import EmitText, Fail, ScriptedVocabulary, ScriptStep
+from seekd.engine.types import EngineRequest
+from seekd.errors import EngineError, Overloaded
+from seekd.testing.server import ScriptedServer, serve_script
+
+GREETING = "Hello! I am well, thank you."
+REASONING = "Let me think."
+FORECAST = "It is sunny in New York."
+
+LIMITED_MODEL = "deepseek-v4-pro"
+"""One request a minute uses its limit up."""
+
+UNPAID_MODEL = "deepseek-v4-flash-vision-exp"
+"""It has a price, and no account here has a balance."""
+
+ACCOUNTS = AccountsSettings(
+    model_limits={LIMITED_MODEL: Limits(tokens_per_minute=1)},
+    prices=(PriceSetting(model=UNPAID_MODEL, currency="USD", hit="1", miss="1", output="1"),),
+    synchronous="normal",
+)
+
+_CALL = (
+    '\n\n<｜DSML｜ calls>\n<｜DSML｜ invoke name="get_weather">\n'
+    '<｜DSML｜ parameter name="location" string="true">New York</｜DSML｜ parameter>\n'
+    "</｜DSML｜ invoke>\n</｜DSML｜ calls>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A running scripted server, and a key that it takes."""
+
+    server: ScriptedServer
+    key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client's script reads."""
+        return {"SEEKD_URL": self.server.url, "SEEKD_KEY": self.key}
+
+
+def play(request: EngineRequest) -> Iterable[ScriptStep]:
+    """Answer what the last user message asks for; the clients' scripts and this function know each other."""
+    vocabulary = ScriptedVocabulary()
+    prompt = b"".join(map(vocabulary.token_bytes, request.prompt_token_ids)).decode()
+    last = prompt.rpartition("<｜User｜>")[2]
+    if prompt.endswith("<think>"):
+        yield EmitText(text=f"{REASONING}</think>")
+    if "fail at once" in last:
+        yield Fail(error=Overloaded())
+    elif "fail later" in last:
+        yield EmitText(text="Hel")
+        yield Fail(error=EngineError())
+    elif "<tool_result>" in last:
+        yield EmitText(text=FORECAST)
+    elif "weather" in last and '"get_weather"' in prompt:
+        yield EmitText(text=_CALL)
+    elif "JSON" in last:
+        yield EmitText(text='{"name": "John Doe", "age": 41}')
+    elif "<｜fim▁hole｜>" in prompt:
+        yield EmitText(text="    return a + b")
+    else:
+        yield EmitText(text=GREETING)
+
+
+@contextlib.contextmanager
+def open_stage(data_dir: Path) -> Iterator[Stage]:
+    """Serve until the block ends."""
+    with serve_script(play, data_dir=data_dir, accounts=ACCOUNTS, context_length=200_000) as server:
+        connection = open_connection(ACCOUNTS, data_dir)
+        try:
+            registry = Registry(connection)
+            key = registry.create_key(registry.create_account("clients").id).secret
+        finally:
+            connection.close()
+        yield Stage(server=server, key=key)
