@@ -327,7 +327,8 @@ class DiskTier:
             if size_bytes > self._index.budget_bytes:
                 self._path_of(key, parent).unlink(missing_ok=True)
                 continue
-            self._evict(size_bytes)
+            if not self._index.has_room(size_bytes):
+                self._evict(size_bytes)
             self._index.add(key, size_bytes, parent)
             self._last_ns = max(self._last_ns, modified_ns)
 
