@@ -11,9 +11,9 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from seekd.errors import ConfigError, StoreError
 
@@ -104,7 +104,9 @@ class RedisGauge:
         from redis.exceptions import RedisError
 
         self._error = RedisError
-        self._client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+        self.connection_pool = redis.ConnectionPool.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        self._client = redis.Redis(connection_pool=self.connection_pool)
         self._enter = self._client.register_script(_ENTER)
         self._lease_s = lease_s
         self._clock = clock
@@ -145,7 +147,7 @@ class RedisGauge:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewal
-        await cast("Awaitable[Any]", self._client.aclose())  # Any: redis leaves it untyped
+        await self.connection_pool.disconnect()
 
     async def _renew(self) -> None:
         while True:

@@ -20,7 +20,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from seekd.accounts.gauges import Full, Gauge, GaugeLimit, LocalGauge, RedisGauge
 from seekd.accounts.settings import AccountsSettings
@@ -224,12 +224,15 @@ class Limiter:
         from limits.aio.storage import MemoryStorage, RedisStorage
         from limits.aio.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 
-        url = self._settings.limits_redis_url
-        storage = (
-            RedisStorage(f"async+{url}", wrap_exceptions=True, implementation="redispy")
-            if url
-            else MemoryStorage(wrap_exceptions=True)
-        )
+        storage: RedisStorage | MemoryStorage
+        if isinstance(self._gauge, RedisGauge):
+            # The library has no way to close its connections, so they are the gauge's.
+            pool = cast("Any", self._gauge.connection_pool)  # Any: the library's types leave this documented option out
+            storage = RedisStorage(
+                "async+redis://", wrap_exceptions=True, implementation="redispy", connection_pool=pool
+            )
+        else:
+            storage = MemoryStorage(wrap_exceptions=True)
         return {"requests": SlidingWindowCounterRateLimiter(storage), "tokens": FixedWindowRateLimiter(storage)}
 
 

@@ -1,0 +1,225 @@
+"""The books in a real PostgreSQL: the schema, the money, several gateways, a server that goes away."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from seekd.accounts.books import Books, open_books
+from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.migrate import migrate_postgres
+from seekd.accounts.registry import Registry
+from seekd.accounts.reports import UsageQuery, usage_report
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.store import open_connection
+from seekd.accounts.tables import metadata
+from seekd.accounts.types import Answer, Caller, Claim, Usage
+from seekd.accounts.verify import verify_ledger
+from seekd.config import Secret
+from seekd.errors import IdempotencyConflict, InsufficientBalance, StoreError, Unauthenticated
+from tests.integration import books_load
+from tests.integration.services import Postgres, postgres  # noqa: F401 - a fixture
+
+FULL = Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=40, latency_ms=5.0)
+
+
+def settings(url: str, **changes: object) -> AccountsSettings:
+    price = PriceSetting(model="priced", currency="USD", hit="1", miss="1", output="1")
+    every: dict[str, object] = {"database_url": Secret(url), "prices": (price,), "failed_auth_delay_s": 0.0, **changes}
+    return AccountsSettings(**every)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:  # noqa: F811
+    return postgres.new_database()
+
+
+MakeBooks = Callable[..., Awaitable[Books]]
+
+
+@pytest.fixture
+async def make_books(url: str, tmp_path: Path) -> AsyncIterator[MakeBooks]:
+    async with AsyncExitStack() as stack:
+
+        async def make(**changes: object) -> Books:
+            books = await asyncio.to_thread(open_books, settings(url, **changes), tmp_path, allows_open=True)
+            stack.push_async_callback(books.close)
+            await books.start()
+            return books
+
+        yield make
+
+
+@pytest.fixture
+def connection(url: str, tmp_path: Path) -> Iterator[Connection]:
+    connection = open_connection(settings(url), tmp_path)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def key(connection: Connection) -> str:
+    """A key of an account with 20 times 100 micro-units."""
+    registry = Registry(connection)
+    account = registry.create_account("a")
+    registry.top_up(account.id, currency="USD", micros=2000)
+    return registry.create_key(account.id).secret
+
+
+async def answer(books: Books, caller: Caller, request_id: str) -> bool:
+    try:
+        reservation = await books.reserve(
+            caller, request_id=request_id, model="priced", num_prompt_tokens=60, max_completion_tokens=40
+        )
+    except InsufficientBalance:
+        return False
+    await books.settle(reservation, FULL)
+    return True
+
+
+def test_the_migrations_arrive_at_the_tables_that_the_code_knows(url: str) -> None:
+    migrate_postgres(url)
+    migrate_postgres(url)
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+@pytest.mark.parametrize("command", ["UPDATE ledger SET micros = 1", "DELETE FROM ledger", "TRUNCATE ledger"])
+def test_the_database_refuses_to_change_the_ledger(connection: Connection, key: str, command: str) -> None:
+    with pytest.raises(TransactionFailed, match="never changed"):
+        connection.run(statement(command))
+
+
+async def test_two_gateways_answer_exactly_what_the_balance_pays_for(
+    make_books: MakeBooks, key: str, connection: Connection
+) -> None:
+    gateways = [await make_books(), await make_books()]
+    callers = [await gateway.authenticate(key) for gateway in gateways]
+    answered = await asyncio.gather(
+        *(answer(gateways[number % 2], callers[number % 2], f"r{number}") for number in range(200))
+    )
+    assert sum(answered) == 20
+    assert verify_ledger(connection).problems == ()
+    (line,) = usage_report(connection, UsageQuery(by=()))
+    assert (line.num_requests, line.cost, line.latency_p50_ms) == (20, "0.002", 5.0)
+
+
+async def test_a_key_revoked_anywhere_fails_everywhere_at_once(
+    make_books: MakeBooks, key: str, connection: Connection
+) -> None:
+    books = await make_books()
+    caller = await books.authenticate(key)
+    assert caller.key_id is not None
+    Registry(connection).revoke_key(caller.key_id)
+    with pytest.raises(Unauthenticated):
+        await books.authenticate(key)
+    with pytest.raises(Unauthenticated):
+        await answer(books, caller, "r")
+
+
+async def test_a_living_gateways_requests_are_left_alone_and_a_silent_ones_end(
+    make_books: MakeBooks, key: str, connection: Connection
+) -> None:
+    living = await make_books(lease_s=600.0)
+    caller = await living.authenticate(key)
+    reservation = await living.reserve(
+        caller, request_id="r", model="priced", num_prompt_tokens=60, max_completion_tokens=40
+    )
+    await make_books(lease_s=600.0)
+    assert connection.rows(statement("SELECT request_id FROM holds")) == [("r",)]
+    connection.run(statement("UPDATE owners SET seen_at_ms = 0"))
+    await make_books(lease_s=600.0)
+    assert connection.rows(statement("SELECT request_id FROM holds")) == []
+    charge = await living.settle(reservation, FULL)  # it was not dead after all
+    assert charge.cost_micros == 100
+    assert verify_ledger(connection).problems == ()
+
+
+async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, key: str) -> None:
+    first, second = await make_books(), await make_books()
+    caller = await first.authenticate(key)
+    claim = await first.claim(caller, idempotency_key="k", body=b"body", request_id="r1")
+    assert isinstance(claim, Claim)
+    twin = asyncio.create_task(second.claim(caller, idempotency_key="k", body=b"body", request_id="r2"))
+    with pytest.raises(IdempotencyConflict):
+        await second.claim(caller, idempotency_key="k", body=b"other", request_id="r3")
+    reservation = await first.reserve(
+        caller, request_id="r1", model="priced", num_prompt_tokens=60, max_completion_tokens=40, is_retry_safe=True
+    )
+    kept = Answer(status=200, headers=(("content-type", "application/json"),), body=b"\x00{}")
+    await first.settle(reservation, FULL, claim=claim, answer=kept)
+    assert await twin == kept
+
+
+async def test_a_database_that_goes_away_and_comes_back(
+    make_books: MakeBooks,
+    key: str,
+    connection: Connection,
+    postgres: Postgres,  # noqa: F811
+    url: str,
+    tmp_path: Path,
+) -> None:
+    books = await make_books(busy_timeout_s=1.0, store_timeout_s=0.5)
+    caller = await books.authenticate(key)
+    reservation = await books.reserve(
+        caller, request_id="r", model="priced", num_prompt_tokens=60, max_completion_tokens=40
+    )
+    postgres.stop()
+    try:
+        with pytest.raises(StoreError):
+            await books.authenticate(key)
+        with pytest.raises(StoreError):
+            await answer(books, caller, "refused")
+        assert (await books.settle(reservation, FULL)).cost_micros == 100
+        assert (tmp_path / "books.unsettled.jsonl").exists()
+    finally:
+        postgres.start()
+    for _ in range(200):  # it comes back by itself
+        try:
+            assert await answer(books, caller, "next")
+            break
+        except StoreError:
+            await asyncio.sleep(0.05)
+    after = open_connection(settings(url), tmp_path)
+    rows = after.rows(statement("SELECT request_id, cost_micros FROM usage ORDER BY request_id"))
+    assert rows == [("next", 100), ("r", 100)]
+    assert verify_ledger(after).problems == ()
+    after.close()
+
+
+def test_a_killed_gateway_on_postgresql_loses_no_charge(connection: Connection, url: str, tmp_path: Path) -> None:
+    registry = Registry(connection)
+    account = registry.create_account("load")
+    secret = registry.create_key(account.id).secret
+    registry.top_up(account.id, currency="USD", micros=10_000_000)
+    command = [sys.executable, "-m", "tests.integration.books_load", str(tmp_path), secret, url]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        lines = [process.stdout.readline() for _ in range(60)]
+        process.kill()
+        lines += process.stdout.readlines()
+    process.wait()
+    connection.run(statement("UPDATE owners SET seen_at_ms = 0"))  # as if a lease had passed
+    asyncio.run(open_and_close(books_load.settings(url), tmp_path))
+    assert connection.rows(statement("SELECT request_id FROM holds")) == []
+    assert verify_ledger(connection).problems == ()
+    costs = {row[0]: row[1] for row in connection.rows(statement("SELECT request_id, cost_micros FROM usage"))}
+    for line in lines:
+        if line.startswith("answered") and line.endswith("\n"):
+            _, request_id, cost = line.split()
+            assert costs[request_id] == int(cost)
+
+
+async def open_and_close(of: AccountsSettings, data_dir: Path) -> None:
+    books = open_books(of, data_dir, allows_open=False)
+    await books.start()
+    await books.close()

@@ -1,0 +1,78 @@
+"""Limits counted in a real Redis or Valkey: several gateways share them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from seekd.accounts.gauges import Full, GaugeLimit, RedisGauge
+from seekd.accounts.limiter import Limiter
+from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.types import Caller, Limits
+from seekd.config import Secret
+from seekd.errors import RateLimited, StoreError
+from tests.integration.services import free_port, redis_url  # noqa: F401 - a fixture
+
+ACCOUNT, KEY = GaugeLimit(name="account", limit=2), GaugeLimit(name="key", limit=1)
+
+
+async def no_money(account_id: str) -> int:
+    return 0
+
+
+def limiter_at(url: str) -> Limiter:
+    return Limiter(AccountsSettings(limits_redis_url=Secret(url)), total_micros=no_money)
+
+
+@pytest.fixture
+async def gateways(redis_url: str) -> AsyncIterator[list[Limiter]]:  # noqa: F811
+    limiters = [limiter_at(redis_url), limiter_at(redis_url)]
+    yield limiters
+    for limiter in limiters:
+        await limiter.close()
+
+
+async def test_gateways_share_every_limit(gateways: list[Limiter], request: pytest.FixtureRequest) -> None:
+    limits = Limits(max_concurrency=3, requests_per_minute=4, tokens_per_minute=100)
+    who = Caller(account_id="a", key_id=request.node.name, key_prefix="", name="", key_limits=limits)
+    first, second = gateways
+    admissions = [
+        await gateway.admit(who, model="m", request_id=f"r{number}", num_prompt_tokens=10)
+        for number, gateway in enumerate((first, second, first))
+    ]
+    left = [dict(admission.headers)["x-ratelimit-remaining-tokens"] for admission in admissions]
+    assert left == ["90", "80", "70"]
+    with pytest.raises(RateLimited) as caught:
+        await second.admit(who, model="m", request_id="r3", num_prompt_tokens=10)
+    assert (caught.value.concurrency, caught.value.concurrency_limit) == (4, 3)
+    await first.finish(admissions[0], num_completion_tokens=10)
+    await second.admit(who, model="m", request_id="r4", num_prompt_tokens=10)
+    await first.finish(admissions[2], num_completion_tokens=0)
+    with pytest.raises(RateLimited) as caught:
+        await first.admit(who, model="m", request_id="r5", num_prompt_tokens=10)
+    assert dict(caught.value.headers)["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_a_place_is_taken_in_all_gauges_or_in_none_and_ends_with_its_lease(redis_url: str) -> None:  # noqa: F811
+    now_s = [1_900_000_000.0]
+    dead = RedisGauge(redis_url, lease_s=60.0, clock=lambda: now_s[0])
+    alive = RedisGauge(redis_url, lease_s=60.0, clock=lambda: now_s[0])
+    assert await dead.enter("1", [ACCOUNT, KEY]) is None
+    assert await alive.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
+    assert await alive.enter("3", [ACCOUNT]) is None
+    assert await alive.enter("4", [ACCOUNT]) == Full(limit=ACCOUNT, num_running=2)
+    await alive.leave("3", [ACCOUNT])
+    now_s[0] += 61.0  # the first gateway was killed
+    assert await alive.enter("5", [ACCOUNT, KEY]) is None
+    for gauge in (dead, alive):
+        await gauge.close()
+
+
+async def test_while_redis_is_away_nothing_is_let_in_uncounted() -> None:
+    limiter = limiter_at(f"redis://127.0.0.1:{free_port()}")
+    for limits in (Limits(max_concurrency=1), Limits(requests_per_minute=1), Limits(tokens_per_minute=1)):
+        who = Caller(account_id="a", key_id="k", key_prefix="", name="", key_limits=limits)
+        with pytest.raises(StoreError):
+            await limiter.admit(who, model="m", request_id="r", num_prompt_tokens=1)
+    free = Caller(account_id="a", key_id="k", key_prefix="", name="")
+    await limiter.admit(free, model="m", request_id="r", num_prompt_tokens=1)
+    await limiter.close()
