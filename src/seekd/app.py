@@ -6,19 +6,24 @@ Above every room but cli and testing; the only module that knows which classes s
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from starlette.types import ASGIApp
 
 from seekd.accounts.access import AccessState, allows_open, start_refusal
 from seekd.accounts.books import Books, open_books
+from seekd.accounts.keys import load_admin_token
 from seekd.accounts.limiter import Limiter
+from seekd.accounts.store import open_connection
+from seekd.api.admin import AdminApi
 from seekd.api.answering import Answering
 from seekd.api.edge import Edge
 from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.engine.llama.vocabulary import open_vocabulary
+from seekd.engine.messages import CacheExplanation
 from seekd.engine.process import EngineProcess
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError
@@ -42,9 +47,21 @@ class Application:
         model: answers; not started yet.
         books: know who may call and who pays; not started yet. Closed with the application.
         metrics: take note of every generation.
+        explain: what the prefix cache gave to a recent request.
+
+    Raises:
+        ConfigError: the admin token's file cannot be used.
     """
 
-    def __init__(self, settings: Settings, *, model: ServedModel, books: Books, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        model: ServedModel,
+        books: Books,
+        metrics: Metrics,
+        explain: Callable[[str], CacheExplanation | None] = lambda _: None,
+    ) -> None:
         self._settings = settings
         self._model = model
         self._books = books
@@ -62,6 +79,12 @@ class Application:
             health=self.health,
             model_cards=self._model_cards,
             metrics=metrics,
+            admin=AdminApi(
+                token=load_admin_token(settings.server.data_dir / "admin-token"),
+                open_connection=lambda: closing(open_connection(settings.accounts, settings.server.data_dir)),
+                explain=explain,
+                settings=settings.server,
+            ),
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
         self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
@@ -144,7 +167,9 @@ def build(settings: Settings) -> Application:
     vocabulary = functools.partial(open_vocabulary, model_file)
     model = ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model)
     metrics = Metrics(engine_stats=lambda: engine.stats, num_restarts=lambda: engine.num_restarts)
-    return Application(settings, model=model, books=open_server_books(settings), metrics=metrics)
+    return Application(
+        settings, model=model, books=open_server_books(settings), metrics=metrics, explain=engine.explain
+    )
 
 
 def open_server_books(settings: Settings) -> Books:

@@ -82,7 +82,10 @@ class Answering:
             call = parse(body, dialect=dialect, models=self.models)
             log.model_name.set(call.request.model)
             generation = await self.service.open(
-                call.request, caller=caller, response_id=dialect.response_id(uuid.uuid4())
+                call.request,
+                caller=caller,
+                request_id=request.state.request_id,
+                response_id=dialect.response_id(uuid.uuid4()),
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
             if idempotency_key is None:

@@ -18,7 +18,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from seekd import __version__
 from seekd.accounts.types import Caller
+from seekd.api.admin import AdminApi
 from seekd.api.answering import Answering, as_response, failed, requested_dialect
 from seekd.engine.types import EngineHealth
 from seekd.errors import SeekdError
@@ -30,6 +32,8 @@ from seekd.wire.dialect import DIALECTS, Dialect
 from seekd.wire.failures import JSON, Failure, method_not_allowed, not_found
 from seekd.wire.messages import count_tokens_body, parse_messages
 from seekd.wire.models import ModelCard, model_body, models_body
+from seekd.wire.openapi import openapi_body
+from seekd.wire.openapi_page import docs_page
 from seekd.wire.responses import parse_responses
 from seekd.wire.tokenize import parse_tokenize, tokenize_body
 
@@ -47,18 +51,23 @@ class Api:
         health: whether a request would be answered now.
         model_cards: the models that can be asked for; raises `EngineError` while none is loaded.
         metrics: what `/metrics` shows.
+        admin: what `/admin` does.
     """
 
     answering: Answering
     health: Callable[[], EngineHealth]
     model_cards: Callable[[], Sequence[ModelCard]]
     metrics: Metrics
+    admin: AdminApi
 
     def as_asgi(self) -> Starlette:
         """The ASGI application."""
         routes: list[BaseRoute] = [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
+            *self.admin.routes(),
+            Route("/openapi.json", _openapi, methods=["GET"]),
+            Route("/docs", _docs, methods=["GET"]),
         ]
         for base in (*PLAIN_BASES, *BETA_BASES):
             beta = base in BETA_BASES
@@ -68,6 +77,7 @@ class Api:
                 Route(f"{base}/responses", self._answer(parse_responses), methods=["POST"]),
                 Route(f"{base}/tokenize", self._count_text, methods=["POST"]),
                 Route(f"{base}/user/balance", self._balance, methods=["GET"]),
+                Route(f"{base}/user/usage", self._usage, methods=["GET"]),
                 Route(f"{base}/models", self._models, methods=["GET"]),
                 Route(f"{base}/models/{{model_id:path}}", self._model, methods=["GET"]),
             ]
@@ -125,6 +135,12 @@ class Api:
 
         return await self._admitted(request, body)
 
+    async def _usage(self, request: Request) -> Response:
+        async def body(caller: Caller) -> bytes:
+            return await self.admin.usage_of(caller, request)
+
+        return await self._admitted(request, body)
+
     async def _health(self, _: Request) -> Response:
         now = self.health()
         body = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
@@ -159,3 +175,11 @@ class Api:
             return as_response(failure(requested_dialect(request, default=dialect)))
         except SeekdError as error:  # an unknown dialect is named first
             return failed(error, dialect)
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(openapi_body(version=__version__), media_type=JSON)
+
+
+async def _docs(_: Request) -> Response:
+    return Response(docs_page(version=__version__), media_type="text/html; charset=utf-8")

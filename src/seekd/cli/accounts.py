@@ -20,8 +20,6 @@ from seekd.cli.books import (
     MaxConcurrencyOption,
     RequestsOption,
     TokensOption,
-    account_json,
-    balances_json,
     limits_of,
     open_books_connection,
     open_registry,
@@ -30,6 +28,7 @@ from seekd.cli.books import (
 )
 from seekd.cli.usage import print_report
 from seekd.errors import InvalidParameter
+from seekd.wire.admin import account_json, balances_json
 
 app = typer.Typer(help="Accounts: who pays, and how much is left.", no_args_is_help=True)
 

@@ -9,15 +9,14 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seekd.accounts.driver import Connection
-from seekd.accounts.instants import format_instant
 from seekd.accounts.registry import Registry
 from seekd.accounts.store import open_connection
-from seekd.accounts.types import AccountView, Balance, KeyView, Limits, format_exact
+from seekd.accounts.types import Limits
 from seekd.cli.options import load_settings
 
 DataDirOption = Annotated[
@@ -76,55 +75,3 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.0f}"
     return str(value)
-
-
-def limits_json(limits: Limits) -> dict[str, int | None]:
-    """Limits for scripts."""
-    return {
-        "max_concurrency": limits.max_concurrency,
-        "requests_per_minute": limits.requests_per_minute,
-        "tokens_per_minute": limits.tokens_per_minute,
-    }
-
-
-def account_json(account: AccountView, balance: Balance | None = None) -> dict[str, Any]:  # Any: JSON
-    """An account for scripts."""
-    shown: dict[str, Any] = {
-        "id": account.id,
-        "name": account.name,
-        "created_at": format_instant(account.created_at_ms),
-        "limits": limits_json(account.limits),
-    }
-    if balance is not None:
-        shown["balances"] = balances_json(balance)
-    return shown
-
-
-def balances_json(balance: Balance) -> list[dict[str, str]]:
-    """Balances for scripts: exact amounts as strings."""
-    return [
-        {
-            "currency": entry.currency,
-            "total_balance": format_exact(entry.total_micros),
-            "granted_balance": format_exact(entry.granted_micros),
-            "topped_up_balance": format_exact(entry.topped_up_micros),
-            "held_balance": format_exact(entry.held_micros),
-            "available_balance": format_exact(entry.available_micros),
-        }
-        for entry in balance.currencies
-    ]
-
-
-def key_json(key: KeyView) -> dict[str, Any]:  # Any: JSON
-    """A key for scripts."""
-    return {
-        "id": key.id,
-        "account_id": key.account_id,
-        "name": key.name,
-        "shown": f"{key.prefix}...{key.tail}",
-        "created_at": format_instant(key.created_at_ms),
-        "expires_at": format_instant(key.expires_at_ms),
-        "revoked_at": format_instant(key.revoked_at_ms),
-        "limits": limits_json(key.limits),
-        "allowed_models": None if key.allowed_models is None else list(key.allowed_models),
-    }

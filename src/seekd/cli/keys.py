@@ -18,13 +18,13 @@ from seekd.cli.books import (
     MaxConcurrencyOption,
     RequestsOption,
     TokensOption,
-    key_json,
     limits_of,
     open_registry,
     print_json,
     print_table,
 )
 from seekd.errors import InvalidParameter
+from seekd.wire.admin import key_json
 
 app = typer.Typer(help="API keys. A key is shown once, when it is made.", no_args_is_help=True)
 

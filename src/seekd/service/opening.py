@@ -10,7 +10,6 @@ Everything that is wrong with a request is found here, before any work and befor
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 
 from seekd.accounts.types import Caller
@@ -54,12 +53,15 @@ class GenerationService:
         self._clock = clock
         self._unix_time = unix_time
 
-    async def open(self, request: GenerationRequest, *, caller: Caller, response_id: str) -> Generation:
+    async def open(
+        self, request: GenerationRequest, *, caller: Caller, request_id: str, response_id: str
+    ) -> Generation:
         """Check a request against the model and get it ready to run; nothing is held before it is iterated.
 
         Args:
             request: as validated by the wire.
             caller: who asks; pays, and has caches and turns of its own.
+            request_id: unique for ever; names the request in the engine, the books and the logs.
             response_id: the id that the answer carries.
 
         Raises:
@@ -74,7 +76,6 @@ class GenerationService:
         prompt_token_ids = await model.encode(request.body)
         max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
         constraint, warnings = await self._constraint(request)
-        request_id = uuid.uuid4().hex
         engine_request = EngineRequest(
             request_id=request_id,
             prompt_token_ids=prompt_token_ids,

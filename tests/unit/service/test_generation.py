@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ async def _service(
 async def _open(service: GenerationService, **fields: Any) -> Generation:
     body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
     call = parse_chat(json.dumps(body).encode(), dialect=CLASSIC, beta=False)
-    return await service.open(call.request, caller=CALLER, response_id="r")
+    return await service.open(call.request, caller=CALLER, request_id=uuid.uuid4().hex, response_id="r")
 
 
 async def _collect(generation: Generation, seen: list[dict[str, Any]]) -> None:
@@ -128,7 +129,7 @@ async def test_a_limit_above_the_room_left_is_refused_where_the_dialect_says_so(
         body = b'{"model":"deepseek-chat","messages":[{"role":"user","content":"Hi"}],"max_tokens":500}'
         request = replace(parse_chat(body, dialect=CLASSIC, beta=False).request, lower_max_tokens=False)
         with pytest.raises(ContextTooLong):
-            await service.open(request, caller=CALLER, response_id="r")
+            await service.open(request, caller=CALLER, request_id=uuid.uuid4().hex, response_id="r")
 
 
 async def test_sampling_parameters_reach_the_engine_with_the_models_own_temperature() -> None:

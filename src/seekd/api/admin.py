@@ -1,0 +1,232 @@
+"""`/admin`: accounts, keys, usage and the ledger for whoever holds the admin token.
+
+Room: api. May import: accounts and below, wire. The books' own connection type blocks, so every request works on a
+connection of its own in a thread: managing is rare, serving is not held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from seekd.accounts.driver import Connection
+from seekd.accounts.keys import AdminToken, bearer_key
+from seekd.accounts.registry import Registry
+from seekd.accounts.reports import Dimension, UsageQuery, to_csv, usage_report
+from seekd.accounts.types import NO_LIMITS, Caller
+from seekd.api.answering import failed
+from seekd.api.connection import ClientLeft, read_body
+from seekd.api.settings import ServerSettings
+from seekd.engine.messages import CacheExplanation
+from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
+from seekd.wire.admin import (
+    CreditBody,
+    LimitsBody,
+    NewAccountBody,
+    NewKeyBody,
+    account_json,
+    balances_json,
+    decode,
+    encode,
+    instant,
+    key_json,
+)
+from seekd.wire.dialect import CLASSIC
+from seekd.wire.failures import JSON
+
+_log = logging.getLogger(__name__)
+
+CSV = "text/csv; charset=utf-8"
+
+Handler = Callable[[Request, Registry, bytes], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminApi:
+    """The admin routes and what they need.
+
+    Attributes:
+        token: what every request must carry as a Bearer key.
+        open_connection: a connection to the books, closed at the end of the block.
+        explain: what the prefix cache gave to a recent request; None when it is not known.
+        settings: limits of bodies.
+    """
+
+    token: AdminToken
+    open_connection: Callable[[], AbstractContextManager[Connection]]
+    explain: Callable[[str], CacheExplanation | None]
+    settings: ServerSettings
+
+    def routes(self) -> list[Route]:
+        """Every route under `/admin`."""
+        return [
+            self._route("/accounts", _list_accounts, "GET"),
+            self._route("/accounts", _create_account, "POST"),
+            self._route("/accounts/{account_id}", _show_account, "GET"),
+            self._route("/accounts/{account_id}/limits", _set_limits, "PUT"),
+            self._route("/accounts/{account_id}/top-up", _top_up, "POST"),
+            self._route("/accounts/{account_id}/grant", _grant, "POST"),
+            self._route("/keys", _list_keys, "GET"),
+            self._route("/keys", _create_key, "POST"),
+            self._route("/keys/{key_id}", _revoke_key, "DELETE"),
+            Route("/admin/usage", self._usage, methods=["GET"]),
+            Route("/admin/requests/{request_id}/cache", self._explain, methods=["GET"]),
+        ]
+
+    def _route(self, path: str, handler: Handler, method: str) -> Route:
+        async def answer(request: Request) -> Response:
+            body = await read_body(request, self.settings)
+
+            def work() -> object:
+                with self.open_connection() as connection:
+                    return handler(request, Registry(connection), body)
+
+            result = await asyncio.to_thread(work)
+            if method != "GET":
+                _log.info("admin action", extra={"action": "admin", "method": method, "path": request.url.path})
+            return Response(encode(result), media_type=JSON)
+
+        return Route(f"/admin{path}", self._guarded(answer), methods=[method])
+
+    def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._check(request)
+                return await answer(request)
+            except SeekdError as error:
+                return failed(error, CLASSIC)
+            except ClientLeft:
+                return Response(status_code=499)
+
+        return endpoint
+
+    def _check(self, request: Request) -> None:
+        key = bearer_key(request.headers.get("authorization"))
+        if not self.token.matches(key):
+            raise Unauthenticated(key_tail=None if key is None else key[-4:])
+
+    async def _usage(self, request: Request) -> Response:
+        async def answer(request: Request) -> Response:
+            query = _usage_query(request)
+
+            def work() -> bytes:
+                with self.open_connection() as connection:
+                    lines = usage_report(connection, query)
+                if request.query_params.get("format") == "csv":
+                    return to_csv(lines).encode()
+                return encode([asdict(line) for line in lines])
+
+            media_type = CSV if request.query_params.get("format") == "csv" else JSON
+            return Response(await asyncio.to_thread(work), media_type=media_type)
+
+        return await self._guarded(answer)(request)
+
+    async def usage_of(self, caller: Caller, request: Request) -> bytes:
+        """What the caller's own account has used; the query says by what, and since and until when."""
+        query = replace(_usage_query(request), account_id=caller.account_id)
+
+        def work() -> bytes:
+            with self.open_connection() as connection:
+                return encode([asdict(line) for line in usage_report(connection, query)])
+
+        return await asyncio.to_thread(work)
+
+    async def _explain(self, request: Request) -> Response:
+        async def answer(request: Request) -> Response:
+            request_id = request.path_params["request_id"]
+            found = self.explain(request_id)
+            if found is None:
+                raise InvalidParameter(f"No recent request has the id {request_id!r}.")
+            return Response(encode(asdict(found)), media_type=JSON)
+
+        return await self._guarded(answer)(request)
+
+
+def _usage_query(request: Request) -> UsageQuery:
+    parameters = request.query_params
+    now_ms = int(time.time() * 1000)
+    try:
+        by = tuple(Dimension(name) for name in parameters.getlist("by"))
+    except ValueError as error:
+        raise InvalidParameter(f"by is one of {', '.join(Dimension)}: {error}.") from error
+    return UsageQuery(
+        by=by or UsageQuery().by,
+        account_id=parameters.get("account_id"),
+        key_id=parameters.get("key_id"),
+        model=parameters.get("model"),
+        since_ms=instant(parameters.get("since"), now_ms=now_ms),
+        until_ms=instant(parameters.get("until"), now_ms=now_ms),
+    )
+
+
+def _list_accounts(_: Request, registry: Registry, __: bytes) -> object:
+    return [account_json(account, registry.balance(account.id)) for account in registry.accounts()]
+
+
+def _create_account(_: Request, registry: Registry, body: bytes) -> object:
+    wanted = decode(body, NewAccountBody)
+    limits = NO_LIMITS if wanted.limits is None else wanted.limits.as_limits()
+    return account_json(registry.create_account(wanted.name, limits=limits))
+
+
+def _show_account(request: Request, registry: Registry, _: bytes) -> object:
+    account_id = request.path_params["account_id"]
+    account = registry.account(account_id)
+    if account is None:
+        raise InvalidParameter(f"There is no account {account_id!r}.")
+    return account_json(account, registry.balance(account_id))
+
+
+def _set_limits(request: Request, registry: Registry, body: bytes) -> object:
+    account_id = request.path_params["account_id"]
+    account = registry.set_limits(account_id, decode(body, LimitsBody).as_limits())
+    if account is None:
+        raise InvalidParameter(f"There is no account {account_id!r}.")
+    return account_json(account)
+
+
+def _top_up(request: Request, registry: Registry, body: bytes) -> object:
+    wanted = decode(body, CreditBody)
+    if wanted.expires is not None:
+        raise InvalidParameter("Paid balance does not expire; only grants do.")
+    account_id = request.path_params["account_id"]
+    balance = registry.top_up(account_id, currency=wanted.currency, micros=wanted.micros())
+    return {"id": account_id, "balances": balances_json(balance)}
+
+
+def _grant(request: Request, registry: Registry, body: bytes) -> object:
+    wanted = decode(body, CreditBody)
+    account_id = request.path_params["account_id"]
+    balance = registry.grant(
+        account_id,
+        currency=wanted.currency,
+        micros=wanted.micros(),
+        expires_at_ms=instant(wanted.expires, now_ms=int(time.time() * 1000)),
+    )
+    return {"id": account_id, "balances": balances_json(balance)}
+
+
+def _list_keys(request: Request, registry: Registry, _: bytes) -> object:
+    return [key_json(key) for key in registry.keys(request.query_params.get("account_id"))]
+
+
+def _create_key(_: Request, registry: Registry, body: bytes) -> object:
+    wanted = decode(body, NewKeyBody)
+    key = registry.create_key(wanted.account_id, wanted.options(now_ms=int(time.time() * 1000)))
+    return {"id": key.view.id, "key": key.secret, **key_json(key.view)}
+
+
+def _revoke_key(request: Request, registry: Registry, _: bytes) -> object:
+    key_id = request.path_params["key_id"]
+    key = registry.revoke_key(key_id)
+    if key is None:
+        raise InvalidParameter(f"There is no key {key_id!r}.")
+    return key_json(key)

@@ -1,0 +1,79 @@
+"""`/admin` and the self-service usage view over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.engine.scripted import say
+from seekd.testing.server import ScriptedServer
+
+PRICED = AccountsSettings(
+    prices=(PriceSetting(model="deepseek-chat", currency="USD", hit="0", miss="0", output="100000"),)
+)
+BODY = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 10}
+
+
+@pytest.fixture
+def server(seekd_server: Callable[..., ScriptedServer], tmp_path: Path) -> ScriptedServer:
+    return seekd_server(say("four"), data_dir=tmp_path, accounts=PRICED)
+
+
+@pytest.fixture
+def admin(server: ScriptedServer, tmp_path: Path) -> Iterator[httpx.Client]:
+    token = (tmp_path / "admin-token").read_text().strip()
+    with httpx.Client(
+        base_url=f"{server.url}/admin", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    ) as client:
+        yield client
+
+
+def test_admin_routes_ask_for_the_token_also_while_the_server_is_open(server: ScriptedServer, tmp_path: Path) -> None:
+    assert (tmp_path / "admin-token").stat().st_mode & 0o777 == 0o600
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        for path in ("accounts", "keys", "usage"):
+            assert httpx.get(f"{server.url}/admin/{path}", headers=headers).status_code == 401
+
+
+def test_an_account_is_made_paid_used_and_reported(admin: httpx.Client, server: ScriptedServer) -> None:
+    account = admin.post("/accounts", json={"name": "team", "limits": {"requests_per_minute": 100}}).json()
+    key = admin.post("/keys", json={"account_id": account["id"], "name": "ci"}).json()
+    assert key["key"].startswith("sk-")
+    admin.post(f"/accounts/{account['id']}/top-up", json={"amount": "1.50", "currency": "USD"})
+    admin.post(f"/accounts/{account['id']}/grant", json={"amount": "0.10", "currency": "USD", "expires": "30d"})
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 200
+    [shown] = [entry for entry in admin.get("/accounts").json() if entry["id"] == account["id"]]
+    assert shown["balances"][0]["total_balance"] == "1.20"
+    assert shown["balances"][0]["granted_balance"] == "0.00"
+    [line] = admin.get("/usage", params={"by": "account", "account_id": account["id"]}).json()
+    assert (line["num_requests"], line["num_completion_tokens"], line["cost"]) == (1, 4, "0.40")
+    assert admin.get("/usage", params={"format": "csv"}).text.splitlines()[0].startswith("day,")
+    [own] = httpx.get(f"{server.url}/user/usage", params={"by": "model"}, headers=headers).json()
+    assert (own["model"], own["num_requests"]) == ("deepseek-chat", 1)
+    assert admin.delete(f"/keys/{key['id']}").json()["revoked_at"]
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/accounts", {"nme": "x"}),
+        ("POST", "/accounts/none/top-up", {"amount": "1", "currency": "USD"}),
+        ("POST", "/accounts/none/top-up", {"amount": "-1", "currency": "USD"}),
+        ("POST", "/accounts/none/top-up", {"amount": "1", "currency": "EUR"}),
+        ("POST", "/keys", {"account_id": "none"}),
+        ("DELETE", "/keys/none", None),
+        ("GET", "/usage?by=moon", None),
+        ("GET", "/usage?since=yesterday", None),
+        ("GET", "/requests/none/cache", None),
+    ],
+)
+def test_a_mistake_is_a_clear_400(admin: httpx.Client, method: str, path: str, body: object) -> None:
+    response = admin.request(method, path, json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
