@@ -189,3 +189,18 @@ def test_a_prompt_that_was_seen_is_not_computed_again(server: ServerProcess) -> 
     again = _ask(server.url, max_tokens=4, **long)["usage"]
     assert first["prompt_cache_hit_tokens"] + first["prompt_cache_miss_tokens"] == first["prompt_tokens"]
     assert again["prompt_cache_hit_tokens"] == (again["prompt_tokens"] - 1) // 64 * 64
+
+
+def test_an_admin_can_ask_why_a_prompt_was_computed(server: ServerProcess) -> None:
+    data_dir = Path(server.arguments[server.arguments.index("--data-dir") + 1])
+    headers = {"Authorization": f"Bearer {(data_dir / 'admin-token').read_text().strip()}"}
+    long = {**STORY, "messages": [{"role": "user", "content": "Tell me of " + "ships and seas and sails " * 40}]}
+    used = []
+    for _ in range(2):
+        answer = httpx.post(f"{server.url}/v1/chat/completions", json={**long, "max_tokens": 4}, timeout=60)
+        request_id = answer.headers["x-request-id"]
+        view = httpx.get(f"{server.url}/admin/requests/{request_id}/cache", headers=headers).json()
+        assert view["num_used_tokens"] == answer.json()["usage"]["prompt_cache_hit_tokens"]
+        used.append(view)
+    assert used[0]["reason"] == "unknown"
+    assert used[1]["num_used_tokens"] > used[0]["num_used_tokens"]
