@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 BlockWriter = Callable[[Path, Path, bytes, Payload, bytes], int]
 """`write_block`, or something in its place."""
 
+BlockReader = Callable[[Path, bytes, bytes], memoryview]
+"""`read_block`, or something in its place."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskStats:
@@ -102,6 +105,7 @@ class DiskTier:
         wait_s: longest wait for another process to let go of the directory.
         clock_ns: for modification times.
         write: writes one file.
+        read: reads one file.
 
     Raises:
         StoreError: another process uses the directory, or it cannot be used.
@@ -117,12 +121,14 @@ class DiskTier:
         wait_s: float = 0.0,
         clock_ns: Callable[[], int] = time.time_ns,
         write: BlockWriter = write_block,
+        read: BlockReader = read_block,
     ) -> None:
         self.directory = directory
         self._binding = binding_digest(binding)
         self._queue_bytes = queue_bytes
         self._clock_ns = clock_ns
         self._write_block = write
+        self._read_block = read
         self._last_ns = 0
         self._index = TierIndex(budget_bytes)
         self._pending: dict[bytes, _Write] = {}
@@ -203,7 +209,7 @@ class DiskTier:
                 return None
             path = self._path(key)
         try:
-            payload = read_block(path, key, self._binding)
+            payload = self._read_block(path, key, self._binding)
         except (DamagedBlock, OSError) as error:
             with self._changed:
                 if key not in self._index:  # the writer evicted it meanwhile

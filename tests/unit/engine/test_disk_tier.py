@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seekd.engine.block_file import HEADER_BYTES, file_name, write_block
+from seekd.engine.block_file import HEADER_BYTES, file_name, read_block, write_block
 from seekd.engine.disk_tier import DiskTier
 from seekd.engine.store_directory import read_binding
 from seekd.engine.tier_index import Payload
@@ -353,3 +353,18 @@ def test_a_block_that_is_used_before_it_is_written_counts_as_used(open_tier: Ope
     tier.offer(key_of(3), payload_of(3))
     tier.flush(20)
     assert sorted(tier.held_keys()) == [key_of(1), key_of(3)]
+
+
+def test_a_block_that_is_evicted_while_it_is_read_is_a_miss_and_not_damage(open_tier: Opener) -> None:
+    tiers: list[DiskTier] = []
+
+    def late(path: Path, key: bytes, binding: bytes) -> memoryview:
+        tiers[0].offer(key_of(2), payload_of(2))
+        tiers[0].flush(20)
+        return read_block(path, key, binding)
+
+    tiers.append(open_tier(budget_bytes=1000 + HEADER_BYTES, read=late))
+    tiers[0].offer(key_of(1), payload_of(1))
+    tiers[0].flush(20)
+    assert tiers[0].read(key_of(1)) is None
+    assert (tiers[0].stats().total_damaged, tiers[0].held_keys()) == (0, [key_of(2)])

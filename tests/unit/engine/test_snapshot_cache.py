@@ -46,6 +46,7 @@ def test_snapshots_of_an_earlier_run_are_found() -> None:
     tokens = list(range(200))
     with BlockStore(ram_budget_bytes=1000) as store:
         key = snapshot_key(keys_of(tokens, ""), tokens, 150, "")
+        store.put(bytes(16), b"a block, not a snapshot")
         SnapshotPrefixCache(store).insert(key, b"state")
         cache = SnapshotPrefixCache(store)
         match = cache.match(keys_of(tokens, ""), tokens, "", 199)
