@@ -1,6 +1,5 @@
-"""Books for tests: a migrated file is made once a session and copied, since a migration takes longer than a test."""
+"""Open books for tests."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection
-from seekd.accounts.migrate import migrate_sqlite
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
 from seekd.accounts.sqlite import SqliteConnection
@@ -36,20 +34,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def migrated_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "books.sqlite3"
-    SqliteConnection(path, synchronous="normal", busy_timeout_s=1).close()
-    migrate_sqlite(path)
-    return path
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path, migrated_books: Path) -> Path:
-    shutil.copy(migrated_books, books_path(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture
