@@ -28,21 +28,22 @@ _MERGES = (("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("Ġ", "a"), ("e"
 
 
 class Architecture(enum.StrEnum):
-    """Kinds of memory: whole attention, MLA, sliding window, recurrent, and a mix of the last two kinds."""
+    """Kinds of memory: whole attention (twice), MLA, sliding window, recurrent, and DeepSeek V4's compressed one."""
 
     LLAMA = "llama"
     QWEN2 = "qwen2"
     DEEPSEEK2 = "deepseek2"
     GEMMA3 = "gemma3"
     MAMBA = "mamba"
+    DEEPSEEK4 = "deepseek4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Sizes of a file's model; the defaults make a file of about 1 MB."""
+    """Sizes of a file's model; the defaults make a file of one to two megabytes."""
 
     num_layers: int = 3
-    width: int = 64
+    width: int = 128
     num_heads: int = 4
     num_kv_heads: int = 2
     feed_forward: int = 96
@@ -238,10 +239,94 @@ def _write_deepseek2(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -
             tensors.add(f"{prefix}ffn_{name}_shexp.weight", rows, columns)
 
 
+def _write_deepseek4(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -> None:
+    """Four streams between layers, a window of 128 tokens, and behind it keys compressed 4 and 128 to 1."""
+    heads, head_size, query_rank, streams = 2, 64, 64, 4
+    groups, group_rank, indexer_size, num_experts, expert_width = 2, 32, 64, 2, 64
+    mix = (2 + streams) * streams
+    width = shape.width
+    ratios = [4, 128, 0][: shape.num_layers]
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(head_size)
+    writer.add_value_length(head_size)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_q_lora_rank(query_rank)
+    writer.add_sliding_window(128)
+    writer.add_rope_dimension_count(head_size // 2)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_expert_count(num_experts)
+    writer.add_expert_used_count(1)
+    writer.add_expert_shared_count(1)
+    writer.add_expert_feed_forward_length(expert_width)
+    writer.add_expert_weights_scale(1.0)
+    writer.add_expert_weights_norm(True)
+    keys: dict[str, int] = {
+        "expert_gating_func": 4,
+        "attention.indexer.head_count": 1,
+        "attention.indexer.key_length": indexer_size,
+        "attention.indexer.top_k": 8,
+        "attention.output_group_count": groups,
+        "attention.output_lora_rank": group_rank,
+        "hyper_connection.count": streams,
+        "hyper_connection.sinkhorn_iterations": 3,
+        "hash_layer_count": 0,
+    }
+    for name, number in keys.items():
+        writer.add_uint32(f"deepseek4.{name}", number)
+    writer.add_float32("deepseek4.swiglu_clamp_exp", 7.0)
+    writer.add_float32("deepseek4.attention.compress_rope_freq_base", 10000.0)
+    writer.add_float32("deepseek4.hyper_connection.epsilon", 1e-6)
+    writer.add_array("deepseek4.attention.compress_ratios", ratios)
+    tensors.add("output_hc_fn.weight", streams, streams * width)
+    tensors.ones("output_hc_base.weight", streams)
+    tensors.ones("output_hc_scale.weight", 1)
+    for layer, ratio in enumerate(ratios):
+        prefix = f"blk.{layer}."
+        tensors.ones(f"{prefix}attn_norm.weight", width)
+        tensors.ones(f"{prefix}ffn_norm.weight", width)
+        tensors.ones(f"{prefix}attn_sinks.weight", heads)
+        tensors.add(f"{prefix}attn_q_a.weight", query_rank, width)
+        tensors.ones(f"{prefix}attn_q_a_norm.weight", query_rank)
+        tensors.add(f"{prefix}attn_q_b.weight", heads * head_size, query_rank)
+        tensors.add(f"{prefix}attn_kv.weight", head_size, width)
+        tensors.ones(f"{prefix}attn_kv_a_norm.weight", head_size)
+        tensors.add(f"{prefix}attn_output_a.weight", group_rank * groups, heads * head_size // groups)
+        tensors.add(f"{prefix}attn_output_b.weight", width, groups * group_rank)
+        for part in ("attn", "ffn"):
+            tensors.add(f"{prefix}hc_{part}_fn.weight", mix, streams * width)
+            tensors.ones(f"{prefix}hc_{part}_base.weight", mix)
+            tensors.ones(f"{prefix}hc_{part}_scale.weight", 3)
+        if ratio:
+            factor = 2 if ratio == 4 else 1
+            _write_compressor(tensors, f"{prefix}attn_compressor_", width, head_size, factor, ratio)
+        if ratio == 4:
+            tensors.add(f"{prefix}indexer.proj.weight", 1, width)
+            tensors.add(f"{prefix}indexer.attn_q_b.weight", indexer_size, query_rank)
+            _write_compressor(tensors, f"{prefix}indexer_compressor_", width, indexer_size, 2, ratio)
+        tensors.add(f"{prefix}ffn_gate_inp.weight", num_experts, width)
+        tensors.add(f"{prefix}exp_probs_b.bias", num_experts, scale=0.1)
+        for name, rows, columns in (
+            ("gate", expert_width, width),
+            ("up", expert_width, width),
+            ("down", width, expert_width),
+        ):
+            tensors.add(f"{prefix}ffn_{name}_exps.weight", num_experts, rows, columns)
+            tensors.add(f"{prefix}ffn_{name}_shexp.weight", rows, columns)
+
+
+def _write_compressor(tensors: _Tensors, prefix: str, width: int, size: int, factor: int, ratio: int) -> None:
+    tensors.add(f"{prefix}kv.weight", factor * size, width)
+    tensors.add(f"{prefix}gate.weight", factor * size, width)
+    tensors.add(f"{prefix}ape.weight", ratio, factor * size)
+    tensors.ones(f"{prefix}norm.weight", size)
+
+
 _BODIES: dict[Architecture, Callable[[gguf.GGUFWriter, _Tensors, Shape], None]] = {
     Architecture.LLAMA: _write_llama,
     Architecture.QWEN2: _write_qwen2,
     Architecture.DEEPSEEK2: _write_deepseek2,
     Architecture.GEMMA3: _write_gemma3,
     Architecture.MAMBA: _write_mamba,
+    Architecture.DEEPSEEK4: _write_deepseek4,
 }

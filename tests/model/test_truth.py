@@ -1,10 +1,15 @@
-"""Whatever the cache gives, the model says what it would have said without it."""
+"""Whatever the cache gives, the model says what it would have said without it.
+
+Tokens are compared at temperature 0 up to the first numeric tie: two batch shapes round differently, so where the best
+two tokens are closer than that noise, either is right, and everything behind it is another text.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +24,7 @@ from seekd.engine.plan import Chunk
 from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.sequence import Sequence as TokenSequence
-from seekd.engine.settings import EngineSettings
+from seekd.engine.settings import EngineSettings, KvType
 from seekd.engine.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.types import Constraint, EngineRequest, FinishReason, SamplingParams, Vocabulary
 from tests.model.conftest import ModelFiles
@@ -27,6 +32,27 @@ from tests.model.gguf_files import Architecture
 
 SETTINGS = EngineSettings(context_length=1024, max_sequences=6, batch_tokens=256)
 ALL = list(Architecture)
+
+
+NOISE = 0.01  # between log-probabilities of two batch shapes; measured up to 0.0012
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a request gave; `gaps` is how far the best token was before the second best, one entry a token."""
+
+    tokens: list[int]
+    gaps: list[float]
+
+
+def assert_same(found: list[Said], expected: list[Said]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        pairs = enumerate(zip(one.tokens, other.tokens, strict=False))
+        fork = next((i for i, (left, right) in pairs if left != right), None)
+        if fork is None:
+            assert len(one.tokens) == len(other.tokens)
+        else:
+            assert other.gaps[fork] < NOISE
 
 
 class Served:
@@ -53,18 +79,19 @@ class Served:
             store=store,
         )
 
-    def generate(self, *requests: EngineRequest) -> list[list[int]]:
-        """Run requests to their ends, side by side; the tokens of each."""
-        tokens: dict[str, list[int]] = {request.request_id: [] for request in requests}
+    def generate(self, *requests: EngineRequest) -> list[Said]:
+        """Run requests to their ends, side by side; what each gave."""
+        said = {request.request_id: Said(tokens=[], gaps=[]) for request in requests}
         self.cached: dict[str, int] = {}
         for request in requests:
             self.core.add(request)
         while self.core.has_work:
             for update in self.core.step():
                 assert update.finish_reason not in (FinishReason.ERROR, FinishReason.ABORT)
-                tokens[update.request_id] += update.token_ids
+                said[update.request_id].tokens.extend(update.token_ids)
+                said[update.request_id].gaps.extend(one.top[0][1] - one.top[1][1] for one in update.logprobs or ())
                 self.cached[update.request_id] = update.num_cached_tokens
-        return list(tokens.values())
+        return list(said.values())
 
     @property
     def stats(self) -> Stats:
@@ -88,13 +115,13 @@ def request(request_id: str, token_ids: Sequence[int], *, max_tokens: int = 24) 
         request_id=request_id,
         prompt_token_ids=token_ids,
         max_tokens=max_tokens,
-        sampling=SamplingParams(temperature=0),
+        sampling=SamplingParams(temperature=0, num_top_logprobs=2),
     )
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Runtime]:
-    with open_runtime(path, SETTINGS) as runtime:
+def opened(path: Path, *, kv_type: KvType = KvType.F16) -> Iterator[Runtime]:
+    with open_runtime(path, replace(SETTINGS, kv_type=kv_type)) as runtime:
         yield runtime
 
 
@@ -104,7 +131,7 @@ def runtime(request: pytest.FixtureRequest, model_file: ModelFiles) -> Iterator[
         yield runtime
 
 
-def alone(runtime: Runtime, *requests: EngineRequest) -> list[list[int]]:
+def alone(runtime: Runtime, *requests: EngineRequest) -> list[Said]:
     """What each request gives by itself, with caching off."""
     return [Served(runtime, None).generate(one)[0] for one in requests]
 
@@ -113,9 +140,9 @@ def test_a_repeated_prompt_gives_the_same_from_the_cache(runtime: Runtime) -> No
     one = request("a", prompt(1, 300))
     expected = alone(runtime, one)
     served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
-    assert served.generate(one) == expected
+    assert_same(served.generate(one), expected)
     assert served.cached["a"] == 0
-    assert served.generate(one) == expected
+    assert_same(served.generate(one), expected)
     assert served.cached["a"] == 256
 
 
@@ -124,7 +151,7 @@ def test_twins_share_one_prefill_and_each_says_what_it_would_alone(runtime: Runt
     requests = [request(f"r{i}", [*stem, *prompt(10 + i, 20 + i)]) for i in range(6)]
     expected = alone(runtime, *requests)
     served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
-    assert served.generate(*requests) == expected
+    assert_same(served.generate(*requests), expected)
     own = sum(20 + i for i in range(6))
     assert served.stats.num_prompt_tokens <= 1.1 * (256 + own)
 
@@ -132,9 +159,9 @@ def test_twins_share_one_prefill_and_each_says_what_it_would_alone(runtime: Runt
 def test_a_conversation_goes_on_from_where_it_ended(runtime: Runtime) -> None:
     first = request("a", prompt(3, 200), max_tokens=100)
     served = Served(runtime, BlockStore(ram_budget_bytes=1 << 26))
-    (answer,) = served.generate(first)
+    answer = served.generate(first)[0].tokens
     second = request("b", [*first.prompt_token_ids, *answer, *prompt(4, 40)])
-    assert served.generate(second) == alone(runtime, second)
+    assert_same(served.generate(second), alone(runtime, second))
     assert served.cached["b"] >= (200 + len(answer) - 1) // 64 * 64
 
 
@@ -143,7 +170,7 @@ def test_preempted_sequences_resume_exactly(runtime: Runtime) -> None:
     expected = alone(runtime, *requests)
     for store in (None, BlockStore(ram_budget_bytes=1 << 26)):
         served = Served(runtime, store, num_cells=512)
-        assert served.generate(*requests) == expected
+        assert_same(served.generate(*requests), expected)
         assert served.stats.num_preemptions > 0
 
 
@@ -157,10 +184,10 @@ def test_a_restarted_store_gives_the_same_from_disk(runtime: Runtime, tmp_path: 
         )
 
     with store() as before:
-        assert Served(runtime, before).generate(one) == expected
+        assert_same(Served(runtime, before).generate(one), expected)
     with store() as after:
         served = Served(runtime, after)
-        assert served.generate(one) == expected
+        assert_same(served.generate(one), expected)
         (explanation,) = served.explanations
         assert (explanation.num_disk_tokens, explanation.num_used_tokens) == (256, 256)
 
@@ -177,10 +204,13 @@ def logits(runtime: Runtime, token_ids: list[int], *, slot: int, start: int, siz
     return runtime.model.borrowed_logits(0).copy()
 
 
+@pytest.mark.parametrize("kv_type", list(KvType))
 @pytest.mark.parametrize("architecture", [Architecture.LLAMA, Architecture.QWEN2, Architecture.DEEPSEEK2])
-def test_logits_are_bit_equal_where_the_batch_shape_is(architecture: Architecture, model_file: ModelFiles) -> None:
+def test_logits_are_bit_equal_where_the_batch_shape_is(
+    architecture: Architecture, kv_type: KvType, model_file: ModelFiles
+) -> None:
     token_ids = prompt(6, 160)
-    with opened(model_file(architecture)) as runtime:
+    with opened(model_file(architecture), kv_type=kv_type) as runtime:
         memory = runtime.memory
         fresh = logits(runtime, token_ids, slot=0, start=0, size=64)
         memory.share(0, 1, 128)
@@ -201,7 +231,8 @@ def test_the_kind_of_memory_is_found_out(model_file: ModelFiles) -> None:
     for architecture in ALL:
         with opened(model_file(architecture)) as runtime:
             found[architecture] = runtime.memory.is_cuttable
-    assert found == {architecture: architecture is not Architecture.MAMBA for architecture in ALL}
+    uncuttable = {Architecture.MAMBA, Architecture.DEEPSEEK4}
+    assert found == {architecture: architecture not in uncuttable for architecture in ALL}
 
 
 def test_a_payload_of_another_model_is_refused(model_file: ModelFiles) -> None:
