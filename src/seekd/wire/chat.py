@@ -36,9 +36,11 @@ _BETA_BASE = 'only available when using beta api (set base_url="https://api.deep
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prepared:
     # fields: the decoded body after rewriting; empty where it is no JSON object.
+    # has_new_limit: `max_tokens` stands there for the caller's `max_completion_tokens`.
     fields: Mapping[str, Any]
     text: bytes
     is_legacy: bool
+    has_new_limit: bool
 
 
 def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[str] = ()) -> Call:
@@ -74,7 +76,7 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
             WireProtocol.CHAT,
             body=body,
             rewritten=prepared.text,
-            callers_path=legacy.in_old_path if prepared.is_legacy else _same_path,
+            callers_path=lambda path: _callers_path(path, prepared),
         ) from error
     except InvalidParameter as error:
         raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
@@ -93,12 +95,13 @@ def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
         fields = legacy.with_tool_messages(fields)
     if dialect.takes_developer_role:
         fields = _with_system_for_developer(fields)
-    if dialect.takes_max_completion_tokens and _counts_the_new_way(fields):
+    has_new_limit = dialect.takes_max_completion_tokens and _counts_the_new_way(fields)
+    if has_new_limit:
         fields = {**fields, "max_tokens": fields["max_completion_tokens"]}
     if not beta:
         fields = _without_strict(fields)
     text = body if fields is decoded else msgspec.json.encode(fields)
-    return _Prepared(fields=fields, text=text, is_legacy=is_legacy)
+    return _Prepared(fields=fields, text=text, is_legacy=is_legacy, has_new_limit=has_new_limit)
 
 
 def _with_system_for_developer(fields: dict[str, Any]) -> dict[str, Any]:
@@ -138,9 +141,7 @@ def _is_strict(tool: object) -> bool:
 def _in_callers_words(message: str, prepared: _Prepared) -> str:
     if prepared.is_legacy:
         message = legacy.in_old_words(message)
-    if _counts_the_new_way({**prepared.fields, "max_tokens": None}) and "max_tokens" in message:
-        message = message.replace("max_tokens", "max_completion_tokens")
-    return message
+    return message.replace("max_tokens", "max_completion_tokens") if prepared.has_new_limit else message
 
 
 def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, dialect: Dialect, beta: bool) -> None:
@@ -161,8 +162,10 @@ def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, diale
         )
 
 
-def _same_path(path: Path) -> Path:
-    return path
+def _callers_path(path: Path, prepared: _Prepared) -> Path:
+    if path == ("max_tokens",) and prepared.has_new_limit:
+        return ("max_completion_tokens",)
+    return legacy.in_old_path(path) if prepared.is_legacy else path
 
 
 def _response_format(fields: Mapping[str, Any]) -> str:

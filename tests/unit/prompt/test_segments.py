@@ -60,6 +60,10 @@ def test_overlapping_spellings_are_all_cut(text: str) -> None:
     assert not [part for part in parts if any(spelling in part for spelling in spellings)]
 
 
+def test_without_markers_there_is_nothing_to_cut() -> None:
+    assert list(cut_spellings("abc", ())) == ["abc"]
+
+
 def test_a_layout_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="<｜nope｜>"):
         encode([Segment(text="<｜nope｜>", is_control=True)], ScriptedVocabulary())

@@ -103,6 +103,14 @@ def test_max_completion_tokens_counts_in_classic_only() -> None:
 def test_a_bad_max_completion_tokens_is_named_as_the_caller_wrote_it() -> None:
     with pytest.raises(InvalidParameter, match="Invalid max_completion_tokens value"):
         chat({"max_completion_tokens": 0})
+    with pytest.raises(MalformedBody, match=r"max_completion_tokens: invalid type: .* at line 1 column \d+"):
+        chat({"max_completion_tokens": "x"})
+
+
+@BOTH
+def test_a_bad_max_tokens_keeps_its_name_next_to_the_newer_one(dialect: Dialect) -> None:
+    with pytest.raises(InvalidParameter, match="Invalid max_tokens value"):
+        chat({"max_completion_tokens": 5, "max_tokens": 0}, dialect=dialect)
 
 
 @pytest.mark.parametrize("model", ["deepseek-chat", "deepseek-reasoner"])
@@ -244,6 +252,12 @@ def test_strict_tools_work_on_beta_and_are_plain_elsewhere() -> None:
     assert (on_beta.tools[0].parameters or {})["additionalProperties"] is False
     assert off_beta is not None
     assert not off_beta.tools[0].strict
+
+
+@pytest.mark.parametrize("tools", [[5], [{"type": "function"}], [{"type": "function", "function": 5}]])
+def test_tools_of_odd_shapes_are_refused_not_rewritten(tools: list[object]) -> None:
+    with pytest.raises(MalformedBody):
+        chat({"tools": tools})
 
 
 def test_mixed_strictness_is_refused_on_beta_only() -> None:

@@ -3,6 +3,7 @@ import pytest
 from seekd.prompt.types import PromptFormat
 from seekd.testing.stream_check import check_chat_stream
 from seekd.wire.dialect import CLASSIC, HOSTED
+from seekd.wire.legacy import in_old_path
 from tests.wire.driving import CALL_MARKUP, HELLO, Json, chat, drive, message_of, refusal
 
 FUNCTION: Json = {
@@ -101,6 +102,17 @@ def test_two_rounds_of_old_messages_pair_up() -> None:
     result = {"role": "function", "name": "get_weather", "content": "sunny"}
     prompt = _prompt({**BODY, "messages": [*HELLO, call, result, call, {**result, "content": "rainy"}]})
     assert prompt.index("sunny") < prompt.index("rainy")
+
+
+def test_messages_that_are_no_objects_are_left_to_be_refused() -> None:
+    old = {"role": "function", "name": "f", "content": "x"}
+    message = message_of(refusal(lambda: chat({**BODY, "messages": [5, old]}), CLASSIC))
+    assert message.startswith("Failed to deserialize the JSON body into the target type: messages[0]: invalid type")
+
+
+def test_paths_are_translated_back() -> None:
+    assert in_old_path(("tools", 0, "type")) == ("functions", 0, "type")
+    assert in_old_path(("messages", 0)) == ("messages", 0)
 
 
 def test_tools_win_over_functions() -> None:

@@ -64,6 +64,15 @@ def test_a_wrong_role_is_placed_behind_the_role() -> None:
     assert _message(body).endswith(f"column {body.index(b'robot') + 6}")
 
 
+@pytest.mark.parametrize("fields", [{"reasoning_effort": 5}, {"thinking": {"type": [1]}}])
+def test_a_name_that_is_no_string_is_broken_syntax_at_its_first_byte(fields: Json) -> None:
+    body = _with(fields)
+    (name,) = fields
+    column = len(body) - (2 if name == "thinking" else 1) - len(b"5" if name == "reasoning_effort" else b"[1]") + 1
+    path = name if name == "reasoning_effort" else "thinking.type"
+    assert _message(body) == f"{SYNTAX}{path}: expected value at line 1 column {column}"
+
+
 def test_lines_are_counted() -> None:
     body = json.dumps({"model": "m", "messages": HELLO, "n": "x"}, indent=2).encode()
     line = body[: body.index(b'"x"')].count(b"\n") + 1

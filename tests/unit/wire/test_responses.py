@@ -71,6 +71,12 @@ def test_parameters_are_read() -> None:
     assert (request.user_id, request.max_tokens) == ("u", 9)
 
 
+def test_a_bad_tool_is_refused_in_the_packages_order() -> None:
+    custom = {"type": "custom", "name": "zz"}
+    with pytest.raises(InvalidParameter, match="Unsupported custom tool: 'zz'"):
+        _parse({"tools": [custom, {**TOOL, "name": "a b"}]})
+
+
 def test_json_and_schemas_are_rules() -> None:
     json_object = _parse({"input": "json", "text": {"format": {"type": "json_object"}}}).request.rule
     assert json_object is not None
