@@ -1,0 +1,189 @@
+"""What is committed together, what fails alone, and what is never lost."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, statement
+from seekd.accounts.journal import Journal
+from seekd.accounts.operations import Reserve, Settle, TopUp
+from seekd.accounts.types import Price, Usage
+from seekd.accounts.unit import Needs, Unit, run_batch
+from seekd.accounts.verify import verify_ledger
+from seekd.accounts.writer import Writer
+from seekd.errors import StoreError
+
+LEDGER = statement("SELECT reference FROM ledger ORDER BY id")
+
+
+class Faulty:
+    """Passes everything on and counts commits; `away` makes each transaction fail, as a database that is away."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, inner: Connection) -> None:
+        self._inner = inner
+        self.num_commits = 0
+        self.away = 0
+        self.lost_answers = 0
+
+    def begin(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise TransactionFailed("away", is_away=True)
+        self._inner.begin()
+
+    def begin_reading(self) -> None:
+        self._inner.begin_reading()
+
+    def commit(self) -> None:
+        self._inner.commit()
+        self.num_commits += 1
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise TransactionFailed("the connection broke before the answer to COMMIT", is_away=True)
+
+    def rollback(self) -> None:
+        self._inner.rollback()
+
+    def rows(self, query: Statement, parameters: Parameters | None = None) -> list[Row]:
+        return self._inner.rows(query, parameters)
+
+    def stream(self, query: Statement, parameters: Parameters | None = None) -> Any:
+        return self._inner.stream(query, parameters)
+
+    def run(self, command: Statement, parameters: Parameters | None = None) -> int:
+        return self._inner.run(command, parameters)
+
+    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
+        self._inner.run_many(command, parameters)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Bug:
+    """An operation with a bug."""
+
+    account_id = "open"
+
+    def declare(self, needs: Needs) -> None:
+        pass
+
+    def apply(self, unit: Unit) -> None:
+        raise ZeroDivisionError
+
+
+def top_up(number: int) -> TopUp:
+    return TopUp(account_id="open", currency="USD", micros=1, reference=str(number))
+
+
+@pytest.fixture
+def faulty(connect: Callable[[], Connection]) -> Faulty:
+    return Faulty(connect())
+
+
+@pytest.fixture
+def make(faulty: Faulty, tmp_path: Path) -> Callable[..., Writer]:
+    def make(store_timeout_s: float = 5.0) -> Writer:
+        journal = Journal(tmp_path / "journal")
+        return Writer(lambda: faulty, journal, owner="o", now_ms=lambda: 1, store_timeout_s=store_timeout_s)
+
+    return make
+
+
+def references(connect: Callable[[], Connection]) -> list[str]:
+    return [row[0] for row in connect().rows(LEDGER)]
+
+
+async def test_what_is_queued_together_is_committed_together_in_order(
+    make: Callable[..., Writer], faulty: Faulty, connect: Callable[[], Connection]
+) -> None:
+    writer = make()
+    writer._loop = asyncio.get_running_loop()  # queued before the thread runs, so that the batch is certain
+    futures = [writer.submit(top_up(number)) for number in range(100)]
+    writer.start(asyncio.get_running_loop())
+    await asyncio.gather(*futures)
+    assert faulty.num_commits == 1
+    assert references(connect) == [str(number) for number in range(100)]
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+
+
+async def test_an_operation_with_a_bug_fails_alone(
+    make: Callable[..., Writer], connect: Callable[[], Connection]
+) -> None:
+    writer = make()
+    writer._loop = asyncio.get_running_loop()
+    futures = [writer.submit(operation) for operation in (top_up(1), Bug(), top_up(2))]
+    writer.start(asyncio.get_running_loop())
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), StoreError, type(None)]
+    assert references(connect) == ["1", "2"]
+    await writer.submit(top_up(3))  # the thread lives
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+
+
+async def test_while_the_database_is_away_waiting_ends_and_what_must_not_be_lost_stays(
+    make: Callable[..., Writer], faulty: Faulty, connect: Callable[[], Connection]
+) -> None:
+    writer = make(store_timeout_s=0.0)
+    faulty.away = 3
+    writer.start(asyncio.get_running_loop())
+    durable = writer.submit_durable(top_up(1))
+    with pytest.raises(StoreError):
+        await writer.submit(top_up(2))
+    await durable
+    assert references(connect) == ["1"]
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+
+
+async def test_stopping_writes_what_is_queued(make: Callable[..., Writer], connect: Callable[[], Connection]) -> None:
+    writer = make()
+    writer.start(asyncio.get_running_loop())
+    for number in range(1000):
+        writer.post(top_up(number), is_durable=True)
+    await asyncio.to_thread(writer.stop, give_up_after_s=30)
+    assert len(references(connect)) == 1000
+
+
+async def test_stopping_gives_up_on_a_database_that_stays_away(make: Callable[..., Writer], faulty: Faulty) -> None:
+    writer = make()
+    faulty.away = 10**9
+    writer.start(asyncio.get_running_loop())
+    durable = writer.submit_durable(top_up(1))
+    await asyncio.to_thread(writer.stop, give_up_after_s=0.0)
+    with pytest.raises(StoreError):
+        await durable
+
+
+async def test_a_commit_whose_answer_was_lost_is_done_once(
+    make: Callable[..., Writer], faulty: Faulty, connect: Callable[[], Connection]
+) -> None:
+    run_batch(connect(), [TopUp(account_id="open", currency="USD", micros=100, reference="p")], now_ms=1, owner="")
+    price = Price(hit_micros=1_000_000, miss_micros=1_000_000, output_micros=1_000_000)
+    reserve = Reserve(
+        account_id="open",
+        key_id=None,
+        request_id="r",
+        model="m",
+        prices=(("USD", price),),
+        default_currency="USD",
+        num_prompt_tokens=60,
+        max_completion_tokens=0,
+        is_retry_safe=False,
+    )
+    writer = make()
+    writer.start(asyncio.get_running_loop())
+    faulty.lost_answers = 1
+    reservation = await writer.submit(reserve)
+    assert reservation.held_micros == 60
+    faulty.lost_answers = 1
+    usage = Usage(num_hit_tokens=0, num_miss_tokens=50, num_completion_tokens=0)
+    charge = await writer.submit_durable(Settle(reservation=reservation, usage=usage))
+    assert charge.cost_micros == 50
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+    assert connect().rows(statement("SELECT topped_up_micros, held_micros FROM pools")) == [(50, 0)]
+    assert verify_ledger(connect()).problems == ()
