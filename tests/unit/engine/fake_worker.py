@@ -1,8 +1,9 @@
 """A stand-in for the engine process that obeys its requests: the first prompt token says what to do.
 
 0 count up, one token an update   1 count up slowly, for ever   2 die by SIGKILL   3 exit with status 7
-4 refuse: the queue is full       5 send garbage, then count up
-The model's path says how loading goes: "refuse", "die", "slow", anything else loads.
+4 refuse: the queue is full       5 send garbage, then count up   6 explain 1,100 requests, then count up
+The model's path says how loading goes: "refuse", "die", "slow", "chatty" (a line of 100,000 characters first),
+"stumble" (the second start is refused), anything else loads.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from seekd.engine.messages import Abort, Loaded, Shutdown, Stats, Submit, ToEngine, Updates, decode_job, refusal
+from seekd.engine.messages import (
+    Abort,
+    CacheExplanation,
+    Loaded,
+    Shutdown,
+    Stats,
+    Submit,
+    ToEngine,
+    Updates,
+    decode_job,
+    refusal,
+)
 from seekd.engine.types import EngineUpdate, FinishReason, ModelInfo
 from seekd.errors import ConfigError, Overloaded
 
@@ -34,10 +46,17 @@ def main() -> None:
     how = Path(job.model_path).name
     directory = Path(job.endpoint.removeprefix("ipc://")).parent
     Path(job.model_path).with_suffix(".mode").write_text(oct(directory.stat().st_mode & 0o777))
+    if how == "stumble":
+        starts = Path(job.model_path).with_suffix(".starts")
+        starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
+        if starts.read_text() == "xx":
+            how = "refuse"
     if how == "refuse":
         socket.send(msgspec.msgpack.encode(refusal(None, ConfigError("The file is no good."))))
         socket.close(linger=1000)
         sys.exit(2)
+    if how == "chatty":
+        say("x" * 100_000)
     if how == "die":
         say("GGML_ASSERT failed")
         os.abort()
@@ -93,6 +112,9 @@ def submit(socket: zmq.Socket[bytes], message: Submit, running: dict[str, int]) 
     else:
         if order == 5:
             socket.send(b"\xc1garbage")
+        if order == 6:
+            explanations = [explanation(f"old{i}") for i in range(1099)] + [explanation(request.request_id)]
+            socket.send(msgspec.msgpack.encode(Updates([], explanations)))
         updates = [EngineUpdate(request_id=request.request_id, token_ids=[i]) for i in range(request.max_tokens - 1)]
         last = EngineUpdate(
             request_id=request.request_id, token_ids=[request.max_tokens - 1], finish_reason=FinishReason.LENGTH
@@ -102,4 +124,17 @@ def submit(socket: zmq.Socket[bytes], message: Submit, running: dict[str, int]) 
         socket.send(msgspec.msgpack.encode(Stats(num_steps=request.max_tokens)))
 
 
-main()
+def explanation(request_id: str) -> CacheExplanation:
+    return CacheExplanation(
+        request_id=request_id,
+        num_known_tokens=7,
+        num_slot_tokens=0,
+        num_ram_tokens=0,
+        num_disk_tokens=0,
+        num_used_tokens=0,
+        reason="short",
+    )
+
+
+if __name__ == "__main__":
+    main()

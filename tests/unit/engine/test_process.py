@@ -18,7 +18,7 @@ from seekd.engine.settings import EngineSettings
 from seekd.engine.types import Engine, EngineRequest, EngineUpdate
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown
 
-COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE = range(6)
+COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE, EXPLAIN = range(7)
 WORKER = Path(__file__).with_name("fake_worker.py")
 
 Make = Callable[..., EngineProcess]
@@ -211,4 +211,29 @@ async def test_the_socket_is_private_and_leaves_nothing_behind(
     await engine.start()
     assert (tmp_path / "loads.mode").read_text() == "0o700"
     assert list(sockets.iterdir()) == []
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+
+
+async def test_a_restart_that_fails_is_tried_again(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    engine = make("stumble")
+    await engine.start()
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+    assert engine.num_restarts == 2
+    assert "did not start: The file is no good." in caplog.text
+
+
+async def test_explanations_of_recent_requests_are_remembered(engine: EngineProcess) -> None:
+    await collect(engine, request(EXPLAIN))
+    explanation = engine.explain("r")
+    assert explanation is not None
+    assert explanation.num_known_tokens == 7
+    assert engine.explain("old1098") is not None
+    assert engine.explain("old0") is None
+
+
+async def test_a_line_without_end_in_the_childs_log_ends_nothing(make: Make) -> None:
+    engine = make("chatty")
+    await engine.start()
     assert await collect(engine, request(COUNT)) == [0, 1, 2]

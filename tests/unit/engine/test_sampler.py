@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from seekd.engine.sampler import Logits, Mask, Sampler, token_logprobs
+from seekd.engine.sampler import Logits, Mask, Sampler, _at, token_logprobs
 from seekd.engine.types import SamplingParams
 
 logit_values = st.floats(-20, 20, width=32)
@@ -103,6 +103,24 @@ def test_logprobs_are_the_log_softmax_of_the_raw_logits(logits: Logits, num_top:
     order = sorted(range(len(logits)), key=lambda i: (-logits[i], i))[:num_top]
     assert [i for i, _ in got.top] == order
     assert [value for _, value in got.top] == pytest.approx([expected[i] for i in order], abs=1e-5)
+
+
+def test_the_best_of_a_large_row_are_found_with_ties_by_lower_id() -> None:
+    logits = np.round(np.random.default_rng(1).standard_normal(50_000) * 8).astype(np.float32)
+    expected = sorted(range(len(logits)), key=lambda i: (-logits[i], i))[:20]
+    assert [i for i, _ in token_logprobs(logits, 0, num_top=20).top] == expected
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 513, 1500, 20_000])
+def test_a_draw_at_the_very_end_still_takes_a_possible_token(size: int) -> None:
+    random = np.random.default_rng(size)
+    for _ in range(50):
+        weights = random.random(size, dtype=np.float32)
+        weights[random.random(size) < 0.5] = 0
+        weights[random.integers(size)] = 1
+        index = _at(weights, float(np.nextafter(1, 0)))
+        assert weights[index] > 0
+        assert weights[index + 1 :].sum() <= 1e-6 * weights.sum()
 
 
 def test_logprobs_ignore_temperature_penalties_and_mask() -> None:
