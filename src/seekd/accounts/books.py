@@ -25,14 +25,14 @@ from seekd.accounts import statements as sql
 from seekd.accounts.access import AccessState
 from seekd.accounts.balances import read_balance
 from seekd.accounts.brake import FailureBrake
-from seekd.accounts.claims import NOT_KEPT, EndClaim, TakeClaim, TwinRuns, check_key, hash_body
+from seekd.accounts.claims import NOT_KEPT, EndClaim, ForgetClaims, TakeClaim, TwinRuns, check_key, hash_body
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.keys import KeyRing
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
 from seekd.accounts.prices import PriceTable, load_prices
 from seekd.accounts.recovery import recover
 from seekd.accounts.settings import AccountsSettings
-from seekd.accounts.store import Store
+from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.writer import Writer
 from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
@@ -44,6 +44,7 @@ T = TypeVar("T")
 _POLL_S = 0.25  # how soon a waiter sees what another process did
 _MAX_SLOWED = 256  # answers to wrong keys that may be delayed at once; more are refused without delay
 _CLOSE_S = 10.0
+_FORGET_S = 60.0
 
 
 class Books:
@@ -79,22 +80,24 @@ class Books:
         )
         self._freed: dict[str, asyncio.Future[None]] = {}
         self._noted_s: dict[str, float] = {}
-        self._lease: asyncio.Task[None] | None = None
+        self._forget_until_s = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
 
     async def start(self) -> None:
         """Begin to write. Called once, on the event loop that will use the books."""
         self._writer.start(asyncio.get_running_loop())
+        self._tasks.append(asyncio.create_task(self._forget_claims()))
         if not self._store.is_local:
-            self._lease = asyncio.create_task(self._keep_lease())
+            self._tasks.append(asyncio.create_task(self._keep_lease()))
 
     async def close(self) -> None:
         """Write what is queued and give everything back; what the database cannot take stays in the journal."""
-        if self._lease is not None:
-            self._lease.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._lease
+                await task
         await asyncio.to_thread(self._writer.stop, give_up_after_s=_CLOSE_S)
         if self._reader_thread is not None:
             self._reader_thread.shutdown()
@@ -321,6 +324,7 @@ class Books:
             StoreError: the database is away.
         """
         check_key(idempotency_key)
+        self._forget_until_s = time.monotonic() + self._settings.idempotency_lifetime_s + 2 * _FORGET_S
         operation = TakeClaim(
             account_id=caller.account_id,
             idempotency_key=idempotency_key,
@@ -380,6 +384,13 @@ class Books:
                 return await asyncio.get_running_loop().run_in_executor(self._reader_thread, query, self._reader)
         except (TransactionFailed, TimeoutError) as error:
             raise StoreError from error
+
+    async def _forget_claims(self) -> None:
+        """Now and then drop the answers that no retry will ask for any more."""
+        while True:
+            await asyncio.sleep(_FORGET_S)
+            if time.monotonic() < self._forget_until_s:  # a server without idempotency keys writes nothing
+                self._writer.post(ForgetClaims(), is_durable=False)
 
     async def _keep_lease(self) -> None:
         """Say that this server lives, and end what dead ones left, several times a lease."""
@@ -454,7 +465,7 @@ def open_books(
         return Books(store, settings, owner=owner, allows_open=allows_open, prices=prices, clock=clock)
     except TransactionFailed as failure:
         store.close()
-        raise StoreError(f"The books cannot be opened: {failure}") from failure
+        raise unopened(failure) from failure
     except BaseException:
         store.close()
         raise

@@ -113,6 +113,20 @@ class EndClaim:
         end_claim(unit, self.claim, self.answer, self.answer_expires_at_ms)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetClaims:
+    """Drop the answers whose lifetime is over."""
+
+    account_id: str = ""
+
+    def declare(self, needs: Needs) -> None:
+        """See `Operation`."""
+
+    def apply(self, unit: Unit) -> None:
+        """Drop them."""
+        unit.connection.run(sql.FORGET_CLAIMS, {"now_ms": unit.now_ms})
+
+
 def hash_body(body: bytes) -> bytes:
     """What is compared between requests of the same key."""
     return hashlib.sha256(body).digest()

@@ -1,6 +1,6 @@
 """What was used: by key, account, model and day.
 
-Room: accounts. May import: accounts.driver, types.
+Room: accounts. May import: errors, accounts.driver, types.
 
 A report is one pass over the usage rows in the order of its groups; it keeps the latencies of one group at a time, so
 that its percentiles are exact. Requests of different currencies are never added up.
@@ -17,8 +17,9 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from seekd.accounts.driver import Connection, Row, Statement, statement
+from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed, statement
 from seekd.accounts.types import format_exact
+from seekd.errors import StoreError
 
 
 class Dimension(enum.StrEnum):
@@ -88,10 +89,13 @@ class UsageLine:
 
 
 def usage_report(connection: Connection, query: UsageQuery) -> list[UsageLine]:
-    """Add up what was used. Raises `TransactionFailed`."""
-    rows = connection.stream(_statement(query), _parameters(query))
+    """Add up what was used. Raises `StoreError`."""
     num_names = len(query.by) + 1
-    return [_line(query.by, names, group) for names, group in groupby(rows, key=lambda row: row[:num_names])]
+    try:
+        rows = connection.stream(_statement(query), _parameters(query))
+        return [_line(query.by, names, group) for names, group in groupby(rows, key=lambda row: row[:num_names])]
+    except TransactionFailed as failure:
+        raise StoreError(f"The usage could not be read: {failure}") from failure
 
 
 def to_csv(lines: Sequence[UsageLine]) -> str:

@@ -19,7 +19,7 @@ from seekd.accounts.migrate import is_current, migrate_postgres, migrate_sqlite
 from seekd.accounts.postgres import PostgresConnection
 from seekd.accounts.settings import AccountsSettings, books_path
 from seekd.accounts.sqlite import SqliteConnection
-from seekd.errors import ConfigError
+from seekd.errors import ConfigError, SeekdError, StoreError
 
 _READER_WAIT_S = 0.25  # readers run on the event loop and wait for nobody but a recovering log
 
@@ -107,10 +107,17 @@ def open_connection(settings: AccountsSettings, data_dir: Path) -> Connection:
 
     Raises:
         ConfigError: the database cannot be used.
+        StoreError: the database is away.
     """
     store = Store(settings, data_dir)
     try:
         store.prepare(is_server=False)
         return store.connect()
     except TransactionFailed as failure:
-        raise ConfigError(f"The books cannot be opened: {failure}.") from failure
+        raise unopened(failure) from failure
+
+
+def unopened(failure: TransactionFailed) -> SeekdError:
+    """What to say of a database that could not be opened."""
+    message = f"The books cannot be opened: {failure}."
+    return StoreError(message) if failure.is_away else ConfigError(message)

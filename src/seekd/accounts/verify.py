@@ -1,6 +1,6 @@
 """Proves that the ledger and the balances tell the same story.
 
-Room: accounts. May import: accounts.driver, pool, unit.
+Room: accounts. May import: errors, accounts.driver, pool, unit.
 
 For each account and currency the ledger is replayed from its first row:
 - the rows are numbered without a gap, up to the number that the pool remembers;
@@ -18,9 +18,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seekd.accounts.driver import Connection, Row, statement
+from seekd.accounts.driver import Connection, Row, TransactionFailed, statement
 from seekd.accounts.pool import EXPIRED, GIFTS, GRANT_PREFIX, PAYMENTS, REVENUE, TOPPED_UP, Transfer
 from seekd.accounts.unit import ledger_digest
+from seekd.errors import StoreError
 
 _POOLS = statement("""
     SELECT account_id, currency, topped_up_micros, granted_micros, held_micros, last_seq, last_digest
@@ -61,9 +62,9 @@ class Verification:
 
 
 def verify_ledger(connection: Connection) -> Verification:
-    """Replay the ledger. Reads one state of the books, also while a server writes. Raises `TransactionFailed`."""
-    connection.begin_reading()
+    """Replay the ledger. Reads one state of the books, also while a server writes. Raises `StoreError`."""
     try:
+        connection.begin_reading()
         stray = connection.rows(_STRAY)
         problems = [f"{row[0]} {row[1]}: the ledger has rows, but there is no balance" for row in stray]
         pools = connection.rows(_POOLS)
@@ -72,6 +73,8 @@ def verify_ledger(connection: Connection) -> Verification:
             replay = _Replay()
             problems += [f"{pool[0]} {pool[1]}: {problem}" for problem in _check(connection, pool, replay)]
             num_rows += replay.last_seq
+    except TransactionFailed as failure:
+        raise StoreError(f"The ledger could not be read: {failure}") from failure
     finally:
         connection.rollback()
     return Verification(num_pools=len(pools), num_rows=num_rows, problems=tuple(problems))

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from seekd.accounts.books import Books
+from seekd.accounts.claims import ForgetClaims
 from seekd.accounts.driver import Connection, statement
 from seekd.accounts.registry import Registry
 from seekd.accounts.types import Answer, Caller, Claim, Usage
+from seekd.accounts.unit import run_batch
 from seekd.errors import IdempotencyConflict, InvalidParameter, StoreError
 from tests.unit.accounts.conftest import Clock, OpenBooks
 
@@ -127,6 +129,18 @@ async def test_a_cancelled_claim_frees_its_key(books: Books, rich: Caller) -> No
     await asyncio.sleep(0)
     task.cancel()
     assert isinstance(await ask(books, rich, "r2"), Claim)
+
+
+async def test_answers_whose_lifetime_is_over_leave_the_database(
+    books: Books, rich: Caller, clock: Clock, connect: Callable[[], Connection]
+) -> None:
+    await run(books, rich, await ask(books, rich, "r1", key="old"))
+    clock.now_s += 601.0
+    await run(books, rich, await ask(books, rich, "r2", key="new"))
+    await ask(books, rich, "r3", key="running")
+    run_batch(connect(), [ForgetClaims()], now_ms=clock.now_ms, owner="")
+    keys = connect().rows(statement("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key"))
+    assert keys == [("new",), ("running",)]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
