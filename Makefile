@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint format clean dev
+.PHONY: help serve test check lint format clean dev clients
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -18,6 +18,9 @@ dev:
 test: dev ## run the tests (ARGS="-k stream")
 	@.venv/bin/python -m pytest $(ARGS)
 
+clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
+	@.venv/bin/python -m tests.clients.run $(ARGS)
+
 lint: dev ## format check, lint, types, import contract
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -30,5 +33,5 @@ format: dev ## put the code in shape
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-clean: ## remove .venv and caches
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean: ## remove .venv, the clients and caches
+	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

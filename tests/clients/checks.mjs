@@ -1,8 +1,10 @@
 // What the clients' Node.js scripts share: `run` prints one line a check and exits with 1 if one failed.
-// The environment names the server: SEEKD_URL, SEEKD_KEY.
+// The environment names the scripted server (SEEKD_URL, SEEKD_KEY) and one with the bundled model, which asks for no key
+// (SEEKD_MODEL_URL).
 
 export const URL = process.env.SEEKD_URL;
 export const KEY = process.env.SEEKD_KEY;
+export const MODEL_URL = process.env.SEEKD_MODEL_URL;
 export const GREETING = 'Hello! I am well, thank you.';
 export const REASONING = 'Let me think.';
 export const FORECAST = 'It is sunny in New York.';

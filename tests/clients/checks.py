@@ -1,7 +1,8 @@
 """What the clients' Python scripts share. Standard library only: each script runs in its client's own environment.
 
 A script defines functions named `check_…` and ends with `run(globals())`, which prints one line a check and exits with
-1 if one failed. The environment names the server: `SEEKD_URL`, `SEEKD_KEY`.
+1 if one failed. The environment names the scripted server (`SEEKD_URL`, `SEEKD_KEY`) and one with the bundled model,
+which asks for no key (`SEEKD_MODEL_URL`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 URL = os.environ.get("SEEKD_URL", "")
 KEY = os.environ.get("SEEKD_KEY", "")
+MODEL_URL = os.environ.get("SEEKD_MODEL_URL", "")
 
 GREETING = "Hello! I am well, thank you."
 REASONING = "Let me think."
@@ -33,7 +35,7 @@ WEATHER: dict[str, Any] = {"name": "get_weather", "description": "Get current we
 def run(names: Mapping[str, Any]) -> None:
     """Run every check of a script."""
     failed = False
-    for name, check in names.items():
+    for name, check in list(names.items()):
         if not name.startswith("check_"):
             continue
         label = name.removeprefix("check_").replace("_", " ")

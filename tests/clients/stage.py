@@ -32,11 +32,8 @@ ACCOUNTS = AccountsSettings(
     synchronous="normal",
 )
 
-_CALL = (
-    '\n\n<｜DSML｜ calls>\n<｜DSML｜ invoke name="get_weather">\n'
-    '<｜DSML｜ parameter name="location" string="true">New York</｜DSML｜ parameter>\n'
-    "</｜DSML｜ invoke>\n</｜DSML｜ calls>"
-)
+NOTE = "The harness read this line."
+NOTE_READ = "The note was read."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +62,25 @@ def play(request: EngineRequest) -> Iterable[ScriptStep]:
         yield EmitText(text="Hel")
         yield Fail(error=EngineError())
     elif "<tool_result>" in last:
-        yield EmitText(text=FORECAST)
+        yield EmitText(text=NOTE_READ if NOTE in last else FORECAST)
     elif "weather" in last and '"get_weather"' in prompt:
-        yield EmitText(text=_CALL)
+        yield EmitText(text=_call("get_weather", location="New York"))
+    elif "Read note.txt" in last and '"read"' in prompt:
+        yield EmitText(text=_call("read", file_path="note.txt"))
     elif "JSON" in last:
         yield EmitText(text='{"name": "John Doe", "age": 41}')
     elif "<｜fim▁hole｜>" in prompt:
         yield EmitText(text="    return a + b")
     else:
         yield EmitText(text=GREETING)
+
+
+def _call(name: str, **arguments: str) -> str:
+    parameters = "".join(
+        f'<｜DSML｜ parameter name="{key}" string="true">{value}</｜DSML｜ parameter>\n'
+        for key, value in arguments.items()
+    )
+    return f'\n\n<｜DSML｜ calls>\n<｜DSML｜ invoke name="{name}">\n{parameters}</｜DSML｜ invoke>\n</｜DSML｜ calls>'
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from checks import (
     GREETING,
     KEY,
     LIMITED_MODEL,
+    MODEL_URL,
     PARAMETERS,
     REASONING,
     UNPAID_MODEL,
@@ -283,6 +284,16 @@ async def check_the_asynchronous_client() -> None:
         stream = await client.chat.completions.create(**options, stream=True)
         pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
     assert "".join(pieces) == GREETING
+
+
+def check_the_bundled_model() -> None:
+    model: Any = CLIENT.with_options(base_url=f"{MODEL_URL}/v1")
+    options = {"model": "deepseek-chat", "messages": HELLO, "temperature": 0, "max_tokens": 40}
+    answer = model.chat.completions.create(**options)
+    assert answer.choices[0].message.content
+    assert 0 < answer.usage.completion_tokens <= 40
+    chunks = list(model.chat.completions.create(**options, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer.choices[0].message.content
 
 
 if __name__ == "__main__":

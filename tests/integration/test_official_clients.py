@@ -32,6 +32,12 @@ def node_client() -> Path:
     return node_environment("openai_node")
 
 
+@pytest.fixture(scope="module")
+def environment(stage: Stage, server: ServerProcess) -> dict[str, str]:
+    """What a client's script reads: both servers."""
+    return stage.environment | {"SEEKD_MODEL_URL": server.url}
+
+
 def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, env=os.environ | environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
@@ -43,16 +49,16 @@ def _passes_all(done: subprocess.CompletedProcess[str], *, num_checks: int) -> N
     assert sum(line.startswith("ok ") for line in done.stdout.splitlines()) == num_checks
 
 
-def test_the_python_client_gets_everything_it_knows_to_ask_for(stage: Stage) -> None:
+def test_the_python_client_gets_everything_it_knows_to_ask_for(environment: dict[str, str]) -> None:
     script = SCRIPTS / "use_openai.py"
     num_checks = script.read_text(encoding="utf-8").count("def check_")
-    _passes_all(_run([sys.executable, str(script)], stage.environment), num_checks=num_checks)
+    _passes_all(_run([sys.executable, str(script)], environment), num_checks=num_checks)
 
 
-def test_the_nodejs_client_gets_everything_it_knows_to_ask_for(stage: Stage, node_client: Path) -> None:
+def test_the_nodejs_client_gets_everything_it_knows_to_ask_for(environment: dict[str, str], node_client: Path) -> None:
     script = node_client / "use_openai.mjs"
     num_checks = script.read_text(encoding="utf-8").count(": async () => {")
-    _passes_all(_run([str(node()), str(script)], stage.environment), num_checks=num_checks)
+    _passes_all(_run([str(node()), str(script)], environment), num_checks=num_checks)
 
 
 def test_the_nodejs_program_at_the_end_runs_unchanged_but_for_its_base_url(

@@ -1,7 +1,7 @@
 // The official OpenAI client for Node.js.
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
-import { FORECAST, GREETING, KEY, LIMITED_MODEL, PARAMETERS, REASONING, run, URL } from '../checks.mjs';
+import { FORECAST, GREETING, KEY, LIMITED_MODEL, MODEL_URL, PARAMETERS, REASONING, run, URL } from '../checks.mjs';
 
 const client = new OpenAI({ apiKey: KEY, baseURL: `${URL}/v1`, maxRetries: 0 });
 const HELLO = [{ role: 'user', content: 'Hello, how are you?' }];
@@ -68,6 +68,16 @@ await run({
     const names = [];
     for await (const model of client.models.list()) names.push(model.id);
     assert.ok(names.includes('deepseek-chat'));
+  },
+  'the bundled model': async () => {
+    const bundled = new OpenAI({ apiKey: KEY, baseURL: `${MODEL_URL}/v1`, maxRetries: 0 });
+    const options = { model: 'deepseek-chat', messages: HELLO, max_tokens: 40 };
+    assert.ok((await bundled.chat.completions.create(options)).choices[0].message.content);
+    let text = '';
+    for await (const chunk of await bundled.chat.completions.create({ ...options, stream: true })) {
+      text += chunk.choices[0].delta.content ?? '';
+    }
+    assert.ok(text);
   },
   'errors are the documented classes': async () => {
     const thrown = (promise) =>
