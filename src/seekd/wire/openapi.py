@@ -218,7 +218,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.response is not None:
         good["content"] = _json(operation.response)
         if operation.streams:
-            good["content"][_EVENTS] = {"schema": {"type": "string"}}
+            good["content"][_EVENTS] = {"schema": {}}
     responses = {"200": good}
     for status in sorted(operation.refusals):
         schema = "Health" if operation.path == "/healthz" else "Error"

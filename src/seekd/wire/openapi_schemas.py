@@ -56,7 +56,11 @@ _SEED: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1
 _STREAM: Schema = {"type": ["boolean", "null"], "default": False}
 _STREAM_OPTIONS = _nullable(_object({"include_usage": {"type": "boolean"}}, text="Only with `stream: true`."))
 _THINKING = _nullable(_object({"type": {"enum": ["enabled", "disabled", "adaptive"]}}, required=("type",)))
-_MODEL = _text("`deepseek-chat` answers directly, `deepseek-reasoner` and the newer names think first.")
+_MODEL: Schema = {
+    "type": "string",
+    "description": "`deepseek-chat` answers directly, `deepseek-reasoner` and the newer names think first.",
+    "examples": ["deepseek-chat", "deepseek-reasoner", "deepseek-flash", "deepseek-v4-pro"],
+}
 _CONTENT: Schema = {
     "oneOf": [
         {"type": "string"},

@@ -123,6 +123,24 @@ def test_log_probabilities_have_the_older_shape_and_exact_offsets() -> None:
     }
 
 
+def test_a_token_behind_the_stop_has_no_log_probability_in_the_answer() -> None:
+    parser = _parser(CompletionBody(prompt="", stops=("Z",)), with_tokens=True)
+    parser.ready(PromptUsage(num_prompt_tokens=1))
+    parser.push_tokens(list(b"aZb"), [(-0.5, [])] * 3)
+    parser.finish(hit_length_limit=False)
+    (choice,) = json.loads(parser.response_json())["choices"]
+    assert choice["text"] == "a"
+    assert choice["logprobs"]["tokens"] == ["a"]
+
+
+def test_a_closed_parser_holds_nothing() -> None:
+    parser = _parser(CompletionBody(prompt="", stops=("ab",)), with_tokens=True)
+    parser.ready(PromptUsage(num_prompt_tokens=1))
+    parser.push_tokens(list(b"a"), [(-0.5, [])])
+    parser.close()
+    assert not parser.stopped
+
+
 def test_tokens_need_a_tokenizer() -> None:
     with pytest.raises(ValueError, match="without a tokenizer"):
         _parser(CompletionBody(prompt="")).push_tokens([1], [(-1.0, [])])
