@@ -95,7 +95,7 @@ class _Divider:
             return Spellings(json=schema)
         if not isinstance(schema, Mapping):
             return self.by_type({}) if schema is True else Spellings(json=schema)
-        keywords = schema.keys() - {"$defs", "definitions"}
+        keywords = schema.keys() - {"$defs", "$def", "definitions"}
         if keywords == {"$ref"}:
             return self.reference(schema)
         for keyword in ("anyOf", "oneOf"):

@@ -20,6 +20,7 @@ ENFORCED: Mapping[str, str] = MappingProxyType(
         "oneOf": "where no value fits two branches",
         "$ref": "by path inside of the schema, recursive ones too",
         "$defs": "",
+        "$def": "",
         "definitions": "",
         "properties": "written in the order of the schema",
         "required": "",

@@ -300,6 +300,7 @@ _READERS: Mapping[str, Callable[[_Walk, object, tuple[str, ...]], object]] = Map
         "allOf": _Walk.schemas,
         "$ref": _Walk.reference,
         "$defs": _Walk.named_schemas,
+        "$def": _Walk.named_schemas,  # the service's own documentation spells it so too
         "definitions": _Walk.named_schemas,
         "properties": _Walk.named_schemas,
         "patternProperties": _Walk.pattern_schemas,

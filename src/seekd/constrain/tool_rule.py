@@ -31,7 +31,7 @@ from seekd.errors import InvalidParameter
 OPENER = "<｜DSML｜"
 CLOSER = "</｜DSML｜"
 
-_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "$def", "definitions"})
 _SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _SCHEMA_SINGLE = frozenset({"items", "additionalProperties"})
 

@@ -30,6 +30,7 @@ ENFORCED_CASES: Mapping[str, tuple[object, str, str]] = {
     "$ref": ({"type": "object", "properties": {"n": {"$ref": "#/properties/v"}}, "additionalProperties": False},
              '{"n": {"n": {}}}', '{"n": {"n": 1}}'),
     "$defs": ({"$defs": {"x": {"type": "null"}}, "$ref": "#/properties/v/$defs/x"}, "null", "1"),
+    "$def": ({"$def": {"x": {"type": "null"}}, "$ref": "#/properties/v/$def/x"}, "null", "1"),
     "definitions": ({"definitions": {"x": {"type": "null"}}, "$ref": "#/properties/v/definitions/x"}, "null", "1"),
     "properties": ({"type": "object", "properties": {"a": {"type": "null"}}}, '{"a": null}', '{"a": 1}'),
     "required": ({"type": "object", "required": ["a"]}, '{"a": 1}', '{"b": 1}'),

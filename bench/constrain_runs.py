@@ -1,0 +1,165 @@
+"""Answers by schema from a real model: how many complete, whether they are valid, and how fast they are.
+
+    python bench/constrain_runs.py MODEL.gguf [--runs 1000] [--temperature 1.5] [--rounds 5]
+
+The schema is profile30.schema.json. Speed is completion tokens per second of one stream behind its first token, the
+median of alternating rounds, constrained against free text of the same model at the same temperature.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jsonschema
+
+from engine import Endless
+from seekd.constrain.grammars import constraint_for
+from seekd.constrain.matcher import ConstraintCompiler
+from seekd.engine.core import EngineCore
+from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.prefix_cache import NullPrefixCache
+from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.settings import EngineSettings
+from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams, Vocabulary
+from seekd.prompt.types import OutputRule
+
+SCHEMA = Path(__file__).with_name("profile30.schema.json")
+NUM_STREAMS = 8
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one request gave, and when."""
+
+    token_ids: list[int] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    first_s: float = 0.0
+    last_s: float = 0.0
+
+    @property
+    def tokens_per_s(self) -> float:
+        return (len(self.token_ids) - 1) / (self.last_s - self.first_s)
+
+
+class Served:
+    """An engine core driven by hand."""
+
+    def __init__(self, runtime: Runtime, vocabulary: Vocabulary, compiler: ConstraintCompiler) -> None:
+        limits = SchedulerLimits(
+            num_slots=NUM_STREAMS,
+            num_cells=runtime.num_cells,
+            context_length=runtime.info.context_length,
+            step_tokens=256,
+        )
+        self.core = EngineCore(
+            scheduler=Scheduler(limits, NullPrefixCache()),
+            cache=NullPrefixCache(),
+            memory=runtime.memory,
+            model=runtime.model,
+            vocabulary=vocabulary,
+            build_constraint=compiler,
+            clock=time.perf_counter,
+        )
+        self.answers: dict[str, Answer] = {}
+
+    def add(self, request: EngineRequest) -> None:
+        self.core.add(request, self.core.compile_constraint(request))
+        self.answers[request.request_id] = Answer()
+
+    def step(self) -> int:
+        """One step; how many requests ended in it."""
+        num_ended = 0
+        updates = self.core.step()
+        now_s = time.perf_counter()
+        for update in updates:
+            answer = self.answers[update.request_id]
+            answer.first_s = answer.first_s or now_s
+            answer.token_ids += update.token_ids
+            answer.last_s = now_s
+            if update.finish_reason is not None:
+                answer.finish_reason = update.finish_reason
+                num_ended += 1
+        return num_ended
+
+    def run(self, request: EngineRequest) -> Answer:
+        self.add(request)
+        while self.core.has_work:
+            self.step()
+        return self.answers[request.request_id]
+
+
+def make_request(name: str, seed: int, temperature: float, max_tokens: int, grammar: str | None) -> EngineRequest:
+    return EngineRequest(
+        request_id=name,
+        prompt_token_ids=[40 + seed % 50, 60, 61, 62],
+        max_tokens=max_tokens,
+        sampling=SamplingParams(temperature=temperature, seed=seed),
+        constraint=None if grammar is None else ConstraintSpec(grammar=grammar),
+    )
+
+
+def speed(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options: argparse.Namespace) -> None:
+    constrained, free, forced = [], [], []
+    endless: Vocabulary = Endless(runtime.vocabulary)  # type: ignore[assignment]  # it hands on what it has
+    for seed in range(options.rounds):
+        served = Served(runtime, runtime.vocabulary, compiler)
+        answer = served.run(make_request("schema", seed, options.temperature, options.max_tokens, grammar))
+        constrained.append(answer.tokens_per_s)
+        forced.append(served.core.stats().num_forced_tokens / len(answer.token_ids))
+        served = Served(runtime, endless, compiler)
+        free.append(served.run(make_request("free", seed, options.temperature, 100, None)).tokens_per_s)
+    ratio = statistics.median(constrained) / statistics.median(free)
+    print(f"schema {statistics.median(constrained):.1f} tokens/s, free {statistics.median(free):.1f}", flush=True)
+    print(f"ratio {ratio:.2f} (bar 1.3), forced {statistics.median(forced):.0%} of the tokens", flush=True)
+
+
+def runs(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options: argparse.Namespace) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    served = Served(runtime, runtime.vocabulary, compiler)
+    outcomes: Counter[str] = Counter()
+    num_added = num_running = 0
+    while num_added < options.runs or num_running:
+        while num_running < NUM_STREAMS and num_added < options.runs:
+            name = f"{num_added}"
+            served.add(make_request(name, num_added, options.temperature, options.max_tokens, grammar))
+            num_added += 1
+            num_running += 1
+        num_running -= served.step()
+    for answer in served.answers.values():
+        outcome = str(answer.finish_reason)
+        if answer.finish_reason is FinishReason.STOP:
+            text = b"".join(map(runtime.vocabulary.token_bytes, answer.token_ids)).decode()
+            outcome = "valid" if validator.is_valid(json.loads(text)) else "INVALID"
+        outcomes[outcome] += 1
+    num_tokens = [len(answer.token_ids) for answer in served.answers.values()]
+    print(f"{options.runs} runs at temperature {options.temperature}: {dict(outcomes)} (bar: 90 % valid, 0 invalid)")
+    print(f"tokens a run: median {statistics.median(num_tokens):.0f}, most {max(num_tokens)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--temperature", type=float, default=1.5)
+    parser.add_argument("--max-tokens", type=int, default=1500)
+    options = parser.parse_args()
+    rule = OutputRule(kind="json_schema", schema=SCHEMA.read_text())
+    grammar = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+    compiler = ConstraintCompiler()
+    settings = EngineSettings(context_length=2048, max_sequences=NUM_STREAMS, batch_tokens=256)
+    with open_runtime(options.model, settings) as runtime:
+        if options.rounds:
+            speed(runtime, compiler, grammar, options)
+        if options.runs:
+            runs(runtime, compiler, grammar, options)
+
+
+if __name__ == "__main__":
+    main()
