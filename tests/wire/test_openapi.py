@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any, cast
 
 import httpx
@@ -9,6 +10,7 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
+from seekd.api.admin import AdminApi
 from seekd.api.routes import Api
 from seekd.engine.scripted import say
 from seekd.testing.server import serve_script
@@ -38,7 +40,8 @@ def _check(value: object, name: str) -> None:
 
 def test_every_route_is_in_the_document_and_the_other_way_round() -> None:
     none = cast("Any", None)  # only the table of routes is looked at
-    api = Api(answering=none, health=none, model_cards=none, metrics=none)
+    admin = AdminApi(**{field.name: none for field in fields(AdminApi)})
+    api = Api(**{**{field.name: none for field in fields(Api)}, "admin": admin})
     served = {
         (method.lower(), route.path.replace(":path}", "}"))
         for route in api.as_asgi().routes
@@ -89,6 +92,7 @@ def test_every_schema_is_a_schema_and_every_reference_leads_somewhere() -> None:
         ("POST", "/tokenize", {"text": "a"}, "TokenizeRequest", "TokenCount"),
         ("GET", "/models", None, None, "ModelList"),
         ("GET", "/user/balance", None, None, "Balance"),
+        ("GET", "/user/usage", None, None, "UsageReport"),
         ("GET", "/healthz", None, None, "Health"),
     ],
 )

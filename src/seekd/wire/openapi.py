@@ -1,6 +1,6 @@
 """The OpenAPI document: every public route, as data.
 
-Room: wire. Imports the standard library and `wire.openapi_schemas`.
+Room: wire. May import: wire.
 
 A route of the service answers under several bases; the document says it once, and lists the bases as the path's
 servers. A test compares the document with the routes that the server really has.
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seekd.wire.openapi_admin import ADMIN_SCHEMAS
 from seekd.wire.openapi_schemas import SCHEMAS
 
 SERVICE_BASES = ("/", "/v1", "/beta", "/beta/v1")
@@ -51,7 +52,8 @@ class Operation:
         request: name of the schema of the body; None where there is none.
         streams: whether a good answer may be a stream of events.
         refusals: statuses of errors.
-        is_open: whether it asks for no key.
+        query: names of the parameters behind the question mark, none required.
+        security: what it asks for: `key`, `admin_token`, or None for nothing.
     """
 
     method: str
@@ -62,7 +64,8 @@ class Operation:
     request: str | None = None
     streams: bool = False
     refusals: tuple[int, ...] = _COMMON_REFUSALS
-    is_open: bool = False
+    query: tuple[str, ...] = ()
+    security: str | None = "key"
 
 
 def _posted(
@@ -85,6 +88,48 @@ def _posted(
         refusals=(*_COMMON_REFUSALS, *_BODY_REFUSALS),
     )
 
+
+def _admin(
+    method: str,
+    path: str,
+    summary: str,
+    response: str,
+    *,
+    request: str | None = None,
+    query: tuple[str, ...] = (),
+) -> Operation:
+    return Operation(
+        method=method,
+        path=f"/admin{path}",
+        bases=_ROOT,
+        summary=summary,
+        request=request,
+        response=response,
+        refusals=(400, 401, 408, 413, 500, 503),
+        query=query,
+        security="admin_token",
+    )
+
+
+_ADMIN: tuple[Operation, ...] = (
+    _admin("get", "/accounts", "List the accounts", "Accounts"),
+    _admin("post", "/accounts", "Create an account", "Account", request="NewAccountBody"),
+    _admin("get", "/accounts/{account_id}", "Show an account", "Account"),
+    _admin("put", "/accounts/{account_id}/limits", "Set an account's limits", "Account", request="LimitsBody"),
+    _admin("post", "/accounts/{account_id}/top-up", "Add paid balance", "AccountBalance", request="CreditBody"),
+    _admin("post", "/accounts/{account_id}/grant", "Grant balance", "AccountBalance", request="CreditBody"),
+    _admin("get", "/keys", "List the keys", "Keys", query=("account_id",)),
+    _admin("post", "/keys", "Create a key; the only answer that shows it", "Key", request="NewKeyBody"),
+    _admin("delete", "/keys/{key_id}", "Revoke a key", "Key"),
+    _admin(
+        "get",
+        "/usage",
+        "Report what was used, as JSON or with format=csv as a table",
+        "UsageReport",
+        query=("by", "account_id", "key_id", "model", "since", "until", "format"),
+    ),
+    _admin("get", "/requests/{request_id}/cache", "Explain what the prefix cache gave a request", "CacheExplanation"),
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     _posted("/chat/completions", "Answer a conversation", request="ChatRequest", response="ChatCompletion"),
@@ -134,8 +179,18 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Say whether a request would be answered now",
         response="Health",
         refusals=(503,),
-        is_open=True,
+        security=None,
     ),
+    Operation(
+        method="get",
+        path="/user/usage",
+        bases=SERVICE_BASES,
+        summary="Report what the account has used",
+        response="UsageReport",
+        refusals=(400, *_COMMON_REFUSALS),
+        query=("by", "key_id", "model", "since", "until"),
+    ),
+    *_ADMIN,
     Operation(method="get", path="/metrics", bases=_ROOT, summary="Show the counters", response=None),
     Operation(
         method="get",
@@ -144,7 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="This document",
         response=None,
         refusals=(),
-        is_open=True,
+        security=None,
     ),
     Operation(
         method="get",
@@ -153,7 +208,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="This document as a page",
         response=None,
         refusals=(),
-        is_open=True,
+        security=None,
     ),
 )
 
@@ -179,8 +234,11 @@ def openapi_document(*, version: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "schemas": dict(SCHEMAS),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {**SCHEMAS, **ADMIN_SCHEMAS},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An account's API key."},
+                "admin_token": {"type": "http", "scheme": "bearer", "description": "Made at the first start."},
+            },
         },
     }
 
@@ -196,16 +254,21 @@ def _described(operation: Operation) -> dict[str, Any]:
         "operationId": _operation_id(operation),
         "responses": _responses(operation),
     }
-    if operation.is_open:
-        described["security"] = []
-    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
-    if names:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    if operation.security != "key":
+        described["security"] = [] if operation.security is None else [{operation.security: []}]
+    parameters = _parameters(operation)
+    if parameters:
+        described["parameters"] = parameters
     if operation.request is not None:
         described["requestBody"] = {"required": True, "content": _json(operation.request)}
     return described
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    in_path = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path] + [
+        {"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query
+    ]
 
 
 def _operation_id(operation: Operation) -> str:

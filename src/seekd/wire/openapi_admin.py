@@ -1,0 +1,86 @@
+"""JSON Schemas of `/admin`, for the OpenAPI document; those of request bodies are made of the bodies' own types.
+
+Room: wire. May import: wire.admin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from seekd.wire.admin import CreditBody, LimitsBody, NewAccountBody, NewKeyBody
+
+Schema = dict[str, Any]
+"""One JSON Schema; what stands in it is JSON of any shape."""
+
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_BALANCES: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "currency": _TEXT,
+            "total_balance": _TEXT,
+            "granted_balance": _TEXT,
+            "topped_up_balance": _TEXT,
+            "held_balance": _TEXT,
+            "available_balance": _TEXT,
+        },
+    },
+}
+_LIMITS: Schema = {"$ref": "#/components/schemas/LimitsBody"}
+
+
+def _requests() -> Mapping[str, Schema]:
+    _, components = msgspec.json.schema_components(
+        (CreditBody, LimitsBody, NewAccountBody, NewKeyBody), ref_template="#/components/schemas/{name}"
+    )
+    return components
+
+
+def _list_of(name: str) -> Schema:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+ADMIN_SCHEMAS: Mapping[str, Schema] = {
+    **_requests(),
+    "Account": {
+        "type": "object",
+        "properties": {
+            "id": _TEXT,
+            "name": _TEXT,
+            "created_at": _TEXT,
+            "limits": _LIMITS,
+            "balances": _BALANCES,
+        },
+        "required": ["id", "name", "created_at", "limits"],
+    },
+    "Accounts": _list_of("Account"),
+    "AccountBalance": {
+        "type": "object",
+        "properties": {"id": _TEXT, "balances": _BALANCES},
+        "required": ["id", "balances"],
+    },
+    "Key": {
+        "type": "object",
+        "properties": {
+            "id": _TEXT,
+            "key": {"type": "string", "description": "The key itself; shown once, when it is created."},
+            "account_id": _TEXT,
+            "name": _TEXT,
+            "shown": _TEXT,
+            "created_at": _TEXT,
+            "expires_at": _TEXT_OR_NULL,
+            "revoked_at": _TEXT_OR_NULL,
+            "limits": _LIMITS,
+            "allowed_models": {"type": ["array", "null"], "items": _TEXT},
+        },
+        "required": ["id", "account_id", "name", "shown", "created_at"],
+    },
+    "Keys": _list_of("Key"),
+    "UsageReport": {"type": "array", "items": {"type": "object"}},
+    "CacheExplanation": {"type": "object"},
+}
