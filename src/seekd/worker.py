@@ -19,7 +19,7 @@ from pathlib import Path
 from seekd.engine.block_store import BlockStore, open_block_store
 from seekd.engine.core import EngineCore
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.messages import Loaded, WorkerJob, decode_job, refusal
+from seekd.engine.messages import REFUSED_STATUS, Loaded, WorkerJob, decode_job, refusal
 from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.serving import Connection, serve
@@ -43,7 +43,7 @@ def main() -> int:
             _run(job, connection)
         except ConfigError as error:
             connection.send(refusal(None, error))
-            return 2
+            return REFUSED_STATUS
         except Exception:
             # The supervisor starts another one; the reason must be in the log that it reads.
             _log.exception("the engine failed", extra={"action": "engine_failed"})

@@ -30,6 +30,9 @@ from seekd.errors import (
     ShuttingDown,
 )
 
+REFUSED_STATUS = 2
+"""Exit status of an engine process that has sent why the model cannot be served."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJob:

@@ -1,13 +1,13 @@
 """An engine in a process of its own, and the supervisor that keeps it alive.
 
-Room: engine. May import: errors, engine.types, engine.messages, engine.settings, pyzmq, msgspec. Runs in the API
-process on its event loop; imports neither numpy nor llama.cpp.
+Room: engine. May import: errors, engine.types, engine.messages, engine.settings, engine.child. Runs in the API process
+on its event loop; imports neither numpy nor llama.cpp.
 
     start ──> STARTING ──loaded──> READY ──died──> RESTARTING ──> STARTING ...
                   └─ refused or died before the first load: ConfigError        close, from anywhere ──> CLOSED
 
-Each child has a socket and a directory of its own, so nothing of a dead one reaches the next. When a child dies, every
-running request fails at once; a request that arrives while the next one loads waits for it a while.
+When a child dies, every running request fails at once; a request that arrives while the next one loads waits for it a
+while.
 """
 
 from __future__ import annotations
@@ -16,48 +16,34 @@ import asyncio
 import contextlib
 import enum
 import logging
-import shutil
-import signal
 import sys
-import tempfile
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
-import zmq
-import zmq.asyncio
-
+from seekd.engine.child import ChildProcess
 from seekd.engine.messages import (
     Abort,
     CacheExplanation,
     FromEngine,
-    Loaded,
     Refused,
-    Shutdown,
     Stats,
     Submit,
-    ToEngine,
     Updates,
     WorkerJob,
-    encode_job,
     error_of,
 )
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import EngineHealth, EngineRequest, EngineUpdate, ModelInfo
-from seekd.errors import ConfigError, EngineError, SeekdError, ShuttingDown
+from seekd.errors import EngineError, SeekdError, ShuttingDown
 
 _log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
-_CLOSE_GRACE_S = 5.0
 _DYING_S = 0.25  # from a signal to the moment at which the parent knows of the death
-_NUM_LAST_LINES = 20
 _NUM_EXPLANATIONS = 1024
-_LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
 _NOT_STARTED = "The engine has not been started."
 _LOADING = "The engine is loading the model."
@@ -121,7 +107,7 @@ class EngineProcess:
         self._info: ModelInfo | None = None
         self._stats = Stats()
         self._num_restarts = 0
-        self._child: _Child | None = None
+        self._child: ChildProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._explanations: OrderedDict[str, CacheExplanation] = OrderedDict()
         self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
@@ -212,7 +198,7 @@ class EngineProcess:
             del self._streams[request.request_id]
 
     async def _run(
-        self, request: EngineRequest, child: _Child, updates: asyncio.Queue[EngineUpdate | SeekdError]
+        self, request: EngineRequest, child: ChildProcess, updates: asyncio.Queue[EngineUpdate | SeekdError]
     ) -> AsyncGenerator[EngineUpdate, None]:
         clock = asyncio.get_running_loop().time
         sent_s = clock()
@@ -231,7 +217,7 @@ class EngineProcess:
             if not has_ended:
                 child.send(Abort(request.request_id))
 
-    async def _ready_child(self) -> _Child:
+    async def _ready_child(self) -> ChildProcess:
         """The child, once it is ready.
 
         Raises:
@@ -257,9 +243,9 @@ class EngineProcess:
         for updates in self._streams.values():
             updates.put_nowait(make_error())
 
-    async def _launch(self) -> _Child:
+    async def _launch(self) -> ChildProcess:
         """Start a child and wait until it has loaded the model."""
-        child = _Child(self._receive)
+        child = ChildProcess(self._receive)
         try:
             self._info = await child.start(
                 self._command,
@@ -276,7 +262,7 @@ class EngineProcess:
             raise
         return child
 
-    async def _supervise(self, child: _Child) -> None:
+    async def _supervise(self, child: ChildProcess) -> None:
         """Replace dying children until the engine is closed."""
         loop = asyncio.get_running_loop()
         backoff_s = _FIRST_BACKOFF_S
@@ -326,143 +312,3 @@ class EngineProcess:
                 stream.put_nowait(error_of(message))
         elif isinstance(message, Stats):
             self._stats = message
-
-
-class _Child:
-    """One child process with its socket, from start to close.
-
-    Args:
-        receive: called with every message after the model has been loaded.
-    """
-
-    def __init__(self, receive: Callable[[FromEngine], None]) -> None:
-        self._receive = receive
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(FromEngine)
-        self._last_lines: deque[str] = deque(maxlen=_NUM_LAST_LINES)
-        self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
-        self._process: asyncio.subprocess.Process | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        # mkdtemp makes it 0700: nobody else on the machine may connect.
-        self._directory = tempfile.mkdtemp(prefix="seekd-")
-        self._context = zmq.asyncio.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.PAIR)
-        self._socket.set_hwm(0)
-        self._socket.linger = 0
-
-    @property
-    def process_id(self) -> int | None:
-        """Of the process; None before it was started."""
-        return None if self._process is None else self._process.pid
-
-    async def start(self, command: tuple[str, ...], make_job: Callable[[str], WorkerJob]) -> ModelInfo:
-        """Start the process, wait for its model.
-
-        Raises:
-            ConfigError: the process refused the model, or died.
-        """
-        endpoint = f"ipc://{self._directory}/engine"
-        self._socket.bind(endpoint)
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
-        self._process = process
-        assert process.stdin is not None
-        assert process.stderr is not None
-        self._tasks = [
-            asyncio.create_task(self._read_messages()),
-            asyncio.create_task(self._read_log(process.stderr)),
-        ]
-        with contextlib.suppress(ConnectionError):  # it died already, which `died` tells
-            # Kept open: its end tells the child that this process has died.
-            process.stdin.write(encode_job(make_job(endpoint)))
-            await process.stdin.drain()
-        died = asyncio.create_task(self.died())
-        try:
-            either: list[asyncio.Future[Any]] = [died, self._loaded]  # of different results
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if died.done():
-                # Its last message may be a refusal that is still on its way through the socket.
-                await asyncio.wait({self._loaded}, timeout=0.2)
-            if not self._loaded.done():
-                raise ConfigError(f"The engine process ended while it loaded the model: {died.result()}")
-            info = self._loaded.result()
-            # The connection stands and needs its name no more; so nothing is left behind even by a SIGKILL of ours.
-            shutil.rmtree(self._directory, ignore_errors=True)
-            return info
-        finally:
-            died.cancel()
-            await asyncio.gather(died, return_exceptions=True)
-
-    def send(self, message: ToEngine) -> None:
-        """Queue a message; lost when the process is dead."""
-        if not self._socket.closed:
-            # `Socket.send` of zmq.asyncio returns a future that is done at once: the queue is unbounded.
-            self._socket.send(self._encoder.encode(message))
-
-    async def died(self) -> str:
-        """Wait for the end of the process; its cause with the last lines of its log."""
-        assert self._process is not None
-        status = await self._process.wait()
-        if len(self._tasks) > 1:
-            await asyncio.wait({self._tasks[1]}, timeout=0.2)  # the rest of the log
-        cause = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
-        lines = " | ".join(self._last_lines)
-        return f"{cause}; last lines: {lines}" if lines else cause
-
-    async def close(self, *, grace_s: float = _CLOSE_GRACE_S) -> None:
-        """End the process, if need be by force, and free everything."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            self.send(Shutdown())
-            try:
-                async with asyncio.timeout(grace_s):
-                    await process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._loaded.cancel()
-        self._socket.close()
-        self._context.term()
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-    async def _read_messages(self) -> None:
-        while True:
-            frame = await self._socket.recv()
-            try:
-                message = self._decoder.decode(frame)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                _log.error("a message of the engine was not understood: %s", error, extra={"action": "bad_message"})
-                continue
-            if self._loaded.done():
-                self._receive(message)
-            elif isinstance(message, Loaded):
-                self._loaded.set_result(message.info)
-            elif isinstance(message, Refused):
-                self._loaded.set_exception(error_of(message))
-
-    async def _read_log(self, stream: asyncio.StreamReader) -> None:
-        """Pass the child's log on: `LEVEL logger message`; anything else is what a library printed."""
-        while True:
-            try:
-                line = (await stream.readline()).decode(errors="replace")
-            except ValueError:  # a line beyond the reader's limit; it has dropped it
-                continue
-            if not line:
-                return
-            line = line.rstrip()
-            word, _, rest = line.partition(" ")
-            level, name, message = logging.WARNING, __name__, line
-            if word in _LEVELS:
-                level = _LEVELS[word]
-                name, _, message = rest.partition(" ")
-            if message:
-                logging.getLogger(name).log(level, message, extra={"action": "engine_log"})
-            if level >= logging.WARNING and line:
-                self._last_lines.append(line)

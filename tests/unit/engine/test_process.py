@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -180,11 +179,6 @@ async def test_a_refused_model_keeps_the_engine_from_starting(make: Make) -> Non
         _ = engine.info
 
 
-async def test_a_death_while_loading_keeps_the_engine_from_starting(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"signal SIGABRT.*GGML_ASSERT failed"):
-        await make("die").start()
-
-
 async def test_health_says_that_the_model_is_loading(make: Make) -> None:
     engine = make("slow", restart_wait_s=0.05)
     starting = asyncio.create_task(engine.start())
@@ -193,25 +187,6 @@ async def test_health_says_that_the_model_is_loading(make: Make) -> None:
         await collect(engine, request(COUNT))
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
-
-
-async def test_the_childs_log_joins_ours(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    await make().start()
-    await until(lambda: ("seekd.fake", logging.INFO, "loading") in caplog.record_tuples)
-
-
-async def test_the_socket_is_private_and_leaves_nothing_behind(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sockets = tmp_path / "sockets"
-    sockets.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(sockets))
-    engine = make()
-    await engine.start()
-    assert (tmp_path / "loads.mode").read_text() == "0o700"
-    assert list(sockets.iterdir()) == []
-    assert await collect(engine, request(COUNT)) == [0, 1, 2]
 
 
 async def test_a_restart_that_fails_is_tried_again(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -231,9 +206,3 @@ async def test_explanations_of_recent_requests_are_remembered(engine: EngineProc
     assert explanation.num_known_tokens == 7
     assert engine.explain("old1098") is not None
     assert engine.explain("old0") is None
-
-
-async def test_a_line_without_end_in_the_childs_log_ends_nothing(make: Make) -> None:
-    engine = make("chatty")
-    await engine.start()
-    assert await collect(engine, request(COUNT)) == [0, 1, 2]
