@@ -27,9 +27,10 @@ _PACKAGE = "llama_cpp"
 _BINDING = "llama_cpp.llama_cpp"
 
 # enum ggml_log_level in ggml.h: 0 none, 1 debug, 2 info, 3 warn, 4 error, 5 continuation of the line before. llama.cpp
-# tells at info level what a user needs only when something is wrong, and warns of ordinary settings (a memory larger
-# than one trained context, which several sequences share).
-_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
+# tells at info level what a user needs only when something is wrong.
+_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+# Warnings of what is meant: a memory larger than one trained context is shared by sequences, windows are kept in full.
+_EXPECTED = ("possible training context overflow", "using full-size SWA cache")
 _DEBUG = 1
 _CONTINUATION = 5
 
@@ -97,7 +98,8 @@ class Library:
     def _flush(self) -> None:
         line, self._line = self._line.strip(), ""
         if line and not set(line) <= {"."}:  # progress dots
-            _log.log(self._level, "llama.cpp: %s", line, extra={"action": "llama_log"})
+            level = logging.DEBUG if any(text in line for text in _EXPECTED) else self._level
+            _log.log(level, "llama.cpp: %s", line, extra={"action": "llama_log"})
 
 
 def _ignore(_level: int, _text: bytes, _user_data: ctypes.c_void_p) -> None:
