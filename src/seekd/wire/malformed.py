@@ -89,7 +89,7 @@ def wrong_member(body: bytes, path: Path, reason: str) -> MalformedBody:
 
 def _with_path(message: str, body: bytes) -> str:
     match = _PLACE.search(message)
-    if match is None:
+    if match is None or len(body) > MAX_LOCATED_BYTES:
         return message
     offset = offset_of(body, Place(line=int(match.group(1)), column=int(match.group(2))))
     return _prefix(path_at(body, offset, is_between_values=message.startswith(_BETWEEN_VALUES))) + message

@@ -95,6 +95,8 @@ def test_a_body_with_very_many_parts_gets_the_reason_without_a_place() -> None:
 def test_a_very_large_body_gets_the_reason_without_a_place() -> None:
     body = _with({"n": "x", "unknown": "y" * MAX_LOCATED_BYTES})
     assert _message(body) == f'{SHAPE}invalid type: string "x", expected u8'
+    assert _message(body[:-1]) == f"{SYNTAX}EOF while parsing an object at line 1 column {len(body) - 1}"
+    assert _message(b'{"messages":' + b"[" * MAX_LOCATED_BYTES).startswith(f"{SYNTAX}recursion limit exceeded")
 
 
 def test_other_protocols_are_placed_too() -> None:

@@ -18,7 +18,7 @@ def test_every_operation_is_described_whole(operation: Operation) -> None:
     assert [server["url"] for server in path["servers"]] == list(operation.bases)
     assert ("requestBody" in described) is (operation.request is not None)
     assert set(described["responses"]) == {"200", *map(str, operation.refusals)}
-    expected = {"key": None, None: [], "admin_token": [{"admin_token": []}]}
+    expected: dict[str | None, object] = {"key": None, None: [], "admin_token": [{"admin_token": []}]}
     assert described.get("security") == expected[operation.security]
     assert len(described.get("parameters", [])) == operation.path.count("{") + len(operation.query)
 
