@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection, TransactionFailed, statement
-from seekd.accounts.migrate import migrate_postgres
+from seekd.accounts.migrate import is_current, migrate_postgres
+from seekd.accounts.postgres import PostgresConnection
 from seekd.accounts.registry import Registry
 from seekd.accounts.reports import UsageQuery, usage_report
 from seekd.accounts.settings import AccountsSettings, PriceSetting
@@ -26,6 +27,7 @@ from seekd.config import Secret
 from seekd.errors import IdempotencyConflict, InsufficientBalance, StoreError, Unauthenticated
 from tests.integration import books_load
 from tests.integration.services import Postgres, postgres  # noqa: F401 - a fixture
+from tests.released_books import RELEASED, RELEASED_CLOCK_S, check_released_books, load_rows
 
 FULL = Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=40, latency_ms=5.0)
 
@@ -90,6 +92,24 @@ def test_the_migrations_arrive_at_the_tables_that_the_code_knows(url: str) -> No
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+@pytest.mark.parametrize("version", RELEASED)
+async def test_books_of_every_released_version_are_migrated_and_keep_every_amount(
+    version: str, url: str, tmp_path: Path
+) -> None:
+    migrate_postgres(url, target=version)
+    connection = PostgresConnection(url, timeout_s=5.0)
+    load_rows(connection, version)
+    books = open_books(settings(url), tmp_path, allows_open=True, clock=lambda: RELEASED_CLOCK_S + 1000.0)
+    await books.start()
+    try:
+        await check_released_books(books)
+    finally:
+        await books.close()
+    assert verify_ledger(connection).problems == ()
+    assert is_current(connection)
+    connection.close()
 
 
 @pytest.mark.parametrize("command", ["UPDATE ledger SET micros = 1", "DELETE FROM ledger", "TRUNCATE ledger"])

@@ -28,8 +28,8 @@ def is_current(connection: Connection) -> bool:
         return False
 
 
-def migrate_sqlite(path: Path) -> None:
-    """Create the books or bring them to the newest version; several processes may try at once.
+def migrate_sqlite(path: Path, *, target: str = "head") -> None:
+    """Create the books or bring them to the newest version, or to an older `target`; several processes may try at once.
 
     Raises:
         ConfigError: the file is no database, cannot be written, or is newer than this seekd.
@@ -41,19 +41,19 @@ def migrate_sqlite(path: Path) -> None:
         # Python's driver would commit before every CREATE TABLE; a migration is done as a whole or not at all.
         sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        _upgrade(engine, lock=None)
+        _upgrade(engine, target, lock=None)
 
 
-def migrate_postgres(url: str) -> None:
+def migrate_postgres(url: str, *, target: str = "head") -> None:
     """The same for PostgreSQL; an advisory lock lets one process migrate."""
     import sqlalchemy as sa
 
     driver_url = sa.make_url(url).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(driver_url, poolclass=sa.NullPool)
-    _upgrade(engine, lock=f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+    _upgrade(engine, target, lock=f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
 
 
-def _upgrade(engine: object, *, lock: str | None) -> None:
+def _upgrade(engine: object, target: str, *, lock: str | None) -> None:
     import sqlalchemy as sa
     from alembic import command
     from alembic.config import Config
@@ -67,7 +67,7 @@ def _upgrade(engine: object, *, lock: str | None) -> None:
             if lock is not None:
                 connection.execute(sa.text(lock))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, target)
     except CommandError as error:
         raise ConfigError(f"The books were made by a newer seekd: {error}.") from error
     except sa.exc.SQLAlchemyError as error:

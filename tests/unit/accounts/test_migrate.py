@@ -9,11 +9,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import seekd.accounts.migrate
+from seekd.accounts.books import open_books
 from seekd.accounts.driver import TransactionFailed, statement
 from seekd.accounts.migrate import HEAD, is_current, migrate_sqlite
+from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.sqlite import SqliteConnection
 from seekd.accounts.tables import metadata
+from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError
+from tests.released_books import RELEASED, RELEASED_CLOCK_S, check_released_books, load_rows
 
 
 def connection_to(path: Path) -> SqliteConnection:
@@ -42,6 +46,27 @@ def test_the_migrations_arrive_at_the_tables_that_the_code_knows(migrated_books:
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
     assert differences == []
+
+
+def test_every_released_version_is_there() -> None:
+    assert RELEASED[-1] == HEAD, "add the books of the newest version to tests/data/released_books"
+
+
+@pytest.mark.parametrize("version", RELEASED)
+async def test_books_of_every_released_version_are_migrated_and_keep_every_amount(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite3"
+    connection = connection_to(path)
+    migrate_sqlite(path, target=version)
+    load_rows(connection, version)
+    books = open_books(AccountsSettings(), tmp_path, allows_open=True, clock=lambda: RELEASED_CLOCK_S)
+    await books.start()
+    try:
+        await check_released_books(books)
+    finally:
+        await books.close()
+    assert verify_ledger(connection).problems == ()
+    assert is_current(connection)
+    connection.close()
 
 
 def test_migrating_again_changes_nothing(data_dir: Path) -> None:
