@@ -1,6 +1,5 @@
 """No body, however odd, is anything but answered or refused: nothing else than seekd's own errors comes out."""
 
-import contextlib
 import json
 from collections.abc import Callable
 
@@ -87,22 +86,21 @@ CASES: dict[str, tuple[Parse, st.SearchStrategy[bytes]]] = {
 @given(data=st.data())
 def test_odd_bodies_are_answered_or_refused(name: str, dialect: Dialect, data: st.DataObject) -> None:
     parse, bodies = CASES[name]
-    body = data.draw(bodies)
+    assert _fate(parse, data.draw(bodies), dialect) in (200, 400)
+
+
+def _fate(parse: Parse, body: bytes, dialect: Dialect) -> int:
     try:
         rendered = parse(body, dialect)
     except SeekdError as error:
-        assert failure_response(error, dialect).status == 400
-    else:
-        for prompt_format in PromptFormat:
-            assert rendered.render(prompt_format) or body.count(b'"text"')
+        return failure_response(error, dialect).status
+    for prompt_format in PromptFormat:
+        rendered.render(prompt_format)
+    return 200
 
 
 @pytest.mark.parametrize(
     "body", [b"[" * 200_000, b'{"a":' * 200_000, b'"' + b"\\u0041" * 100_000, b'{"messages":' + b"[" * 500]
 )
 def test_deep_and_long_bodies_are_refused(body: bytes) -> None:
-    for name in CASES:
-        parse, _ = CASES[name]
-        with contextlib.suppress(SeekdError):
-            parse(body, CLASSIC)
-            raise AssertionError("accepted")
+    assert {_fate(parse, body, CLASSIC) for parse, _ in CASES.values()} == {400}
