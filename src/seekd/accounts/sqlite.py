@@ -83,6 +83,9 @@ def _open(path: Path, synchronous: str, busy_timeout_s: float) -> sqlite3.Connec
     # Source: https://www.sqlite.org/howtocorrupt.html §2.2.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if path.stat().st_mode & 0o077:  # a restored backup may have another mode
+        with suppress(PermissionError):  # of another user: not ours to change
+            path.chmod(0o600)
     connection = sqlite3.connect(
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -69,6 +69,12 @@ def test_overspending_is_refused_by_the_database_itself(connect: Callable[[], Co
             connection.run(statement(f"INSERT INTO pools VALUES ('open', 'USD', {amounts}, 0, x'')"))
 
 
+def test_a_restored_backup_becomes_private(data_dir: Path, connect: Callable[[], Connection]) -> None:
+    (data_dir / "books.sqlite3").chmod(0o644)
+    connect()
+    assert (data_dir / "books.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_directory_that_is_missing_is_away(tmp_path: Path) -> None:
     with pytest.raises(TransactionFailed) as caught:
         SqliteConnection(tmp_path / "no" / "books.sqlite3", synchronous="full", busy_timeout_s=1)
