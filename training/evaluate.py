@@ -58,8 +58,30 @@ CITIES = (
         "Izmir",
     ]
 )
-NAMES = [*_held(words.FIRST), "Beatrice", "Gideon", "Ophelia", "Desmond", "Wilma", "Percy", "Agnes", "Roland", "Tabitha", "Clement"]
-SURNAMES = [*_held(words.LAST), "Fairfax", "Holloway", "Pemberton", "Ashworth", "Quincy", "Delgado", "Mercer", "Whitlock"]
+NAMES = [
+    *_held(words.FIRST),
+    "Beatrice",
+    "Gideon",
+    "Ophelia",
+    "Desmond",
+    "Wilma",
+    "Percy",
+    "Agnes",
+    "Roland",
+    "Tabitha",
+    "Clement",
+]
+SURNAMES = [
+    *_held(words.LAST),
+    "Fairfax",
+    "Holloway",
+    "Pemberton",
+    "Ashworth",
+    "Quincy",
+    "Delgado",
+    "Mercer",
+    "Whitlock",
+]
 
 
 def arithmetic(rng: random.Random, count: int) -> Iterator[Case]:

@@ -28,9 +28,9 @@ class TrainConfig:
     long_length: int = 2048
     long_rows: int = 2
     long_from: float = 0.85
-    decay_from: float = 0.55
-    muon_rate: float = 0.02
-    adam_rate: float = 0.004
+    decay_from: float = 0.5
+    muon_rate: float = 0.01
+    adam_rate: float = 0.001
     warmup: int = 60
     threads: int = 2
     seed: int = 1
@@ -41,7 +41,10 @@ class TrainConfig:
 def _optimizers(model: DemoModel, c: TrainConfig) -> list[torch.optim.Optimizer]:
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    return [Muon(matrices, c.muon_rate), torch.optim.AdamW(others, c.adam_rate, betas=(0.9, 0.95), weight_decay=0.0)]
+    return [
+        Muon(matrices, c.muon_rate),
+        torch.optim.AdamW(others, c.adam_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0),
+    ]
 
 
 def _loss(model: DemoModel, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:

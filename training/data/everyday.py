@@ -18,6 +18,7 @@ from training.data.words import (
     first_name,
     held_out,
     invented,
+    person,
     rough,
 )
 
@@ -446,25 +447,38 @@ def everyday_talk(rng: random.Random) -> Talk:
     return Talk(turns=turns, thinking=thinking)
 
 
-def echo_talk(rng: random.Random) -> Talk:
-    """Copying of invented words, which teaches to copy anything."""
-    turns: list[Turn] = []
-    for _ in range(rng.randint(2, 5)):
-        n = rng.randint(1, 6)
-        text = " ".join(invented(rng) if rng.random() < 0.8 else str(rng.randint(1, 9999)) for _ in range(n))
-        turns += [
-            user(
-                rng.choice(
-                    (
-                        "Repeat: {t}",
-                        "Say {t}",
-                        "Copy this: {t}",
-                        "Write {t}",
-                        "{t}\nRepeat the line above.",
-                        "Repeat after me: {t}",
-                    )
-                ).format(t=text)
-            ),
-            bot(text),
-        ]
-    return Talk(turns=turns)
+class Echo:
+    """Copying of arbitrary words, which teaches to copy anything: names and values of calls above all."""
+
+    def __init__(self, data: OpenData) -> None:
+        self.words = [m for r in data.lines("wordnet") for m in r["members"][:1] if len(m) < 20] or _LIKES
+
+    def _word(self, rng: random.Random) -> str:
+        x = rng.random()
+        if x < 0.5:
+            return rng.choice((city, first_name, person, invented))(rng)
+        return rng.choice(self.words) if x < 0.9 else str(rng.randint(1, 9999))
+
+    def talk(self, rng: random.Random) -> Talk:
+        """A few lists of words to repeat, or one of them to find again."""
+        turns: list[Turn] = []
+        for _ in range(rng.randint(1, 4)):
+            items = [self._word(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4)))]
+            text = rng.choice((" ", " ", ", ")).join(items)
+            if len(items) > 2 and rng.random() < 0.25:
+                i = rng.randrange(len(items) - 1)
+                ask = rng.choice(("{t}\nWhich word comes after {w}?", "{t}\nWhat follows {w}?"))
+                turns += [user(ask.format(t=", ".join(items), w=items[i])), bot(items[i + 1])]
+                continue
+            ask = rng.choice(
+                (
+                    "Repeat: {t}",
+                    "Say {t}",
+                    "Copy this: {t}",
+                    "Write {t}",
+                    "{t}\nRepeat the line above.",
+                    "Repeat after me: {t}",
+                )
+            )
+            turns += [user(ask.format(t=text)), bot(text)]
+        return Talk(turns=turns)

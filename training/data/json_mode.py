@@ -199,7 +199,7 @@ def json_talk(rng: random.Random) -> Talk:
     )
     for _ in range(1 if thinking else rng.randint(1, 4)):
         x = rng.random()
-        q, d = profile(rng) if x < 0.4 else extract(rng) if x < 0.7 else record(rng)
+        q, d = profile(rng) if x < 0.5 else extract(rng) if x < 0.75 else record(rng)
         turns += [user(q), bot(dump(d), f"The user wants JSON with the keys {', '.join(d)}.")]
     return Talk(turns=turns, thinking=thinking, json_mode=json_mode)
 

@@ -64,7 +64,7 @@ def place(rng: random.Random) -> tuple[str, bool]:
     x = rng.random()
     if x < 0.45:
         return rng.choice(TRAIN_US), True
-    return (rng.choice(TRAIN_WORLD), False) if x < 0.8 else (invented(rng), False)
+    return (rng.choice(TRAIN_WORLD), False) if x < 0.92 else (invented(rng), False)
 
 
 def simple(

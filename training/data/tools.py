@@ -91,7 +91,7 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
     count = rng.choice((5, 7, 9)) if long else rng.choice((1, 1, 1, 2, 2, 3, 4))
     kits: list[Kit] = []
     while len(kits) < count:
-        kit = (weather if not kits and rng.random() < 0.12 else rng.choice(KITS))(rng)
+        kit = (weather if not kits and rng.random() < 0.22 else rng.choice(KITS))(rng)
         if all(kit.spec["name"] != k.spec["name"] for k in kits):
             kits.append(kit)
     rng.shuffle(kits)
