@@ -105,7 +105,29 @@ async def test_an_expired_key_fails(books: Books, registry: Registry, clock: Clo
         await reserve(books, caller, "r", model="free")
 
 
+async def test_a_guesser_waits_and_the_holder_of_a_key_does_not(make_books: OpenBooks, registry: Registry) -> None:
+    books = await make_books(failed_auth_free=0, failed_auth_delay_s=60.0)
+    secret = registry.create_key(registry.create_account("a").id).secret
+    guesses = [asyncio.create_task(books.authenticate(f"sk-guess-{number}", peer="10.0.0.9")) for number in range(12)]
+    await asyncio.sleep(0)
+    assert (await books.authenticate(secret, peer="10.0.0.9")).account_id != "open"
+    assert not any(guess.done() for guess in guesses)
+    for guess in guesses:
+        guess.cancel()
+    await asyncio.gather(*guesses, return_exceptions=True)
+
+
 # --- money
+
+
+async def test_prices_hold_for_open_access_too(books: Books, registry: Registry) -> None:
+    caller = await books.authenticate(None)
+    assert caller.is_open
+    await books.release(await reserve(books, caller, "r1", model="free"))
+    with pytest.raises(InsufficientBalance):
+        await reserve(books, caller, "r2")
+    registry.top_up("open", currency="USD", micros=100)
+    assert (await reserve(books, caller, "r3")).held_micros == 100
 
 
 async def test_of_200_requests_on_a_balance_for_20_exactly_20_are_answered(
