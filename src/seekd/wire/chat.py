@@ -173,6 +173,26 @@ def _response_format(fields: Mapping[str, Any]) -> str:
     return str(response_format.get("type")) if isinstance(response_format, dict) else "text"
 
 
+def _json_schema(fields: Mapping[str, Any]) -> str | None:
+    """The schema of the answer beside tools, where the protocol package reports the tools only."""
+    if _response_format(fields) != "json_schema":
+        return None
+    wrapper = fields["response_format"].get("json_schema")
+    schema = wrapper.get("schema") if isinstance(wrapper, dict) else None
+    return None if schema is None else msgspec.json.encode(schema).decode()
+
+
+def _strict_definitions(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Name to `$defs` of each strict tool: the protocol package drops them, and what points there pointed nowhere."""
+    tools = fields.get("tools")
+    functions = [tool["function"] for tool in tools if _is_strict(tool)] if isinstance(tools, list) else []
+    return {
+        function["name"]: function["parameters"]["$defs"]
+        for function in functions
+        if isinstance(function.get("parameters"), dict) and "$defs" in function["parameters"]
+    }
+
+
 def _own_fields(prepared: _Prepared) -> OwnFields:
     fields = prepared.fields
     return OwnFields(
@@ -183,7 +203,9 @@ def _own_fields(prepared: _Prepared) -> OwnFields:
         seed=fields.get("seed"),
         user_id=text_or_none(fields.get("user_id")),
         tool_choice=_tool_choice(fields.get("tool_choice")),
-        asks_for_json=_response_format(fields) == "json_object",
+        asks_for_json=_response_format(fields) in ("json_object", "json_schema"),
+        json_schema=_json_schema(fields),
+        definitions=_strict_definitions(fields),
         max_calls=1 if prepared.is_legacy else None,
     )
 

@@ -6,7 +6,7 @@ Room: wire. May import: errors, prompt, wire.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,6 +25,8 @@ class OwnFields:
     Attributes:
         tool_choice: `auto`, `required` or a tool's name.
         asks_for_json: the answer is to be a JSON object, unless it is a call.
+        json_schema: what that object must fit; None for any object.
+        definitions: name to `$defs` of tools whose schema lost them on the way.
         max_calls: most calls in one answer; None for no limit.
     """
 
@@ -36,6 +38,8 @@ class OwnFields:
     user_id: str | None = None
     tool_choice: str = "auto"
     asks_for_json: bool = False
+    json_schema: str | None = None
+    definitions: Mapping[str, Any] = field(default_factory=dict)
     max_calls: int | None = None
 
 
@@ -79,6 +83,8 @@ def generation_request(
             parsed.output_limit,
             tool_choice=own.tool_choice,
             asks_for_json=own.asks_for_json,
+            json_schema=own.json_schema,
+            definitions=own.definitions,
             max_calls=own.max_calls,
         ),
     )

@@ -14,7 +14,13 @@ from seekd.prompt.types import OfferedTool, OutputRule
 
 
 def output_rule(
-    limit: OutputLimit | None, *, tool_choice: str, asks_for_json: bool = False, max_calls: int | None = None
+    limit: OutputLimit | None,
+    *,
+    tool_choice: str,
+    asks_for_json: bool = False,
+    json_schema: str | None = None,
+    definitions: Mapping[str, Any] | None = None,
+    max_calls: int | None = None,
 ) -> OutputRule | None:
     """The rule of one answer.
 
@@ -22,6 +28,8 @@ def output_rule(
         limit: as the protocol package resolved it; None for free text.
         tool_choice: `auto`, `required` or a tool's name; used with tools only.
         asks_for_json: a JSON object was asked for as well as tools.
+        json_schema: what that object must fit; None for any object.
+        definitions: name to `$defs` of tools whose schema lost them on the way.
         max_calls: most calls in one answer; None for no limit.
     """
     if limit is None:
@@ -32,14 +40,16 @@ def output_rule(
         return OutputRule(kind="regex", schema=limit.schema)
     return OutputRule(
         kind="tools",
-        tools=tuple(_offered(tool["function"]) for tool in json.loads(limit.schema)),
+        tools=tuple(_offered(tool["function"], definitions or {}) for tool in json.loads(limit.schema)),
         tool_choice="required" if limit.kind == "tool_call_required" and tool_choice == "auto" else tool_choice,
         json_or_tools=asks_for_json,
+        schema=json_schema if asks_for_json else None,
         max_calls=max_calls,
     )
 
 
-def _offered(function: Mapping[str, Any]) -> OfferedTool:
-    return OfferedTool(
-        name=function["name"], parameters=function.get("parameters"), strict=bool(function.get("strict"))
-    )
+def _offered(function: Mapping[str, Any], definitions: Mapping[str, Any]) -> OfferedTool:
+    name, parameters = function["name"], function.get("parameters")
+    if parameters is not None and name in definitions:
+        parameters = {**parameters, "$defs": definitions[name]}
+    return OfferedTool(name=name, parameters=parameters, strict=bool(function.get("strict")))

@@ -406,3 +406,28 @@ def test_an_engine_failure_becomes_the_last_frame() -> None:
     answer = check_failed_chat_stream(b"data: " + stream + call.encoder.encode_error(EngineError()))
     assert answer.error is not None
     assert answer.error["type"] == "internal_error"
+
+
+# --- schemas beside tools ---------------------------------------------------------------------------------------------
+
+
+def test_a_schema_beside_tools_holds_for_an_answer_that_is_no_call() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    rule = chat({"tools": [WEATHER], "response_format": response_format}).request.rule
+    assert rule is not None
+    assert (rule.kind, rule.json_or_tools) == ("tools", True)
+    assert json.loads(rule.schema or "") == schema
+
+
+def test_a_strict_schema_keeps_its_definitions() -> None:
+    """The protocol package drops `$defs`, and what points there would point nowhere."""
+    item = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/item"}, {"type": "null"}]}}}
+    parameters = {"type": "object", "properties": {"first": {"$ref": "#/$defs/item"}}, "$defs": {"item": item}}
+    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": parameters}}
+    rule = chat({"tools": [tool]}, beta=True).request.rule
+    assert rule is not None
+    kept = rule.tools[0].parameters
+    assert isinstance(kept, dict)
+    assert kept["properties"]["first"] == {"$ref": "#/$defs/item"}
+    assert kept["$defs"] == {"item": item}
