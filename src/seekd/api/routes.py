@@ -37,7 +37,7 @@ from seekd.wire.openapi_page import docs_page
 from seekd.wire.responses import parse_responses
 from seekd.wire.tokenize import parse_tokenize, tokenize_body
 
-PLAIN_BASES = ("", "/v1")
+PLAIN_BASES = ("/v1", "")
 BETA_BASES = ("/beta", "/beta/v1")
 MESSAGES_BASES = ("/anthropic", "/anthropic/v1")
 
@@ -62,13 +62,8 @@ class Api:
 
     def as_asgi(self) -> Starlette:
         """The ASGI application."""
-        routes: list[BaseRoute] = [
-            Route("/healthz", self._health, methods=["GET"]),
-            Route("/metrics", self._metrics, methods=["GET"]),
-            *self.admin.routes(),
-            Route("/openapi.json", _openapi, methods=["GET"]),
-            Route("/docs", _docs, methods=["GET"]),
-        ]
+        # Tried in order, one regular expression each: what answers comes before what manages.
+        routes: list[BaseRoute] = []
         for base in (*PLAIN_BASES, *BETA_BASES):
             beta = base in BETA_BASES
             routes += [
@@ -86,6 +81,13 @@ class Api:
                 Route(f"{base}/messages", self._answer(parse_messages), methods=["POST"]),
                 Route(f"{base}/messages/count_tokens", self._count_messages, methods=["POST"]),
             ]
+        routes += [
+            Route("/healthz", self._health, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
+            *self.admin.routes(),
+            Route("/openapi.json", _openapi, methods=["GET"]),
+            Route("/docs", _docs, methods=["GET"]),
+        ]
         return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_method})
 
     def _answer(self, parse: Callable[..., object]) -> Callable[[Request], Awaitable[ASGIApp]]:
