@@ -162,6 +162,7 @@ def test_a_schema_whose_root_is_no_object_is_refused(schema: str) -> None:
         {"$ref": "#/$defs/o", "$defs": {"o": {"type": "object"}}},
         {"anyOf": [{"type": "object"}, {"$ref": "#/$defs/o"}], "$defs": {"o": {"type": "object"}}},
         {"allOf": [{"type": "object"}, {"properties": {"a": {}}}]},
+        {"anyOf": [True, {"type": "null"}]},
     ],
 )
 def test_a_root_that_may_be_an_object_is_one(random_model: RandomModel, schema: object) -> None:

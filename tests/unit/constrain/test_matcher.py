@@ -149,3 +149,34 @@ def test_another_vocabulary_takes_the_place_of_the_first(vocabulary: ByteVocabul
     compiler = ConstraintCompiler()
     assert np.flatnonzero(compiler('start: "b"', vocabulary).allowed()).tolist() == [ord("b")]
     assert np.flatnonzero(compiler('start: "b"', Shifted()).allowed()).tolist() == [ord("a")]
+
+
+class PlainVocabulary(ByteVocabulary):
+    """ASCII only, without markers, and with an encoder that loses what it does not know."""
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        return {}
+
+    def token_bytes(self, token_id: int) -> bytes:
+        data = super().token_bytes(token_id)
+        return data if data.isascii() else b""
+
+    def tokenize(self, text: str) -> list[int]:
+        return super().tokenize(text.encode("ascii", "ignore").decode())
+
+
+def test_a_text_that_the_vocabulary_cannot_write_ends_with_an_error(vocabulary: ByteVocabulary) -> None:
+    compiler = ConstraintCompiler()
+    plain = PlainVocabulary()
+    compiler.prepare(plain)
+    assert compiler('start: "a" | "é"', plain).allowed().nonzero()[0].tolist() == [ord("a")]
+    matcher = compiler('start: "aé" | "aü"', plain)
+    matcher.accept(ord("a"))
+    with pytest.raises(EngineError):
+        matcher.allowed()
+
+
+def test_a_vocabulary_without_markers_spells_them(vocabulary: ByteVocabulary) -> None:
+    matcher = build_constraint('start: "<think>"', PlainVocabulary())
+    assert spell(vocabulary, matcher.forced_token_ids()) == "<think>"
