@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 _CLOSE_GRACE_S = 5.0
 _REFUSAL_WAIT_S = 5.0
+_LAST_WORDS_S = 0.05  # for what it sent before its end and is still in the socket
 _NUM_LAST_LINES = 20
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
@@ -123,6 +124,7 @@ class ChildProcess:
         """Wait for the end of the process; its cause with the last lines of its log."""
         assert self._process is not None
         status = await self._process.wait()
+        await asyncio.sleep(_LAST_WORDS_S)
         if len(self._tasks) > 1:
             await asyncio.wait({self._tasks[1]}, timeout=0.2)  # the rest of the log
         cause = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

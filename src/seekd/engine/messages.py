@@ -5,7 +5,7 @@ Room: engine. May import: errors, engine.types, engine.settings.
     API process                      engine process
       WorkerJob (JSON, standard input) ──>
                                      <── Loaded | Refused(request_id=None)
-      Submit, Abort ──>              <── Updates (one message an engine step), Refused, Stats
+      Submit, Abort ──>              <── Accepted, Updates (one message an engine step), Refused, Stats
       Shutdown, or end of standard input ──>
 """
 
@@ -96,6 +96,12 @@ class CacheExplanation:
     queue_s: float = 0.0
 
 
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """A `Submit` has arrived: from now on the request shares the fate of this process."""
+
+    request_id: str
+
+
 class Updates(msgspec.Struct, frozen=True, tag=True):
     """What one step did.
 
@@ -164,7 +170,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 ToEngine = Submit | Abort | Shutdown
-FromEngine = Loaded | Updates | Refused | Stats
+FromEngine = Loaded | Accepted | Updates | Refused | Stats
 
 _ERRORS: dict[str, type[SeekdError]] = {
     kind.__name__: kind for kind in (ConfigError, EngineError, InvalidParameter, Overloaded, ShuttingDown)

@@ -24,6 +24,7 @@ from pathlib import Path
 from seekd.engine.child import ChildProcess
 from seekd.engine.messages import (
     Abort,
+    Accepted,
     CacheExplanation,
     FromEngine,
     Refused,
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
-_DYING_S = 0.25  # from a signal to the moment at which the parent knows of the death
 _NUM_EXPLANATIONS = 1024
 
 _NOT_STARTED = "The engine has not been started."
@@ -110,6 +110,7 @@ class EngineProcess:
         self._child: ChildProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._explanations: OrderedDict[str, CacheExplanation] = OrderedDict()
+        self._unaccepted: set[str] = set()
         self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
 
     @property
@@ -190,7 +191,7 @@ class EngineProcess:
                             yield update
                     return
                 except _DiedEarly:
-                    # Sent to a child that was dying already; once more, since the request may be what killed it.
+                    # The child died before it took the request; once more only, since the request may be the cause.
                     if not may_repeat:
                         raise
                     may_repeat = False
@@ -200,20 +201,20 @@ class EngineProcess:
     async def _run(
         self, request: EngineRequest, child: ChildProcess, updates: asyncio.Queue[EngineUpdate | SeekdError]
     ) -> AsyncGenerator[EngineUpdate, None]:
-        clock = asyncio.get_running_loop().time
-        sent_s = clock()
         has_ended = False
+        self._unaccepted.add(request.request_id)
         child.send(Submit(request))
         try:
             while not has_ended:
                 update = await updates.get()
                 has_ended = isinstance(update, SeekdError) or update.finish_reason is not None
-                if isinstance(update, _Died) and clock() - sent_s < _DYING_S:
+                if isinstance(update, _Died) and request.request_id in self._unaccepted:
                     raise _DiedEarly
                 if isinstance(update, SeekdError):
                     raise update
                 yield update
         finally:
+            self._unaccepted.discard(request.request_id)
             if not has_ended:
                 child.send(Abort(request.request_id))
 
@@ -298,7 +299,9 @@ class EngineProcess:
 
     def _receive(self, message: FromEngine) -> None:
         """Hand a child's message to whoever waits for it; what nobody waits for any more is dropped."""
-        if isinstance(message, Updates):
+        if isinstance(message, Accepted):
+            self._unaccepted.discard(message.request_id)
+        elif isinstance(message, Updates):
             for explanation in message.explanations:
                 self._explanations[explanation.request_id] = explanation
                 self._explanations.move_to_end(explanation.request_id)

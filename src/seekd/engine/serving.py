@@ -20,6 +20,7 @@ import zmq
 
 from seekd.engine.messages import (
     Abort,
+    Accepted,
     CacheExplanation,
     FromEngine,
     Shutdown,
@@ -258,7 +259,9 @@ def _handle(message: Submit | Abort, core: Core, connection: Connection, compile
     if isinstance(message, Abort):
         if not compiler.abort(message.request_id):
             core.abort(message.request_id)
-    elif message.request.constraint is not None:
+        return
+    connection.send(Accepted(message.request.request_id))
+    if message.request.constraint is not None:
         compiler.submit(message.request)
     else:
         _add(_Compiled(request=message.request), core, connection)

@@ -1,6 +1,6 @@
 """A stand-in for the engine process that obeys its requests: the first prompt token says what to do.
 
-0 count up, one token an update   1 count up slowly, for ever   2 die by SIGKILL   3 exit with status 7
+0 count up, one token an update   1 count up slowly, for ever   2 die before accepting   3 exit with status 7
 4 refuse: the queue is full       5 send garbage, then count up   6 explain 1,100 requests, then count up
 The model's path says how loading goes: "refuse", "die", "slow", "chatty" (a line of 100,000 characters first),
 "stumble" (the second start is refused), anything else loads.
@@ -19,6 +19,7 @@ import zmq
 
 from seekd.engine.messages import (
     Abort,
+    Accepted,
     CacheExplanation,
     Loaded,
     Shutdown,
@@ -100,12 +101,16 @@ def serve(socket: zmq.Socket[bytes], model_path: Path) -> None:
 def submit(socket: zmq.Socket[bytes], message: Submit, running: dict[str, int]) -> None:
     request = message.request
     order = request.prompt_token_ids[0]
+    if order == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    socket.send(msgspec.msgpack.encode(Accepted(request.request_id)))
     if order == 1:
         running[request.request_id] = 0
-    elif order == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
     elif order == 3:
         say("a last line")
+        context = socket.context
+        socket.close(linger=1000)
+        context.term()  # waits until what was sent is gone
         sys.exit(7)
     elif order == 4:
         socket.send(msgspec.msgpack.encode(refusal(request.request_id, Overloaded())))

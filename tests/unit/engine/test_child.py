@@ -15,7 +15,7 @@ from typing import Protocol
 import pytest
 
 from seekd.engine.child import ChildProcess
-from seekd.engine.messages import FromEngine, Submit, Updates, WorkerJob
+from seekd.engine.messages import Accepted, FromEngine, Submit, Updates, WorkerJob
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import EngineRequest, ModelInfo
 from seekd.errors import ConfigError
@@ -55,6 +55,7 @@ def start(child: ChildProcess, tmp_path: Path) -> Start:
 async def test_it_loads_and_answers(child: ChildProcess, start: Start, received: asyncio.Queue[FromEngine]) -> None:
     assert (await start("loads")).name == "fake"
     child.send(Submit(EngineRequest(request_id="r", prompt_token_ids=[0], max_tokens=1)))
+    assert await received.get() == Accepted("r")
     message = await received.get()
     assert isinstance(message, Updates)
     assert [update.token_ids for update in message.updates] == [[0]]
@@ -133,6 +134,6 @@ async def test_the_socket_is_private_and_leaves_nothing_behind(
         assert (tmp_path / "loads.mode").read_text() == "0o700"
         assert list(sockets.iterdir()) == []
         child.send(Submit(EngineRequest(request_id="r", prompt_token_ids=[0], max_tokens=1)))
-        assert isinstance(await received.get(), Updates)
+        assert await received.get() == Accepted("r")
     finally:
         await child.close(grace_s=0)

@@ -8,6 +8,7 @@ import pytest
 from seekd.config import ByteSize
 from seekd.engine.messages import (
     Abort,
+    Accepted,
     CacheExplanation,
     FromEngine,
     Loaded,
@@ -81,7 +82,8 @@ def test_messages_to_the_engine_round_trip(message: ToEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [Loaded(INFO), Updates([UPDATE], [EXPLANATION]), refusal("r", Overloaded()), Stats(num_running=1)]
+    "message",
+    [Loaded(INFO), Accepted("r"), Updates([UPDATE], [EXPLANATION]), refusal("r", Overloaded()), Stats(num_running=1)],
 )
 def test_messages_from_the_engine_round_trip(message: FromEngine) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=FromEngine) == message

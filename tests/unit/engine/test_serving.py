@@ -12,7 +12,17 @@ import msgspec
 import pytest
 import zmq
 
-from seekd.engine.messages import Abort, CacheExplanation, FromEngine, Refused, Shutdown, Stats, Submit, Updates
+from seekd.engine.messages import (
+    Abort,
+    Accepted,
+    CacheExplanation,
+    FromEngine,
+    Refused,
+    Shutdown,
+    Stats,
+    Submit,
+    Updates,
+)
 from seekd.engine.serving import Connection, serve
 from seekd.engine.types import Constraint, ConstraintSpec, EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import EngineError, InvalidParameter, Overloaded
@@ -86,13 +96,18 @@ class Peer:
         self.socket.bind(endpoint)
         self.socket.setsockopt(zmq.RCVTIMEO, 20_000)
         self.pipe, self.parent = os.pipe()
+        self.accepted: list[str] = []
 
     def send(self, message: Submit | Abort | Shutdown) -> None:
         self.socket.send(msgspec.msgpack.encode(message))
 
     def receive(self) -> FromEngine:
-        message: FromEngine = msgspec.msgpack.decode(self.socket.recv(), type=FromEngine)
-        return message
+        """The next message; what was accepted goes to `accepted`."""
+        while True:
+            message: FromEngine = msgspec.msgpack.decode(self.socket.recv(), type=FromEngine)
+            if not isinstance(message, Accepted):
+                return message
+            self.accepted.append(message.request_id)
 
     def receive_ends(self, *request_ids: str) -> None:
         waited = set(request_ids)
@@ -149,6 +164,7 @@ def test_requests_join_while_others_run(peer: Peer) -> None:
     peer.receive()
     peer.send(submit("b"))
     peer.receive_ends("b", "a")
+    assert peer.accepted == ["a", "b"]
 
 
 def test_an_abort_ends_a_request_without_an_answer(peer: Peer) -> None:
