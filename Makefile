@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint format clean dev clients
+.PHONY: help serve test check lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ test: dev ## run the tests (ARGS="-k stream")
 
 clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)
+
+fuzz: dev ## ask every operation with 200 fresh requests (FUZZ_EXAMPLES=1000)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} .venv/bin/python -m pytest tests/integration/test_fuzz.py $(ARGS)
 
 lint: dev ## format check, lint, types, import contract
 	@.venv/bin/ruff format --check .
