@@ -61,8 +61,9 @@ def python_environment(name: str, requirements: Sequence[str]) -> Path:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     shutil.rmtree(target, ignore_errors=True)
-    venv.create(target, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    venv.create(target, with_pip=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    command = [*pip, "install", "--quiet", *requirements]
     _run(command, target, f"pip could not install {wanted!r}")
     stamp.write_text(wanted, encoding="utf-8")
     return python

@@ -60,7 +60,7 @@ CLIENTS: Mapping[str, Client] = {
         name="langchain-deepseek 1.1.1", command=_python("use_langchain.py", "langchain-deepseek==1.1.1")
     ),
     "ai-sdk": Client(name="@ai-sdk/deepseek 3.0.56", command=_node("ai_sdk", "use_ai_sdk.mjs")),
-    "litellm": Client(name="litellm 1.109.1", command=_python("use_litellm.py", "litellm==1.109.1")),
+    "litellm": Client(name="litellm 1.100.0", command=_python("use_litellm.py", "litellm==1.100.0")),
     "pydantic-ai": Client(
         name="pydantic-ai-slim 2.68.0", command=_python("use_pydantic_ai.py", "pydantic-ai-slim[openai]==2.68.0")
     ),
