@@ -166,7 +166,12 @@ def build(settings: Settings) -> Application:
     )
     vocabulary = functools.partial(open_vocabulary, model_file)
     model = ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model)
-    metrics = Metrics(engine_stats=lambda: engine.stats, num_restarts=lambda: engine.num_restarts)
+
+    def queue_s(request_id: str) -> float | None:
+        explanation = engine.explain(request_id)
+        return None if explanation is None else explanation.queue_s
+
+    metrics = Metrics(engine_stats=lambda: engine.stats, num_restarts=lambda: engine.num_restarts, queue_s=queue_s)
     return Application(
         settings, model=model, books=open_server_books(settings), metrics=metrics, explain=engine.explain
     )

@@ -239,6 +239,7 @@ class Generation:
     def _report(self) -> None:
         record = self.record
         self._metrics.observe(
+            request_id=self.request_id,
             finish=record.finish or "error",
             first_token_s=record.first_token_s,
             total_s=record.total_s,

@@ -28,11 +28,17 @@ class Metrics:
     Args:
         engine_stats: the engine's latest report; None while the engine gives none.
         num_restarts: how often the engine was started again after it died.
+        queue_s: how long a recent request waited for its slot; None when it is not known.
     """
 
     def __init__(
-        self, *, engine_stats: Callable[[], Stats | None], num_restarts: Callable[[], int] = lambda: 0
+        self,
+        *,
+        engine_stats: Callable[[], Stats | None],
+        num_restarts: Callable[[], int] = lambda: 0,
+        queue_s: Callable[[str], float | None] = lambda _: None,
     ) -> None:
+        self._queue_s = queue_s
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "seekd_request", "Generations, by how they ended.", ("finished_reason",), registry=self._registry
@@ -40,6 +46,12 @@ class Metrics:
         self._first_token = Histogram(
             "seekd_time_to_first_token_seconds",
             "From the request's admission to its first token.",
+            buckets=_FIRST_TOKEN_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._queue = Histogram(
+            "seekd_request_queue_time_seconds",
+            "From the request's arrival at the engine to its slot.",
             buckets=_FIRST_TOKEN_BUCKETS_S,
             registry=self._registry,
         )
@@ -57,10 +69,13 @@ class Metrics:
         )
         self._registry.register(_EngineCollector(engine_stats, num_restarts))
 
-    def observe(self, *, finish: str, first_token_s: float | None, total_s: float, num_completion_tokens: int) -> None:
+    def observe(
+        self, *, request_id: str, finish: str, first_token_s: float | None, total_s: float, num_completion_tokens: int
+    ) -> None:
         """Take note of one generation that has ended.
 
         Args:
+            request_id: as the engine knows it.
             finish: what ended it.
             first_token_s: from admission to the first token; None when there was none.
             total_s: from admission to the end.
@@ -68,6 +83,9 @@ class Metrics:
         """
         self._requests.labels(finish).inc()
         self._total.observe(total_s)
+        queued_s = self._queue_s(request_id)
+        if queued_s is not None:
+            self._queue.observe(queued_s)
         if first_token_s is not None:
             self._first_token.observe(first_token_s)
             if num_completion_tokens > 1:

@@ -15,15 +15,17 @@ def _samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
 
 
 def test_a_generation_counts_in_every_histogram() -> None:
-    metrics = Metrics(engine_stats=lambda: None)
-    metrics.observe(finish="stop", first_token_s=0.2, total_s=1.2, num_completion_tokens=11)
-    metrics.observe(finish="error", first_token_s=None, total_s=0.1, num_completion_tokens=0)
+    metrics = Metrics(engine_stats=lambda: None, queue_s={"a": 0.5}.get)
+    metrics.observe(request_id="a", finish="stop", first_token_s=0.2, total_s=1.2, num_completion_tokens=11)
+    metrics.observe(request_id="b", finish="error", first_token_s=None, total_s=0.1, num_completion_tokens=0)
     samples = _samples(metrics)
     assert samples["seekd_request_total", (("finished_reason", "stop"),)] == 1
     assert samples["seekd_request_total", (("finished_reason", "error"),)] == 1
     assert samples["seekd_time_to_first_token_seconds_sum", ()] == 0.2
     assert abs(samples["seekd_time_per_output_token_seconds_sum", ()] - 0.1) < 1e-9
     assert samples["seekd_e2e_request_latency_seconds_count", ()] == 2
+    assert samples["seekd_request_queue_time_seconds_count", ()] == 1
+    assert samples["seekd_request_queue_time_seconds_sum", ()] == 0.5
 
 
 def test_the_engines_latest_report_is_read_at_each_scrape() -> None:
@@ -38,5 +40,5 @@ def test_the_engines_latest_report_is_read_at_each_scrape() -> None:
 
 def test_two_servers_in_one_process_do_not_mix() -> None:
     first, second = Metrics(engine_stats=lambda: None), Metrics(engine_stats=lambda: None)
-    first.observe(finish="stop", first_token_s=None, total_s=1, num_completion_tokens=0)
+    first.observe(request_id="a", finish="stop", first_token_s=None, total_s=1, num_completion_tokens=0)
     assert ("seekd_request_total", (("finished_reason", "stop"),)) not in _samples(second)
