@@ -40,7 +40,9 @@ def node_environment(name: str) -> Path:
             shutil.copy(path, target)
         # Without a lock the pins are a published set that was released together, but whose peers were not.
         install = ["ci"] if has_lock else ["install", "--legacy-peer-deps", "--no-package-lock"]
-        _run_npm([*install, "--ignore-scripts", "--no-audit", "--no-fund"], target)
+        # Few and short retries: without a network the set-up should say so soon.
+        retries = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"]
+        _run_npm([*install, "--ignore-scripts", "--no-audit", "--no-fund", *retries], target)
         _stamp(target, pins)
     for script in source.glob("*.mjs"):
         shutil.copy(script, target)
