@@ -264,3 +264,16 @@ def test_usage_and_cost_are_shown_in_headers_where_the_setting_says_so(seekd_ser
     response = _post(server, key)
     assert response.headers["x-seekd-cost"] == "0.40 USD"
     assert "completion=4" in response.headers["x-seekd-usage"]
+
+
+def test_price_and_access_go_by_the_requested_name_in_both_dialects(seekd_server: Start, shell: Shell) -> None:
+    server = seekd_server(say("four"), accounts=PRICED)
+    account_id, key = shell.new_key("--model", "deepseek-chat")
+    hosted = {"X-Seekd-Dialect": "hosted"}
+    assert [_post(server, key, headers=headers).status_code for headers in ({}, hosted)] == [402, 402]
+    shell.run("accounts", "top-up", account_id, "5.00", "--currency", "USD")
+    assert [_post(server, key, headers=headers).status_code for headers in ({}, hosted)] == [200, 200]
+    balance = httpx.get(f"{server.url}/user/balance", headers={"Authorization": f"Bearer {key}"}).json()
+    assert balance["balance_infos"][0]["total_balance"] == "4.20"
+    other = {**BODY, "model": "deepseek-reasoner"}
+    assert _post(server, key, json=other, headers=hosted).status_code == 400

@@ -192,7 +192,8 @@ class GenerationRequest:
     """One request, validated, independent of the protocol it came by.
 
     Attributes:
-        model: the name that the answer carries: as the caller wrote it, or in `hosted` as the service serves it.
+        model: the name that the answer carries.
+        requested_model: the name as the caller wrote it; access, price and limits go by it in every dialect.
         stream: whether the caller wants events.
         thinking: whether the model reasons before it answers.
         max_tokens: completion limit asked for; None when the body set none.
@@ -205,6 +206,7 @@ class GenerationRequest:
     """
 
     model: str
+    requested_model: str
     stream: bool
     thinking: bool
     body: ParsedBody

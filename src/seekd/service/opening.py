@@ -71,8 +71,8 @@ class GenerationService:
             EngineError: the model is not loaded yet.
         """
         model = self._model
-        if not caller.may_use(request.model):
-            raise UnknownModel(request.model, known_models=tuple(sorted(caller.allowed_models or ())))
+        if not caller.may_use(request.requested_model):
+            raise UnknownModel(request.requested_model, known_models=tuple(sorted(caller.allowed_models or ())))
         prompt_token_ids = await model.encode(request.body)
         max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
         constraint, warnings = await self._constraint(request)
@@ -103,7 +103,7 @@ class GenerationService:
             order=Order(
                 caller=caller,
                 request_id=request_id,
-                model=request.model,
+                model=request.requested_model,
                 num_prompt_tokens=len(prompt_token_ids),
                 max_completion_tokens=max_tokens,
             ),

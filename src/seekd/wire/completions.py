@@ -121,6 +121,7 @@ def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect:
     acts = dialect.samples_as_asked
     return GenerationRequest(
         model=model if dialect.echoes_model else served_name(model),
+        requested_model=model,
         stream=parsed.stream,
         thinking=False,
         body=CompletionBody(

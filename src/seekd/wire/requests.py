@@ -71,6 +71,7 @@ def generation_request(
     """
     return GenerationRequest(
         model=model if dialect.echoes_model else served_name(model),
+        requested_model=model,
         stream=parsed.stream,
         thinking=parsed.starts_in_reasoning,
         body=parsed,
