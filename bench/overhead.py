@@ -40,7 +40,7 @@ from seekd.engine.process import EngineProcess
 from seekd.engine.scripted import ScriptedVocabulary
 from seekd.engine.serving import Connection, serve
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, ModelInfo
-from seekd.models.catalogue import ModelSettings
+from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings

@@ -27,7 +27,7 @@ from seekd.engine.messages import CacheExplanation
 from seekd.engine.process import EngineProcess
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError
-from seekd.models.catalogue import find_model_file
+from seekd.models.locate import find_model_file
 from seekd.service.metrics import Metrics
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel

@@ -11,7 +11,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.engine.settings import EngineSettings
 from seekd.log import LogSettings
-from seekd.models.catalogue import ModelSettings
+from seekd.models.settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from seekd.models.catalogue import find_model_file
+from seekd.models.locate import find_model_file
 from tests.integration.conftest import ServerProcess, StartServer
 
 

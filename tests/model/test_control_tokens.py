@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seekd.engine.llama.vocabulary import LlamaVocabulary, open_vocabulary
-from seekd.models.catalogue import find_model_file
+from seekd.models.locate import find_model_file
 from seekd.prompt.segments import encode
 from seekd.prompt.types import Segment
 from tests.model.conftest import ModelFiles

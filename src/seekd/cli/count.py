@@ -13,7 +13,8 @@ from seekd.engine.llama.model import Model
 from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.llama.vocabulary import LlamaVocabulary
 from seekd.errors import MalformedBody
-from seekd.models.catalogue import find_model_file, profile_of
+from seekd.models.locate import find_model_file
+from seekd.models.profile import profile_of
 from seekd.prompt.segments import encode
 from seekd.prompt.types import PromptFormat
 from seekd.settings import Settings

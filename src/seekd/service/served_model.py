@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, ExitStack
 
 from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
 from seekd.errors import EngineError
-from seekd.models.catalogue import ModelProfile, ModelSettings, map_temperature, profile_of
+from seekd.models.profile import ModelProfile, map_temperature, profile_of
+from seekd.models.settings import ModelSettings
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import PromptFormat, Renderable

@@ -19,7 +19,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
-from seekd.models.catalogue import ModelSettings
+from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings

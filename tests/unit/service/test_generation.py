@@ -20,7 +20,7 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
-from seekd.models.catalogue import ModelSettings
+from seekd.models.settings import ModelSettings
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
 from seekd.service.opening import GenerationService

@@ -1,20 +1,10 @@
-"""A model name finds its file, and the file says how it wants to be spoken to."""
-
-from pathlib import Path
+"""A model's file says how it wants to be spoken to."""
 
 import pytest
 
 from seekd.errors import ConfigError
-from seekd.models.catalogue import ModelSettings, find_model_file, map_temperature, profile_of
-
-
-def test_a_path_that_does_not_exist_is_one_clear_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not exist"):
-        find_model_file(str(tmp_path / "none.gguf"))
-
-
-def test_the_bundled_model_is_in_the_package() -> None:
-    assert find_model_file("bundled").is_file()
+from seekd.models.profile import map_temperature, profile_of
+from seekd.models.settings import ModelSettings
 
 
 @pytest.mark.parametrize(

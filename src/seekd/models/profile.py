@@ -1,36 +1,18 @@
-"""Which file a model name stands for, and how that model wants to be spoken to.
+"""How a model wants to be spoken to, read off its file.
 
-Room: models. May import: config, errors.
+Room: models. May import: errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 from seekd.errors import ConfigError
-
-BUNDLED_MODEL = "bundled"
+from seekd.models.settings import ModelSettings
 
 TemperatureMapping = Literal["none", "v3"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
-    """Which model answers.
-
-    Attributes:
-        source: `bundled`, or the path of a GGUF file.
-        prompt_format: `auto` reads it off the model file.
-        temperature_mapping: how the API's temperature becomes the model's; `auto` reads it off the model file.
-    """
-
-    source: str = BUNDLED_MODEL
-    prompt_format: Literal["auto", "deepseek-v4.1", "deepseek-v4"] = "auto"
-    temperature_mapping: Literal["auto", "none", "v3"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +28,6 @@ class ModelProfile:
     prompt_format: str
     temperature_mapping: TemperatureMapping
     is_demonstration: bool
-
-
-def find_model_file(source: str) -> Path:
-    """The GGUF file that a model name stands for.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    if source == BUNDLED_MODEL:
-        return Path(str(resources.files("seekd.models") / "bundled" / "seekd-demo.gguf"))
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            f"The model file {source} does not exist. Give the path of a GGUF file, or '{BUNDLED_MODEL}' for the model "
-            "that comes with seekd."
-        )
-    return path.resolve()
 
 
 def profile_of(metadata: Mapping[str, str], *, architecture: str, settings: ModelSettings) -> ModelProfile:
