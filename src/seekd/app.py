@@ -28,6 +28,7 @@ from seekd.engine.process import EngineProcess
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError
 from seekd.models.locate import find_model_file
+from seekd.models.store import ModelStore
 from seekd.service.metrics import Metrics
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
@@ -156,7 +157,7 @@ def build(settings: Settings) -> Application:
         ConfigError: there is no such model file, or the books cannot be opened.
         StoreError: the books' database is away.
     """
-    model_file = find_model_file(settings.model.source)
+    model_file = find_model_file(settings.model.source, ModelStore(settings.server.models_folder))
     settings.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = EngineProcess(
         model_file,

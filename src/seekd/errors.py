@@ -19,6 +19,7 @@
     │   ├── Overloaded          the queue is full, or the wait was too long
     │   └── ShuttingDown        the server is stopping
     ├── EngineError             the model's engine failed while it served the request
+    ├── DownloadError           a model could not be brought from the hub
     ├── StoreError              a database or block store is away, full or damaged
     └── ConfigError             a setting, a file or the environment keeps seekd from starting
 
@@ -192,6 +193,10 @@ class EngineError(SeekdError):
 
 class StoreError(SeekdError):
     """The server's store is not available. Nothing was charged."""
+
+
+class DownloadError(SeekdError):
+    """The model could not be downloaded."""
 
 
 class ConfigError(SeekdError):

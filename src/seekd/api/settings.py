@@ -31,6 +31,7 @@ class ServerSettings:
         port: 0 lets the system choose.
         insecure: let an address other than loopback be open while no key has ever existed.
         data_dir: caches and books; made with mode 0700, since they hold what users wrote.
+        models_dir: downloaded models; None keeps them in `models` in the data directory.
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
         body_timeout_s: seconds that a client may take to send its body.
@@ -44,6 +45,7 @@ class ServerSettings:
     port: int = 8000
     insecure: bool = False
     data_dir: Path = field(default_factory=default_data_dir)
+    models_dir: Path | None = None
     dialect: Literal["classic", "hosted"] = "classic"
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
     body_timeout_s: float = 60.0
@@ -63,3 +65,8 @@ class ServerSettings:
     def cache_dir(self) -> Path:
         """Home of the prefix cache on disk."""
         return self.data_dir / "cache"
+
+    @property
+    def models_folder(self) -> Path:
+        """Home of downloaded models."""
+        return self.data_dir / "models" if self.models_dir is None else self.models_dir

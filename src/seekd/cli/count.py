@@ -15,6 +15,7 @@ from seekd.engine.llama.vocabulary import LlamaVocabulary
 from seekd.errors import MalformedBody
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
+from seekd.models.store import ModelStore
 from seekd.prompt.segments import encode
 from seekd.prompt.types import PromptFormat
 from seekd.settings import Settings
@@ -34,7 +35,7 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
         ConfigError: the model file cannot be used.
         RequestError: the input is no text, or no valid body.
     """
-    path = find_model_file(settings.model.source)
+    path = find_model_file(settings.model.source, ModelStore(settings.server.models_folder))
     data = sys.stdin.buffer.read() if file is None else file.read_bytes()
     body = parse_tokenize(data, dialect=CLASSIC) if chat else TextToCount(text=_text(data))
     read_model_file(path)  # says in a sentence what llama.cpp would abort the process for

@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 
 from seekd import __version__
-from seekd.cli import accounts, cache, keys, ledger, usage
+from seekd.cli import accounts, cache, keys, ledger, models, usage
 from seekd.cli.options import ConfigOption, DataDirOption, ModelOption, load_settings
 from seekd.config import describe
 from seekd.errors import SeekdError
+from seekd.models.store import ModelStore
 
 app = typer.Typer(
     name="seekd",
@@ -33,6 +34,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(cache.app, name="cache")
+app.add_typer(models.app, name="models")
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -110,7 +112,9 @@ def serve(
     )
     from seekd.cli.serve import run_server
 
-    raise typer.Exit(run_server(loaded.settings))
+    settings = loaded.settings
+    models.fetch_missing([settings.model.source], ModelStore(settings.server.models_folder))
+    raise typer.Exit(run_server(settings))
 
 
 @app.command("config")

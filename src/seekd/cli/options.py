@@ -23,7 +23,11 @@ DataDirOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="bundled|PATH.gguf", help="The model that answers.  [default: bundled]"),
+    typer.Option(
+        "--model",
+        metavar="bundled|NAME|PATH.gguf|hf:OWNER/REPO:FILE",
+        help="The model that answers; one that is not here yet is downloaded first.  [default: bundled]",
+    ),
 ]
 
 

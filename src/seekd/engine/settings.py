@@ -37,6 +37,8 @@ class EngineSettings:
         batch_tokens: most tokens of one step. A longer step computes prompts no faster and delays running streams.
         chunk_tokens: most prompt tokens of one step while other sequences are generating, which bounds the gap in
             their streams. 128: smaller chunks cost prompt speed (64 about 12 %).
+        gpu_layers: layers of the model that go to the GPU, the output layer being one more; 0 for none, and None for
+            as many as fit into its free memory. Needs a llama.cpp that was built for the GPU.
         kv_type: element type of keys and values.
         kv_memory: most bytes for keys and values of running sequences; None takes what four whole contexts need, and
             at most an eighth of the machine's memory.
@@ -54,6 +56,7 @@ class EngineSettings:
     threads: int | None = None
     batch_tokens: int = 512
     chunk_tokens: int = 128
+    gpu_layers: int | None = None
     kv_type: KvType = KvType.F16
     kv_memory: ByteSize | None = None
     cache_ram: ByteSize | None = None
@@ -74,6 +77,7 @@ class EngineSettings:
             ("threads", 1),
             ("batch_tokens", 32),
             ("chunk_tokens", 16),
+            ("gpu_layers", 0),
             ("queue_limit", 0),
             ("restart_wait_s", 0),
         ):

@@ -16,7 +16,7 @@ class ModelSettings:
     """Which model answers.
 
     Attributes:
-        source: `bundled`, or the path of a GGUF file.
+        source: `bundled`, a name that `seekd models list` shows, the path of a GGUF file, or `hf:OWNER/REPO:FILE`.
         prompt_format: `auto` reads it off the model file.
         temperature_mapping: how the API's temperature becomes the model's; `auto` reads it off the model file.
     """

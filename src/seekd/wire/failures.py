@@ -22,6 +22,7 @@ from seekd.errors import (
     CapacityError,
     ConfigError,
     ContextTooLong,
+    DownloadError,
     EngineError,
     ForbiddenOrigin,
     IdempotencyConflict,
@@ -307,6 +308,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         ShuttingDown: _BUSY_ROW,
         EngineError: _INTERNAL_ROW,
         StoreError: _BUSY_ROW,
+        DownloadError: _INTERNAL_ROW,
         ConfigError: _INTERNAL_ROW,
     }
 )

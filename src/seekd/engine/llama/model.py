@@ -20,13 +20,19 @@ from seekd.errors import ConfigError
 class Model:
     """Owns a `llama_model`. Enter it inside a `Library`; contexts on it must be closed before it.
 
+    Args:
+        path: of the file, or of the first part of a split one.
+        vocab_only: leave the weights out.
+        num_gpu_layers: layers whose weights go to a GPU; more than there are means all.
+
     Attributes:
         file: what the file's header says.
     """
 
-    def __init__(self, path: Path, *, vocab_only: bool = False) -> None:
+    def __init__(self, path: Path, *, vocab_only: bool = False, num_gpu_layers: int = 0) -> None:
         self.file: ModelFile = read_model_file(path)
         self._vocab_only = vocab_only
+        self._num_gpu_layers = num_gpu_layers
         self._pointer: C.llama_model_p | None = None
 
     def __enter__(self) -> Self:
@@ -37,6 +43,7 @@ class Model:
         """
         params = C.llama_model_default_params()
         params.vocab_only = self._vocab_only
+        params.n_gpu_layers = self._num_gpu_layers
         pointer = C.llama_model_load_from_file(str(self.file.path).encode(), params)
         if pointer is None:
             raise ConfigError(f"llama.cpp cannot load the model file {self.file.path}; the log says why.")
@@ -67,11 +74,6 @@ class Model:
     def vocab_size(self) -> int:
         """Number of vocabulary entries, which is the width of a row of logits."""
         return int(C.llama_vocab_n_tokens(self.borrowed_vocab_pointer))
-
-    @property
-    def trained_context_length(self) -> int:
-        """Tokens of context that the model was trained for."""
-        return int(C.llama_model_n_ctx_train(self.borrowed_pointer))
 
     @property
     def has_decoder(self) -> bool:

@@ -136,9 +136,11 @@ def _parse(path: Path, data: mmap.mmap, size_bytes: int) -> ModelFile:
             metadata[key] = reader.number(_SCALARS[kind])
         else:
             raise IndexError(f"the key {key} has the unknown type {kind}")
-    _check_tensors(
-        path, reader, num_tensors, size_bytes=size_bytes, alignment=int(metadata.get("general.alignment", 32))
-    )
+    is_split = metadata.get("split.count", 1) not in (0, 1)
+    if num_tensors or not is_split:  # the first part of a split model may hold the metadata alone
+        _check_tensors(
+            path, reader, num_tensors, size_bytes=size_bytes, alignment=int(metadata.get("general.alignment", 32))
+        )
     model = ModelFile(path=path, metadata=metadata, array_lengths=array_lengths, size_bytes=size_bytes)
     _check_keys(model)
     return model

@@ -20,19 +20,19 @@ from seekd.engine.block_hash import BLOCK_SIZE
 from seekd.engine.llama.batch import Batch
 from seekd.engine.llama.binding import Library, build_info
 from seekd.engine.llama.context import Context, ContextSettings, DecodeStatus
+from seekd.engine.llama.devices import list_gpus
 from seekd.engine.llama.memory import LlamaMemory
 from seekd.engine.llama.model import Model
-from seekd.engine.llama.model_file import ModelFile
+from seekd.engine.llama.model_file import ModelFile, read_model_file
+from seekd.engine.llama.sizing import gpu_layers, plan_memory, weights_bytes
 from seekd.engine.llama.vocabulary import LlamaVocabulary
 from seekd.engine.plan import Chunk
-from seekd.engine.settings import EngineSettings, KvType, default_threads, memory_bytes
+from seekd.engine.settings import EngineSettings, KvType, default_threads
 from seekd.engine.types import ModelInfo
 from seekd.errors import ConfigError, EngineError
 
 _log = logging.getLogger(__name__)
 
-_CELL_ROUNDING = 256  # llama.cpp pads a context to this
-_BYTES_PER_ELEMENT = {KvType.F32: 4.0, KvType.F16: 2.0, KvType.Q8_0: 34 / 32}
 _NUM_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _SMALL_MODEL_BYTES = 256 << 20
 _SHORT_PROBE_TOKENS = 8
@@ -88,16 +88,19 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
     """
     with ExitStack() as stack:
         stack.enter_context(Library())
-        model = stack.enter_context(Model(path))
+        file = read_model_file(path)
+        plan = plan_memory(file, settings)
+        num_gpu_layers = gpu_layers(file, settings, gpu_bytes=sum(gpu.free_bytes for gpu in list_gpus()))
+        model = stack.enter_context(Model(path, num_gpu_layers=num_gpu_layers))
         if not model.has_decoder:
             raise ConfigError(f"The model file {path} holds no model that generates text.")
-        size = _size(model.file, model.trained_context_length, settings)
-        threads = settings.threads if settings.threads is not None else default_threads(model.file.size_bytes)
+        size_bytes = weights_bytes(model.file)
+        threads = settings.threads if settings.threads is not None else default_threads(size_bytes)
         context = stack.enter_context(
             Context(
                 model,
                 ContextSettings(
-                    num_cells=size.num_cells,
+                    num_cells=plan.num_cells,
                     num_slots=settings.max_sequences + 1,  # and the scratch slot
                     batch_tokens=settings.batch_tokens,
                     threads=threads,
@@ -110,13 +113,13 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
         info = ModelInfo(
             name=metadata.get("general.name") or path.stem,
             architecture=model.file.architecture,
-            context_length=size.context_length,
+            context_length=plan.context_length,
             vocab_size=model.vocab_size,
-            size_bytes=model.file.size_bytes,
+            size_bytes=size_bytes,
             metadata=metadata,
             fingerprint=_fingerprint(model.file, settings.kv_type),
         )
-        is_small = model.file.size_bytes <= _SMALL_MODEL_BYTES
+        is_small = size_bytes <= _SMALL_MODEL_BYTES
         is_cuttable = find_cuttable(context, vocabulary, num_tokens=BLOCK_SIZE if is_small else _SHORT_PROBE_TOKENS)
         _log.info(
             "model loaded",
@@ -129,6 +132,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
                 "kv_type": str(settings.kv_type),
                 "max_sequences": settings.max_sequences,
                 "threads": threads,
+                "gpu_layers": num_gpu_layers,
                 "cache_unit": "block" if is_cuttable else "snapshot",
             },
         )
@@ -139,42 +143,6 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             model=LlamaModel(context),
             num_cells=context.num_cells,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Size:
-    num_cells: int
-    context_length: int
-
-
-def _size(file: ModelFile, trained_context_length: int, settings: EngineSettings) -> _Size:
-    """How many token positions the memory gets, and one sequence may have."""
-    budget = settings.kv_memory if settings.kv_memory is not None else memory_bytes() // 8
-    affordable = int(budget / kv_bytes_per_token(file, settings.kv_type)) // _CELL_ROUNDING * _CELL_ROUNDING
-    wanted = settings.context_length or trained_context_length
-    if affordable < min(wanted, _CELL_ROUNDING) or (settings.context_length and affordable < wanted):
-        raise ConfigError(
-            f"engine.kv_memory ({int(budget) >> 20} MiB) holds {affordable} tokens of this model,"
-            f" but {wanted} are asked for; raise it or lower engine.context_length."
-        )
-    context_length = min(wanted, affordable)
-    rounded = -(-context_length // _CELL_ROUNDING) * _CELL_ROUNDING
-    # Few sequences fill their context, and those that do not fit are preempted to RAM and resumed.
-    num_contexts = settings.max_sequences if settings.kv_memory is not None else min(4, settings.max_sequences)
-    return _Size(num_cells=min(affordable, rounded * num_contexts), context_length=context_length)
-
-
-def kv_bytes_per_token(file: ModelFile, kv_type: KvType) -> float:
-    """Bytes of keys and values of one token position in all layers, from the header; at least what llama.cpp takes.
-
-    Memories of a fixed size (recurrent ones) are counted as if they grew, which is too much and harmless.
-    """
-    layers = file.number("block_count") or 1
-    heads = file.number("attention.head_count") or 1
-    kv_heads = file.number("attention.head_count_kv") or heads
-    head_size = (file.number("embedding_length") or 64) // heads
-    width = (file.number("attention.key_length") or head_size) + (file.number("attention.value_length") or head_size)
-    return layers * kv_heads * width * _BYTES_PER_ELEMENT[kv_type]
 
 
 def _fingerprint(file: ModelFile, kv_type: KvType) -> str:
