@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from seekd.errors import ConfigError
 
-__all__ = ["C", "Library", "build_info"]
+__all__ = ["C", "Library", "build_info", "has_amx"]
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +107,16 @@ def _ignore(_level: int, _text: bytes, _user_data: ctypes.c_void_p) -> None:
 
 
 _SILENT = C.llama_log_callback(_ignore)
+
+
+def has_amx() -> bool:
+    """Whether this build computes with the AMX matrix unit of newer Intel servers, which it must be kept from.
+
+    llama.cpp 0c1e57098 cannot place the weights of MLA models there and aborts (its issue 19184), and compilers drop
+    half of the unit's configuration, so that the first prompt is an illegal instruction (its pull request 26954).
+    scripts/bootstrap.py compiles without it; elsewhere its layouts are not used, nor others, which costs prompt speed.
+    """
+    return b"AMX_INT8 = 1" in C.llama_print_system_info()
 
 
 def build_info() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from seekd.engine.llama.binding import C
+from seekd.engine.llama.binding import C, has_amx
 from seekd.engine.llama.model_file import ModelFile, read_model_file
 from seekd.errors import ConfigError
 
@@ -44,6 +44,7 @@ class Model:
         params = C.llama_model_default_params()
         params.vocab_only = self._vocab_only
         params.n_gpu_layers = self._num_gpu_layers
+        params.use_extra_bufts = not has_amx()
         pointer = C.llama_model_load_from_file(str(self.file.path).encode(), params)
         if pointer is None:
             raise ConfigError(f"llama.cpp cannot load the model file {self.file.path}; the log says why.")
