@@ -123,10 +123,11 @@ def bench_postgres(url: str, num: int) -> None:
         results = [process.communicate()[0].split() for process in processes]
         answered = sum(int(result[0]) for result in results)
         slowest_s = max(float(result[1]) for result in results)
-        cpu_ms = sum(float(result[2]) for result in results) / answered * 1000
+        cpu_s = sum(float(result[2]) for result in results)
         print(
             f"PostgreSQL, {NUM_PROCESSES} processes: {answered / slowest_s:.0f} pairs/s, {answered} answered of "
-            f"{num_paid} paid for, {slowest_s:.1f} s, {cpu_ms:.3f} ms CPU of the gateways a pair"
+            f"{num_paid} paid for, {slowest_s:.1f} s; CPU of the gateways {cpu_s / answered * 1000:.3f} ms a pair, "
+            f"{answered / cpu_s:.0f} pairs a second of it"
         )
         problems = verify_ledger(connection).problems
         print(f"overspend: {max(0, answered - num_paid)}; ledger: {problems or 'verifies'}")

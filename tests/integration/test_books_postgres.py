@@ -163,6 +163,34 @@ async def test_a_living_gateways_requests_are_left_alone_and_a_silent_ones_end(
     assert verify_ledger(connection).problems == ()
 
 
+async def test_a_settlement_that_waited_for_a_recovery_sees_what_it_did(
+    make_books: MakeBooks, key: str, connection: Connection, url: str
+) -> None:
+    """A batch reads its holds only when it has the balance's lock; read before, the hold would be given back twice."""
+    books = await make_books()
+    caller = await books.authenticate(key)
+    reservation = await books.reserve(
+        caller, request_id="r", model="priced", num_prompt_tokens=60, max_completion_tokens=40
+    )
+    connection.begin()
+    connection.rows(statement("SELECT 1 FROM pools FOR UPDATE"))
+    settling = asyncio.create_task(books.settle(reservation, FULL))
+    watcher = PostgresConnection(url, timeout_s=5.0)
+    waiting = statement(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    for _ in range(500):
+        if watcher.rows(waiting):
+            break
+        await asyncio.sleep(0.01)
+    watcher.close()
+    connection.run(statement("DELETE FROM holds"))
+    connection.commit([(statement("UPDATE pools SET held_micros = :held"), [{"held": 0}])])
+    await settling
+    assert connection.rows(statement("SELECT request_id, cost_micros FROM usage")) == [("r", 100)]
+    assert verify_ledger(connection).problems == ()
+
+
 async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, key: str) -> None:
     first, second = await make_books(), await make_books()
     caller = await first.authenticate(key)

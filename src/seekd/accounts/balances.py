@@ -8,7 +8,7 @@ from __future__ import annotations
 from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection
 from seekd.accounts.types import Balance, CurrencyBalance
-from seekd.accounts.unit import read_pools
+from seekd.accounts.unit import pools_of
 
 
 def read_balance(
@@ -27,7 +27,11 @@ def read_balance(
     Raises:
         TransactionFailed: the database is away.
     """
-    pools = read_pools(connection.rows, sql.READ_POOLS, {"account_id": account_id}, [account_id])
+    pools = pools_of(
+        *connection.rows_together(
+            [(sql.READ_POOLS, {"account_id": account_id}), (sql.GRANTS, {"account_ids": [account_id]})]
+        )
+    )
     for pool in pools:
         pool.expire(now_ms)  # in memory only; the next request writes it
     currencies = tuple(

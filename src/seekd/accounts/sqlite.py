@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from seekd.accounts.driver import Dialect, Parameters, Row, Statement, TransactionFailed
+from seekd.accounts.driver import Dialect, Parameters, Row, Statement, TransactionFailed, Write
 
 T = TypeVar("T")
 
@@ -43,8 +43,10 @@ class SqliteConnection:
         """Start a transaction whose first read fixes what it sees."""
         _translated(lambda: self._connection.execute("BEGIN"))
 
-    def commit(self) -> None:
-        """Make the transaction permanent."""
+    def commit(self, writes: Sequence[Write] = ()) -> None:
+        """Write these, then make the transaction permanent."""
+        for command, parameters in writes:
+            self.run_many(command, parameters)
         _translated(lambda: self._connection.execute("COMMIT"))
 
     def rollback(self) -> None:
@@ -56,6 +58,10 @@ class SqliteConnection:
     def rows(self, query: Statement, parameters: Parameters | None = None) -> list[Row]:
         """All rows of a query."""
         return _translated(lambda: self._connection.execute(query.sqlite, _plain(parameters)).fetchall())
+
+    def rows_together(self, queries: Sequence[tuple[Statement, Parameters]]) -> list[list[Row]]:
+        """All rows of several queries."""
+        return [self.rows(query, parameters) for query, parameters in queries]
 
     def stream(self, query: Statement, parameters: Parameters | None = None) -> Iterator[Row]:
         """The rows of a query, as SQLite finds them."""

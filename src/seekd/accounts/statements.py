@@ -5,7 +5,7 @@ Room: accounts. May import: accounts.driver. Reports have theirs in `reports.py`
 
 from __future__ import annotations
 
-from seekd.accounts.driver import statement
+from seekd.accounts.driver import insert, statement
 
 # --- who may call
 
@@ -64,20 +64,28 @@ CREATE_POOL = statement("""
     INSERT INTO pools (account_id, currency, topped_up_micros, granted_micros, held_micros, last_seq, last_digest)
     VALUES (:account_id, :currency, 0, 0, 0, 0, :last_digest) ON CONFLICT (account_id, currency) DO NOTHING
 """)
-UPDATE_POOL = statement("""
+UPDATE_POOL = statement(
+    """
     UPDATE pools SET topped_up_micros = :topped_up_micros, granted_micros = :granted_micros,
                      held_micros = :held_micros, last_seq = :last_seq, last_digest = :last_digest
     WHERE account_id = :account_id AND currency = :currency
-""")
-INSERT_GRANT = statement("""
-    INSERT INTO grants (id, account_id, currency, granted_micros, remaining_micros, created_at_ms, expires_at_ms)
-    VALUES (:id, :account_id, :currency, :granted_micros, :granted_micros, :created_at_ms, :expires_at_ms)
-""")
-UPDATE_GRANT = statement("UPDATE grants SET remaining_micros = :remaining_micros WHERE id = :id")
-INSERT_LEDGER = statement("""
-    INSERT INTO ledger (account_id, currency, seq, kind, source, target, micros, reference, at_ms, digest)
-    VALUES (:account_id, :currency, :seq, :kind, :source, :target, :micros, :reference, :at_ms, :digest)
-""")
+    """,
+    together="""
+    UPDATE pools p SET topped_up_micros = r.topped_up_micros, granted_micros = r.granted_micros,
+                       held_micros = r.held_micros, last_seq = r.last_seq, last_digest = r.last_digest
+    FROM json_populate_recordset(NULL::pools, CAST(:rows AS json)) r
+    WHERE p.account_id = r.account_id AND p.currency = r.currency
+    """,
+)
+INSERT_GRANT = insert("grants", "id account_id currency granted_micros remaining_micros created_at_ms expires_at_ms")
+UPDATE_GRANT = statement(
+    "UPDATE grants SET remaining_micros = :remaining_micros WHERE id = :id",
+    together="""
+    UPDATE grants g SET remaining_micros = r.remaining_micros
+    FROM json_populate_recordset(NULL::grants, CAST(:rows AS json)) r WHERE g.id = r.id
+    """,
+)
+INSERT_LEDGER = insert("ledger", "account_id currency seq kind source target micros reference at_ms digest")
 
 # --- running requests
 
@@ -90,13 +98,18 @@ HOLDS_OF_OTHERS = statement("""
     SELECT request_id, account_id FROM holds
     WHERE owner <> :owner AND owner NOT IN (SELECT id FROM owners WHERE seen_at_ms >= :alive_since_ms)
 """)
-INSERT_HOLD = statement("""
-    INSERT INTO holds (request_id, account_id, key_id, model, currency, held_micros, hit_micros, miss_micros,
-                       output_micros, is_retry_safe, reserved_at_ms, owner, progress)
-    VALUES (:request_id, :account_id, :key_id, :model, :currency, :held_micros, :hit_micros, :miss_micros,
-            :output_micros, :is_retry_safe, :reserved_at_ms, :owner, NULL)
-""")
-DELETE_HOLD = statement("DELETE FROM holds WHERE request_id = :request_id")
+INSERT_HOLD = insert(
+    "holds",
+    "request_id account_id key_id model currency held_micros hit_micros miss_micros output_micros is_retry_safe "
+    "reserved_at_ms owner",
+)
+DELETE_HOLD = statement(
+    "DELETE FROM holds WHERE request_id = :request_id",
+    together="""
+    DELETE FROM holds h USING json_populate_recordset(NULL::holds, CAST(:rows AS json)) r
+    WHERE h.request_id = r.request_id
+    """,
+)
 SET_PROGRESS = statement("UPDATE holds SET progress = :progress WHERE request_id = :request_id")
 
 # --- what was used
@@ -105,14 +118,12 @@ USAGE = statement("""
     SELECT request_id, currency, cost_micros, granted_micros, topped_up_micros, uncollected_micros, is_recovered
     FROM usage WHERE request_id IN_LIST(:request_ids)
 """)
-INSERT_USAGE = statement("""
-    INSERT INTO usage (request_id, account_id, key_id, model, at_ms, outcome, is_error, is_recovered, num_hit_tokens,
-                       num_miss_tokens, num_completion_tokens, num_reasoning_tokens, currency, cost_micros,
-                       granted_micros, topped_up_micros, uncollected_micros, first_token_ms, latency_ms)
-    VALUES (:request_id, :account_id, :key_id, :model, :at_ms, :outcome, :is_error, :is_recovered, :num_hit_tokens,
-            :num_miss_tokens, :num_completion_tokens, :num_reasoning_tokens, :currency, :cost_micros,
-            :granted_micros, :topped_up_micros, :uncollected_micros, :first_token_ms, :latency_ms)
-""")
+INSERT_USAGE = insert(
+    "usage",
+    "request_id account_id key_id model at_ms outcome is_error is_recovered num_hit_tokens num_miss_tokens "
+    "num_completion_tokens num_reasoning_tokens currency cost_micros granted_micros topped_up_micros "
+    "uncollected_micros first_token_ms latency_ms",
+)
 # Only a recovered request is written again: its gateway was thought dead and then settled after all.
 DELETE_RECOVERED_USAGE = statement("DELETE FROM usage WHERE request_id = :request_id AND is_recovered = 1")
 

@@ -3,21 +3,21 @@
 Room: accounts. May import: errors, accounts.driver, pool, statements, types.
 
 A unit loads everything that a batch of operations needs with a handful of statements, the operations change plain
-objects, and `flush` writes the difference with a handful more. The number of statements does not grow with the number
-of requests in the batch, which is what makes group commit cheap, on PostgreSQL even more than on SQLite. An operation
-that has to refuse does so before it changes anything, so one refusal costs the others nothing.
+objects, and `changes` is the difference, written with a handful more. The number of statements does not grow with the
+number of requests in the batch, which is what makes group commit cheap, on PostgreSQL even more than on SQLite. An
+operation that has to refuse does so before it changes anything, so one refusal costs the others nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from seekd.accounts import statements as sql
-from seekd.accounts.driver import Connection, Row, Statement
+from seekd.accounts.driver import Connection, Parameters, Row, Statement, Write
 from seekd.accounts.pool import Grant, Pool, Transfer, sorted_grants
 from seekd.accounts.types import Price, Reservation, Usage
 from seekd.errors import SeekdError
@@ -96,21 +96,25 @@ class Unit:
         self._new_grants: list[dict[str, object]] = []
 
     def load(self, needs: Needs) -> None:
-        """Read what the operations declared."""
-        rows = self.connection.rows
+        """Read what the operations declared: first the balances, whose locks keep all that follows true."""
+        account_ids = {"account_ids": sorted(needs.account_ids)}
+        queries: dict[str, tuple[Statement, Parameters]] = {}
+        if needs.account_ids:
+            queries["pools"] = (sql.POOLS, account_ids)
+            queries["grants"] = (sql.GRANTS, account_ids)
         if needs.request_ids:
-            found = rows(sql.HOLDS, {"request_ids": list(needs.request_ids)})
-            self.holds = {row[0]: _hold(row) for row in found}
+            queries["holds"] = (sql.HOLDS, {"request_ids": list(needs.request_ids)})
+        if needs.key_ids:
+            queries["keys"] = (sql.WORKING_KEYS, {"ids": list(needs.key_ids), "now_ms": self.now_ms})
+        found = dict(zip(queries, self.connection.rows_together(list(queries.values())), strict=True))
+        pools = pools_of(found.get("pools", ()), found.get("grants", ()))
+        self._pools = {(pool.account_id, pool.currency): pool for pool in pools}
+        self.holds = {row[0]: _hold(row) for row in found.get("holds", ())}
+        self.working_keys = {row[0] for row in found.get("keys", ())}
         unknown = [request_id for request_id in needs.settled_ids if request_id not in self.holds]
         if unknown:
-            found = rows(sql.USAGE, {"request_ids": unknown})
-            self.past_usage = {row[0]: _past_usage(row) for row in found}
-        if needs.key_ids:
-            found = rows(sql.WORKING_KEYS, {"ids": list(needs.key_ids), "now_ms": self.now_ms})
-            self.working_keys = {row[0] for row in found}
-        if needs.account_ids:
-            pools = read_pools(rows, sql.POOLS, {"account_ids": sorted(needs.account_ids)}, needs.account_ids)
-            self._pools = {(pool.account_id, pool.currency): pool for pool in pools}
+            rows = self.connection.rows(sql.USAGE, {"request_ids": unknown})
+            self.past_usage = {row[0]: _past_usage(row) for row in rows}
 
     def pool(self, account_id: str, currency: str) -> Pool | None:
         """The account's money in a currency, without what has expired; None when it never had any."""
@@ -124,7 +128,8 @@ class Unit:
         pool = self.pool(account_id, currency)
         if pool is None:
             self.connection.run(sql.CREATE_POOL, {"account_id": account_id, "currency": currency, "last_digest": b""})
-            pools = read_pools(self.connection.rows, sql.POOLS, {"account_ids": [account_id]}, [account_id])
+            wanted = {"account_ids": [account_id]}
+            pools = pools_of(*self.connection.rows_together([(sql.POOLS, wanted), (sql.GRANTS, wanted)]))
             pool = next(pool for pool in pools if pool.currency == currency)
             self._pools[account_id, currency] = pool
         return pool
@@ -155,16 +160,16 @@ class Unit:
                 "account_id": pool.account_id,
                 "currency": pool.currency,
                 "granted_micros": micros,
+                "remaining_micros": micros,
                 "created_at_ms": self.now_ms,
                 "expires_at_ms": grant.expires_at_ms,
             }
         )
 
-    def flush(self) -> None:
-        """Write everything that changed."""
-        run_many = self.connection.run_many
+    def changes(self) -> list[Write]:
+        """What has to be written."""
         changed = [pool for pool in self._pools.values() if pool.is_changed]
-        writes: list[tuple[Statement, list[dict[str, object]]]] = [
+        writes: list[Write] = [
             (sql.INSERT_HOLD, [_hold_row(hold) for hold in self._new_holds.values()]),
             (sql.DELETE_HOLD, [{"request_id": request_id} for request_id in self._gone_holds]),
             (sql.INSERT_GRANT, self._new_grants),
@@ -180,9 +185,7 @@ class Unit:
             (sql.UPDATE_POOL, [_pool_row(pool) for pool in changed]),
             (sql.INSERT_USAGE, list(self._usage.values())),
         ]
-        for command, parameters in writes:
-            if parameters:
-                run_many(command, parameters)
+        return [(command, parameters) for command, parameters in writes if parameters]
 
 
 def run_batch(
@@ -207,18 +210,15 @@ def run_batch(
                 outcomes[index] = Outcome(result=operation.apply(unit))
             except SeekdError as error:
                 outcomes[index] = Outcome(error=error)
-        unit.flush()
-        connection.commit()
+        connection.commit(unit.changes())
     except BaseException:
         connection.rollback()
         raise
     return outcomes
 
 
-def read_pools(
-    rows: Callable[..., list[Row]], query: Statement, parameters: dict[str, Any], account_ids: Collection[str]
-) -> list[Pool]:
-    """Pools with what is left of their grants. Any: what a driver accepts."""
+def pools_of(pool_rows: Iterable[Row], grant_rows: Iterable[Row]) -> list[Pool]:
+    """Pools with what is left of their grants."""
     pools = {
         (row[0], row[1]): Pool(
             account_id=row[0],
@@ -228,17 +228,14 @@ def read_pools(
             last_seq=row[5],
             last_digest=bytes(row[6]),
         )
-        for row in rows(query, parameters)
+        for row in pool_rows
     }
-    if pools:
-        for account_id, currency, grant_id, remaining, expires_at_ms in rows(
-            sql.GRANTS, {"account_ids": sorted(account_ids)}
-        ):
-            pool = pools.get((account_id, currency))
-            if pool is not None:
-                pool.grants.append(Grant(id=grant_id, remaining_micros=remaining, expires_at_ms=expires_at_ms))
-        for pool in pools.values():
-            pool.grants = sorted_grants(pool.grants)
+    for account_id, currency, grant_id, remaining, expires_at_ms in grant_rows:
+        pool = pools.get((account_id, currency))
+        if pool is not None:
+            pool.grants.append(Grant(id=grant_id, remaining_micros=remaining, expires_at_ms=expires_at_ms))
+    for pool in pools.values():
+        pool.grants = sorted_grants(pool.grants)
     return list(pools.values())
 
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from seekd.accounts.balances import read_balance
-from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement
+from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, Write
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import AddGrant, Blocked, Note, Release, ReleaseUnknown, Reserve, Settle, TopUp
 from seekd.accounts.recovery import recover
@@ -60,7 +60,9 @@ class CrashingConnection:
     def begin_reading(self) -> None:
         self._inner.begin_reading()
 
-    def commit(self) -> None:
+    def commit(self, writes: Sequence[Write] = ()) -> None:
+        for command, parameters in writes:
+            self.run_many(command, parameters)
         self._tick()
         self._inner.commit()
 
@@ -70,6 +72,9 @@ class CrashingConnection:
     def rows(self, query: Statement, parameters: Parameters | None = None) -> list[Row]:
         self._tick()
         return self._inner.rows(query, parameters)
+
+    def rows_together(self, queries: Sequence[tuple[Statement, Parameters]]) -> list[list[Row]]:
+        return [self.rows(query, parameters) for query, parameters in queries]
 
     def stream(self, query: Statement, parameters: Parameters | None = None) -> Any:
         return self._inner.stream(query, parameters)

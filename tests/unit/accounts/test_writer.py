@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, statement
+from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, Write, statement
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Reserve, Settle, TopUp
 from seekd.accounts.types import Price, Usage
@@ -39,8 +39,8 @@ class Faulty:
     def begin_reading(self) -> None:
         self._inner.begin_reading()
 
-    def commit(self) -> None:
-        self._inner.commit()
+    def commit(self, writes: Sequence[Write] = ()) -> None:
+        self._inner.commit(writes)
         self.num_commits += 1
         if self.lost_answers:
             self.lost_answers -= 1
@@ -51,6 +51,9 @@ class Faulty:
 
     def rows(self, query: Statement, parameters: Parameters | None = None) -> list[Row]:
         return self._inner.rows(query, parameters)
+
+    def rows_together(self, queries: Sequence[tuple[Statement, Parameters]]) -> list[list[Row]]:
+        return self._inner.rows_together(queries)
 
     def stream(self, query: Statement, parameters: Parameters | None = None) -> Any:
         return self._inner.stream(query, parameters)
