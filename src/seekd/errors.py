@@ -154,6 +154,8 @@ class RateLimited(AccessError):
         concurrency: requests that would have run at once, this one included; None when another limit was reached.
         concurrency_limit: how many may; None when another limit was reached.
         is_balance_derived: the concurrency limit follows from the account's balance.
+        window: what a limit in time counts, "requests" or "tokens"; None when another limit was reached.
+        can_pass_later: False where the request alone is above the limit, so that no wait helps it.
         headers: names and values that tell the caller where it stands, lower case.
     """
 
@@ -165,12 +167,16 @@ class RateLimited(AccessError):
         concurrency: int | None = None,
         concurrency_limit: int | None = None,
         is_balance_derived: bool = False,
+        window: str | None = None,
+        can_pass_later: bool = True,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.retry_after_s = retry_after_s
         self.concurrency = concurrency
         self.concurrency_limit = concurrency_limit
         self.is_balance_derived = is_balance_derived
+        self.window = window
+        self.can_pass_later = can_pass_later
         self.headers = headers
         super().__init__(message if message is not None else "Rate limit exceeded")
 

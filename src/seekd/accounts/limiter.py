@@ -10,7 +10,8 @@ in memory or in Redis; it is imported when the first limit is met, since most se
 | concurrency | none | from admission to `finish` |
 
 A window that a completion has overrun lets nobody in until it ends; so no limit has to guess how long an answer will
-be. A refused request counts nowhere.
+be. A prompt above the whole limit is refused for good, as the service that the limit comes from does: it would fit no
+window. A refused request counts nowhere.
 """
 
 from __future__ import annotations
@@ -112,10 +113,11 @@ class Limiter:
         await self._check(windows, costs)
         full = await self._gauge.enter(request_id, gauges) if gauges else None
         if full is not None:
-            raise _busy(full, is_balance_derived=full.limit is derived)
+            raise _busy(full, is_balance_derived=full.limit is derived, headers=await self._headers(windows))
         try:
             for window in windows:
-                await self._count(window, costs[window])
+                if not await self._count(window, costs[window]):
+                    raise await self._refusal(window, windows)
             headers = await self._headers(windows)
         except BaseException:
             await self._gauge.leave(request_id, gauges)
@@ -168,23 +170,32 @@ class Limiter:
 
     async def _check(self, windows: tuple[_Window, ...], costs: dict[_Window, int]) -> None:
         for window in windows:
-            strategy, item = await self._counter(window)
-            # A prompt above the whole limit passes an empty window: refused for ever it could never be sent.
-            cost = min(costs[window], window.limit)
-            if not await _stored(strategy.test(item, window.scope, cost=cost)):
-                standing = await self._standing(window)
+            if costs[window] > window.limit:
                 raise RateLimited(
-                    retry_after_s=max(1.0, standing.reset_s),
+                    f"the prompt has {costs[window]} tokens, and {window.limit} a minute are allowed, so that it can "
+                    "never pass. Shorten it, or have the limit raised.",
+                    window=window.kind,
+                    can_pass_later=False,
                     headers=await self._headers(windows),
                 )
+            strategy, item = await self._counter(window)
+            if not await _stored(strategy.test(item, window.scope, cost=costs[window])):
+                raise await self._refusal(window, windows)
 
-    async def _count(self, window: _Window, cost: int) -> None:
+    async def _count(self, window: _Window, cost: int) -> bool:
+        """Count it; False when another request was faster."""
         strategy, item = await self._counter(window)
-        if window.kind == "tokens":
-            await _stored(strategy.hit(item, window.scope, cost=cost))  # a fixed window counts also beyond its limit
-        elif not await _stored(strategy.hit(item, window.scope, cost=cost)):
-            standing = await self._standing(window)  # another request was faster
-            raise RateLimited(retry_after_s=max(1.0, standing.reset_s))
+        is_within: bool = await _stored(strategy.hit(item, window.scope, cost=cost))
+        return is_within or window.kind == "tokens"  # a fixed window counts also beyond its limit
+
+    async def _refusal(self, window: _Window, windows: tuple[_Window, ...]) -> RateLimited:
+        standing = await self._standing(window)
+        return RateLimited(
+            f"the limit is {window.limit} {window.kind} a minute.",
+            retry_after_s=max(1.0, standing.reset_s),
+            window=window.kind,
+            headers=await self._headers(windows),
+        )
 
     async def _standing(self, window: _Window) -> _Standing:
         strategy, item = await self._counter(window)
@@ -253,10 +264,13 @@ def _in_time(limits: Limits) -> tuple[tuple[Kind, int | None], ...]:
     return ("requests", limits.requests_per_minute), ("tokens", limits.tokens_per_minute)
 
 
-def _busy(full: Full, *, is_balance_derived: bool) -> RateLimited:
+def _busy(full: Full, *, is_balance_derived: bool, headers: tuple[tuple[str, str], ...]) -> RateLimited:
+    reason = ", as the balance allows" if is_balance_derived else ""
     return RateLimited(
+        f"the limit is {full.limit.limit} at once{reason}.",
         retry_after_s=_BUSY_RETRY_S,
         concurrency=full.num_running + 1,
         concurrency_limit=full.limit.limit,
         is_balance_derived=is_balance_derived,
+        headers=headers,
     )

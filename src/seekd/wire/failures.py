@@ -167,9 +167,17 @@ def _envelope(message: str, shape: _Shape) -> str:
 def _hints(error: SeekdError, dialect: Dialect) -> Mapping[str, str]:
     if not dialect.sends_hints:
         return {}
-    if isinstance(error, RateLimited) and error.retry_after_s is not None:
-        return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, RateLimited):
+        return dict(error.headers) | _when_to_retry(error)
     return {"retry-after": "1"} if isinstance(error, Overloaded) else {}
+
+
+def _when_to_retry(error: RateLimited) -> dict[str, str]:
+    if not error.can_pass_later:
+        return {"x-should-retry": "false"}  # the official SDKs repeat a 429 unless this says no
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
 
 
 def _route_failure(status: int, message: str, dialect: Dialect) -> Failure:
@@ -228,6 +236,19 @@ def _hosted_key(error: SeekdError) -> str:
 def _founding_rate(error: SeekdError) -> str:
     founding = "Rate limit exceeded"
     return error.message if error.message.startswith(founding) else f"{founding}: {error.message}"
+
+
+def _hosted_rate(error: SeekdError) -> str:
+    facts = cast("RateLimited", error)
+    if facts.concurrency is not None:
+        reason = " based on your remaining balance. Please top up your balance to restore your concurrency"
+        return (
+            f"Too many requests. Your current concurrency is {facts.concurrency}, which exceeds your concurrency "
+            f"limit of {facts.concurrency_limit}{reason if facts.is_balance_derived else ''}."
+        )
+    if facts.window is not None:
+        return f"Rate limit reached for {'TPM' if facts.window == 'tokens' else 'RPM'}: {facts.message}"
+    return facts.message
 
 
 def _hosted_busy(_error: SeekdError) -> str:
@@ -301,7 +322,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         RateLimited: _Row(
             status=429,
             classic=_Shape(error_type="rate_limit_error", code="rate_limit_exceeded", message=_founding_rate),
-            hosted=_Shape(error_type="rate_limit_error", code=_INVALID),
+            hosted=_Shape(error_type="rate_limit_error", code=_INVALID, message=_hosted_rate),
         ),
         CapacityError: _BUSY_ROW,
         Overloaded: _BUSY_ROW,

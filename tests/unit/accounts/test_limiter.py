@@ -106,11 +106,22 @@ async def test_tokens_per_minute_count_prompts_at_once_and_completions_at_the_en
     assert dict(caught.value.headers)["x-ratelimit-remaining-tokens"] == "0"
 
 
-async def test_a_prompt_above_the_whole_limit_passes_an_empty_window() -> None:
+async def test_a_prompt_above_the_whole_limit_is_refused_for_good_and_counts_nowhere() -> None:
     limiter = make(key_limits=Limits(tokens_per_minute=100))
-    await admit(limiter, caller(), num_prompt_tokens=5000)
-    with pytest.raises(RateLimited):
-        await admit(limiter, caller(), num_prompt_tokens=1)
+    with pytest.raises(RateLimited, match="101 tokens, and 100 a minute are allowed") as caught:
+        await admit(limiter, caller(), num_prompt_tokens=101)
+    assert not caught.value.can_pass_later
+    assert caught.value.retry_after_s is None
+    (admission,) = await admit(limiter, caller(), num_prompt_tokens=100)
+    assert dict(admission.headers)["x-ratelimit-remaining-tokens"] == "0"
+
+
+async def test_a_refusal_for_concurrency_also_says_where_the_caller_stands_in_time() -> None:
+    limiter = make(key_limits=Limits(max_concurrency=1, requests_per_minute=5))
+    await admit(limiter, caller())
+    with pytest.raises(RateLimited, match="the limit is 1 at once") as caught:
+        await admit(limiter, caller())
+    assert dict(caught.value.headers)["x-ratelimit-remaining-requests"] == "4"
 
 
 async def test_headers_are_of_the_scope_with_the_least_left() -> None:

@@ -113,6 +113,44 @@ def test_retry_after_is_whole_seconds_and_classic_only() -> None:
     assert failure_response(Overloaded(), CLASSIC).headers == {"retry-after": "1"}
 
 
+def test_a_refusal_by_a_limit_says_where_the_caller_stands_in_classic_only() -> None:
+    error = RateLimited(retry_after_s=3.0, headers=(("x-ratelimit-remaining-requests", "0"),))
+    assert failure_response(error, CLASSIC).headers == {"x-ratelimit-remaining-requests": "0", "retry-after": "3"}
+    assert failure_response(error, HOSTED).headers == {}
+
+
+def test_a_request_that_no_wait_helps_tells_clients_not_to_repeat_it() -> None:
+    assert failure_response(RateLimited(can_pass_later=False), CLASSIC).headers == {"x-should-retry": "false"}
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RateLimited("25 requests may run at once.", concurrency=26, concurrency_limit=25, is_balance_derived=True),
+            (
+                "Too many requests. Your current concurrency is 26, which exceeds your concurrency limit of 25 based "
+                "on your remaining balance. Please top up your balance to restore your concurrency."
+            ),
+        ),
+        (
+            RateLimited("5 requests may run at once.", concurrency=6, concurrency_limit=5),
+            "Too many requests. Your current concurrency is 6, which exceeds your concurrency limit of 5.",
+        ),
+        (
+            RateLimited("9 tokens a minute are allowed.", window="tokens"),
+            "Rate limit reached for TPM: 9 tokens a minute are allowed.",
+        ),
+        (
+            RateLimited("9 requests a minute are allowed.", window="requests"),
+            "Rate limit reached for RPM: 9 requests a minute are allowed.",
+        ),
+    ],
+)
+def test_hosted_says_a_limit_in_the_services_words(error: RateLimited, message: str) -> None:
+    assert json.loads(failure_response(error, HOSTED).body)["error"]["message"] == message
+
+
 def test_a_foreign_error_tells_nothing() -> None:
     failure = failure_response(KeyError("a secret"), CLASSIC)
     assert failure.status == 500
