@@ -142,6 +142,11 @@ class CompletionParser:
         return self.push_text(text, num_tokens=len(token_ids))
 
     @property
+    def num_reasoning_tokens(self) -> int:
+        """None: what is filled in is no reasoning."""
+        return 0
+
+    @property
     def stopped(self) -> bool:
         """Whether a stop string was found."""
         return self._stops.found

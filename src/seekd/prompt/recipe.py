@@ -317,6 +317,11 @@ class RecipeParser:
         return events
 
     @property
+    def num_reasoning_tokens(self) -> int:
+        """Generated tokens so far that are reasoning."""
+        return self._reasoning.num_tokens
+
+    @property
     def stopped(self) -> bool:
         """Whether a stop string was found."""
         return not self._is_closed and bool(self._processor.finished)

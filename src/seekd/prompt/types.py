@@ -141,6 +141,10 @@ class OutputParser(Protocol):
         """Give the next tokens with their log-probabilities; only for parsers opened with a tokenizer."""
 
     @property
+    def num_reasoning_tokens(self) -> int:
+        """Generated tokens so far that are reasoning."""
+
+    @property
     def stopped(self) -> bool:
         """Whether a stop string was found: what follows is not wanted, and the sequence should be aborted."""
 

@@ -29,6 +29,8 @@ from seekd.service.tab import Counter, Order, Tab
 
 _log = logging.getLogger(__name__)
 
+_ERRORS = frozenset({"error", "deadline", "shutdown"})
+
 
 @dataclass(slots=True, kw_only=True)
 class GenerationRecord:
@@ -207,8 +209,10 @@ class Generation:
         if update.finish_reason is FinishReason.LENGTH:
             return self._end("length", hit_length_limit=True)
         if update.finish_reason is FinishReason.DEADLINE:
+            self.record.finish = "deadline"
             raise Overloaded("The request took longer than this server allows.")
         if update.finish_reason is FinishReason.ABORT:
+            self.record.finish = "shutdown"
             raise ShuttingDown
         raise EngineError(update.error)
 
@@ -230,8 +234,9 @@ class Generation:
             num_hit_tokens=record.num_cached_tokens,
             num_miss_tokens=record.num_prompt_tokens - record.num_cached_tokens,
             num_completion_tokens=record.num_completion_tokens,
+            num_reasoning_tokens=self._parser.num_reasoning_tokens,
             outcome=finish,
-            is_error=finish == "error",
+            is_error=finish in _ERRORS,
             first_token_ms=None if record.first_token_s is None else record.first_token_s * 1000,
             latency_ms=record.total_s * 1000,
         )

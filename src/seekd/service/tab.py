@@ -6,11 +6,13 @@ Room: service. May import: accounts and below.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seekd.accounts.books import Books
 from seekd.accounts.limiter import Admission, Limiter
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Reservation, Usage
+
+_FAILED_BY_SERVER = frozenset({"error", "shutdown", "cancelled"})  # not "deadline": a retry would meet it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,14 @@ class Counter:
             Unauthenticated: the key was revoked meanwhile.
             StoreError: a database is away; nothing is held.
         """
+        try:
+            return await self._open_tab(order, claim)
+        except BaseException:
+            if claim is not None:  # a retry may have more luck
+                await asyncio.shield(self._books.abandon(claim))
+            raise
+
+    async def _open_tab(self, order: Order, claim: Claim | None) -> Tab:
         admission = await self._limiter.admit(
             order.caller, model=order.model, request_id=order.request_id, num_prompt_tokens=order.num_prompt_tokens
         )
@@ -103,6 +113,9 @@ class Tab:
     async def settle(self, usage: Usage | None, *, answer: Answer | None = None) -> Charge | None:
         """Charge the true usage; the first call counts, and it is finished also when its caller is cancelled.
 
+        Under an idempotency key, a request that the server failed is charged nothing: its retry will be charged, and
+        both would be twice.
+
         Args:
             usage: None says that no work was done, and gives the hold back.
             answer: kept for retries of the same request.
@@ -115,6 +128,10 @@ class Tab:
         num_completion_tokens = 0 if usage is None else usage.num_completion_tokens
         await self._limiter.finish(self.admission, num_completion_tokens=num_completion_tokens)
         if usage is not None:
+            if self._claim is not None and usage.outcome in _FAILED_BY_SERVER:
+                usage = replace(
+                    usage, num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, num_reasoning_tokens=0
+                )
             return await self._books.settle(self._reservation, usage, claim=self._claim, answer=answer)
         await self._books.release(self._reservation)
         if self._claim is not None:

@@ -171,17 +171,17 @@ async def test_closing_early_aborts_the_sequence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "error"),
+    ("end", "error", "finish"),
     [
-        (Fail(error=EngineError("it died")), EngineError),
-        (Fail(error=Overloaded()), Overloaded),
-        (Finish(reason=FinishReason.ERROR, error="matcher failed"), EngineError),
-        (Finish(reason=FinishReason.DEADLINE), Overloaded),
-        (Finish(reason=FinishReason.ABORT), ShuttingDown),
+        (Fail(error=EngineError("it died")), EngineError, "error"),
+        (Fail(error=Overloaded()), Overloaded, "error"),
+        (Finish(reason=FinishReason.ERROR, error="matcher failed"), EngineError, "error"),
+        (Finish(reason=FinishReason.DEADLINE), Overloaded, "deadline"),
+        (Finish(reason=FinishReason.ABORT), ShuttingDown, "shutdown"),
     ],
 )
 async def test_what_the_engine_could_not_finish_is_an_error_and_never_a_closing_event(
-    end: Fail | Finish, error: type[Exception]
+    end: Fail | Finish, error: type[Exception], finish: str
 ) -> None:
     async with _service(lambda _: (EmitText(text="a"), end)) as (service, _):
         generation = await _open(service, stream=True)
@@ -190,7 +190,7 @@ async def test_what_the_engine_could_not_finish_is_an_error_and_never_a_closing_
             await _collect(generation, seen)
         assert seen
         assert all(chunk["choices"][0]["finish_reason"] is None for chunk in seen)
-        assert generation.record.finish == "error"
+        assert generation.record.finish == finish
 
 
 async def test_different_users_of_one_account_do_not_share_a_cache() -> None:

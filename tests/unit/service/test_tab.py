@@ -1,0 +1,123 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seekd.accounts.books import Books, open_books
+from seekd.accounts.driver import Connection
+from seekd.accounts.limiter import Limiter
+from seekd.accounts.registry import Registry
+from seekd.accounts.reports import UsageLine, UsageQuery, usage_report
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.store import open_connection
+from seekd.accounts.types import Answer, Caller, Claim, Limits, Usage
+from seekd.errors import InsufficientBalance, RateLimited
+from seekd.service.tab import Counter, Order
+
+SETTINGS = AccountsSettings(
+    prices=(PriceSetting(model="m", currency="USD", hit="1", miss="1", output="1"),),
+    account_limits=Limits(tokens_per_minute=1000),
+    synchronous="normal",
+)
+ANSWER = Answer(status=200, headers=(), body=b"{}")
+
+
+def used(outcome: str, *, is_error: bool = False) -> Usage:
+    return Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=10, outcome=outcome, is_error=is_error)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Connection:
+    return open_connection(SETTINGS, tmp_path)
+
+
+@pytest.fixture
+async def books(connection: Connection, tmp_path: Path) -> AsyncIterator[Books]:
+    books = open_books(SETTINGS, tmp_path, allows_open=False)
+    await books.start()
+    yield books
+    await books.close()
+
+
+@pytest.fixture
+def counter(books: Books) -> Counter:
+    return Counter(books, Limiter(SETTINGS, total_micros=books.total_micros))
+
+
+@pytest.fixture
+async def caller(books: Books, connection: Connection) -> Caller:
+    registry = Registry(connection)
+    account = registry.create_account("a")
+    registry.top_up(account.id, currency="USD", micros=1000)
+    return await books.authenticate(registry.create_key(account.id).secret)
+
+
+def order(caller: Caller, request_id: str, *, num_prompt_tokens: int = 60, most: int = 40) -> Order:
+    return Order(
+        caller=caller,
+        request_id=request_id,
+        model="m",
+        num_prompt_tokens=num_prompt_tokens,
+        max_completion_tokens=most,
+    )
+
+
+async def claim(books: Books, caller: Caller, request_id: str) -> Claim:
+    claimed = await books.claim(caller, idempotency_key="k", body=b"body", request_id=request_id)
+    assert isinstance(claimed, Claim)
+    return claimed
+
+
+def report(connection: Connection) -> UsageLine:
+    (line,) = usage_report(connection, UsageQuery(by=()))
+    return line
+
+
+@pytest.mark.parametrize("outcome", ["error", "shutdown", "cancelled"])
+async def test_an_attempt_that_the_server_failed_is_charged_only_without_a_key(
+    books: Books, counter: Counter, caller: Caller, connection: Connection, outcome: str
+) -> None:
+    tab = await counter.open_tab(order(caller, "keyed"), claim=await claim(books, caller, "keyed"))
+    await tab.settle(used(outcome, is_error=True))
+    assert (report(connection).cost, report(connection).num_errors) == ("0.00", 1)
+    tab = await counter.open_tab(order(caller, "plain"), claim=None)
+    await tab.settle(used(outcome, is_error=True))
+    assert report(connection).cost == "0.00007"
+
+
+async def test_a_retry_of_a_failed_attempt_runs_and_is_charged_once(
+    books: Books, counter: Counter, caller: Caller, connection: Connection
+) -> None:
+    tab = await counter.open_tab(order(caller, "first"), claim=await claim(books, caller, "first"))
+    await tab.settle(used("error", is_error=True))
+    tab = await counter.open_tab(order(caller, "second"), claim=await claim(books, caller, "second"))
+    await tab.settle(used("stop"), answer=ANSWER)
+    assert await books.claim(caller, idempotency_key="k", body=b"body", request_id="third") == ANSWER
+    assert report(connection).cost == "0.00007"
+
+
+async def test_an_attempt_that_took_too_long_is_charged_also_under_a_key(
+    books: Books, counter: Counter, caller: Caller, connection: Connection
+) -> None:
+    tab = await counter.open_tab(order(caller, "r"), claim=await claim(books, caller, "r"))
+    await tab.settle(used("deadline", is_error=True))
+    assert report(connection).cost == "0.00007"
+
+
+@pytest.mark.parametrize(
+    ("num_prompt_tokens", "most", "error"), [(60, 10_000, InsufficientBalance), (2000, 1, RateLimited)]
+)
+async def test_a_refused_request_leaves_its_idempotency_key_free(
+    books: Books, counter: Counter, caller: Caller, num_prompt_tokens: int, most: int, error: type[Exception]
+) -> None:
+    claimed = await claim(books, caller, "first")
+    with pytest.raises(error):
+        await counter.open_tab(order(caller, "first", num_prompt_tokens=num_prompt_tokens, most=most), claim=claimed)
+    await claim(books, caller, "second")
+
+
+async def test_settling_twice_counts_once(counter: Counter, caller: Caller, connection: Connection) -> None:
+    tab = await counter.open_tab(order(caller, "r"), claim=None)
+    first = await tab.settle(used("stop"))
+    assert await tab.settle(used("error", is_error=True)) is first
+    assert report(connection).num_requests == 1
