@@ -7,6 +7,9 @@ Room: accounts. May import: everything of this room. Runs on the event loop's th
 
 `settle` comes before the last byte, so that an answer that reached its caller whole is always charged, whatever
 happens next. The database being away refuses new requests with `StoreError`; it never loses a settlement.
+
+A free request holds no money: nothing is written before its work, and its last byte does not wait for its usage row.
+docs/decisions/free-requests.md says what that means after a crash.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from seekd.accounts.prices import PriceTable, load_prices
 from seekd.accounts.recovery import recover
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import Store, unopened
-from seekd.accounts.types import Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
+from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.writer import Writer
 from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
 
@@ -154,7 +157,7 @@ class Books:
         max_completion_tokens: int,
         is_retry_safe: bool = False,
     ) -> Reservation:
-        """Hold the worst case of a request; it must end in `settle` or `release`.
+        """Hold the worst case of a request; it must end in `settle` or `release`. A free one writes nothing.
 
         Waits, up to the configured time, where only what running requests hold stands in the way.
 
@@ -172,6 +175,8 @@ class Books:
             StoreError: the database is away. Nothing is held.
         """
         prices = self._prices_of(model)
+        if not prices:
+            return await self._reserve_nothing(caller, request_id, model, is_retry_safe=is_retry_safe)
         deadline_s = time.monotonic() + self._settings.hold_wait_s
         freed: asyncio.Future[None] | None = None
         while True:
@@ -182,7 +187,6 @@ class Books:
                     request_id=request_id,
                     model=model,
                     prices=prices,
-                    default_currency=self._settings.default_currency,
                     num_prompt_tokens=num_prompt_tokens,
                     max_completion_tokens=max_completion_tokens,
                     is_retry_safe=is_retry_safe,
@@ -197,6 +201,29 @@ class Books:
                 await asyncio.wait({freed}, timeout=min(remaining_s, _POLL_S))
             # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
             freed = self._freed_future(caller.account_id)
+
+    async def _reserve_nothing(
+        self, caller: Caller, request_id: str, model: str, *, is_retry_safe: bool
+    ) -> Reservation:
+        """Let a free request in: it holds no money, so nothing is written before its work; a long one is by `note`."""
+        now_ms = self._now_ms()
+        if self._writer.is_behind:  # what was used could not be written down either
+            raise StoreError
+        if caller.key_id is not None:
+            wanted = {"ids": [caller.key_id], "now_ms": now_ms}
+            if not await self._read(lambda reader: reader.rows(sql.WORKING_KEYS, wanted)):
+                raise Unauthenticated
+        return Reservation(
+            request_id=request_id,
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            model=model,
+            currency=self._settings.default_currency,
+            held_micros=0,
+            price=FREE,
+            is_retry_safe=is_retry_safe,
+            reserved_at_ms=now_ms,
+        )
 
     async def _reserve_now(self, operation: Reserve) -> Reservation | Blocked:
         future = self._writer.submit(operation)
@@ -233,7 +260,8 @@ class Books:
         """Charge what a request used; call it before the last byte of the answer is sent.
 
         It is settled exactly once even when the caller is cancelled, and even when the database is away: then this
-        returns after the store timeout with the charge that will be made.
+        returns after the store timeout with the charge that will be made. A free request without a claim waits for
+        nothing: its usage row is written a moment later.
 
         Args:
             reservation: of the request.
@@ -249,6 +277,9 @@ class Books:
             answer=self._kept(answer),
             answer_expires_at_ms=self._now_ms() + int(self._settings.idempotency_lifetime_s * 1000),
         )
+        if reservation.is_free and claim is None:
+            self._writer.post(operation, is_durable=True)
+            return Charge(request_id=reservation.request_id, currency=reservation.currency, cost_micros=0)
         future = self._writer.submit_durable(operation)
         future.add_done_callback(lambda _: self._wake(reservation.account_id))
         if claim is not None:
@@ -276,6 +307,8 @@ class Books:
     async def release(self, reservation: Reservation) -> None:
         """Give back the hold of a request that used nothing. Sure to happen even when the database is away now."""
         self._noted_s.pop(reservation.request_id, None)
+        if reservation.is_free:  # it noted nothing, so nothing was written
+            return
         future = self._writer.submit_durable(Release(reservation=reservation))
         future.add_done_callback(lambda _: self._wake(reservation.account_id))
         await self._wait_for(future)

@@ -2,7 +2,7 @@
 
 Room: accounts. May import: errors, accounts.pool, prices, statements, types, unit.
 
-    reserve ──> hold ──settle──> charge + usage row
+    reserve ──> hold ──settle──> charge + usage row        a free request has no hold before its first note
                   │──release───> nothing
                   └──recover───> what the hold last noted, or nothing
 
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from seekd.accounts import statements as sql
 from seekd.accounts.pool import Grant, Payment, Pool
-from seekd.accounts.types import FREE, Answer, Charge, Claim, Price, Reservation, Usage
+from seekd.accounts.types import Answer, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.unit import Hold, Needs, PastUsage, Unit
 from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
 
@@ -32,7 +32,7 @@ class Reserve:
     """Hold the worst case of one request.
 
     Attributes:
-        prices: of the model by currency, in the order in which balances are tried; empty when it is free.
+        prices: of the model by currency, in the order in which balances are tried; at least one.
         is_abandoned: set from another thread when nobody waits any more; the operation then does nothing.
     """
 
@@ -41,7 +41,6 @@ class Reserve:
     request_id: str
     model: str
     prices: tuple[tuple[str, Price], ...]
-    default_currency: str
     num_prompt_tokens: int
     max_completion_tokens: int
     is_retry_safe: bool
@@ -52,8 +51,7 @@ class Reserve:
         needs.request_ids.add(self.request_id)
         if self.key_id is not None:
             needs.key_ids.add(self.key_id)
-        if self.prices:
-            needs.account_ids.add(self.account_id)
+        needs.account_ids.add(self.account_id)
 
     def apply(self, unit: Unit) -> Reservation | Blocked:
         """Hold it.
@@ -70,8 +68,6 @@ class Reserve:
             raise StoreError
         if self.key_id is not None and self.key_id not in unit.working_keys:
             raise Unauthenticated
-        if not self.prices:
-            return self._hold(unit, self.default_currency, FREE, 0)
         could_fit_later = False
         for currency, price in self.prices:
             pool = unit.pool(self.account_id, currency)
@@ -129,7 +125,7 @@ class Settle:
         """See `Operation`."""
         needs.request_ids.add(self.reservation.request_id)
         needs.settled_ids.add(self.reservation.request_id)
-        if self.reservation.held_micros or not self.reservation.price.is_free:
+        if not self.reservation.is_free:
             needs.account_ids.add(self.account_id)
 
     def apply(self, unit: Unit) -> Charge:
@@ -220,7 +216,7 @@ class Recover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Write down what a running request has used so far."""
+    """Write down what a running request has used so far; with the first note of a free one also its hold."""
 
     reservation: Reservation
     usage: Usage
@@ -232,11 +228,17 @@ class Note:
 
     def declare(self, needs: Needs) -> None:
         """See `Operation`."""
+        if self.reservation.is_free:
+            needs.settled_ids.add(self.reservation.request_id)
 
     def apply(self, unit: Unit) -> None:
         """Write it down."""
+        request_id = self.reservation.request_id
         progress = json.dumps(asdict(self.usage))
-        unit.connection.run(sql.SET_PROGRESS, {"request_id": self.reservation.request_id, "progress": progress})
+        is_held = unit.connection.run(sql.SET_PROGRESS, {"request_id": request_id, "progress": progress})
+        # A usage row means that this is applied again, after the settlement that followed it.
+        if not is_held and self.reservation.is_free and request_id not in unit.past_usage:
+            unit.add_hold(self.reservation, progress=self.usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

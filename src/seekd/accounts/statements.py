@@ -101,7 +101,7 @@ HOLDS_OF_OTHERS = statement("""
 INSERT_HOLD = insert(
     "holds",
     "request_id account_id key_id model currency held_micros hit_micros miss_micros output_micros is_retry_safe "
-    "reserved_at_ms owner",
+    "reserved_at_ms owner progress",
 )
 DELETE_HOLD = statement(
     "DELETE FROM holds WHERE request_id = :request_id",

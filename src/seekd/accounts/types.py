@@ -126,6 +126,11 @@ class Reservation:
     is_retry_safe: bool
     reserved_at_ms: int
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the request holds and costs nothing; its hold is written only with the first note."""
+        return self.price.is_free
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from seekd.accounts import statements as sql
@@ -134,9 +134,9 @@ class Unit:
             self._pools[account_id, currency] = pool
         return pool
 
-    def add_hold(self, reservation: Reservation) -> None:
-        """Write down a running request."""
-        hold = Hold(reservation=reservation, owner=self.owner, progress=None)
+    def add_hold(self, reservation: Reservation, *, progress: Usage | None = None) -> None:
+        """Write down a running request, and what it has used so far."""
+        hold = Hold(reservation=reservation, owner=self.owner, progress=progress)
         self.holds[reservation.request_id] = self._new_holds[reservation.request_id] = hold
 
     def remove_hold(self, request_id: str) -> None:
@@ -301,6 +301,7 @@ def _hold_row(hold: Hold) -> dict[str, object]:
         "is_retry_safe": int(held.is_retry_safe),
         "reserved_at_ms": held.reserved_at_ms,
         "owner": hold.owner,
+        "progress": None if hold.progress is None else json.dumps(asdict(hold.progress)),
     }
 
 

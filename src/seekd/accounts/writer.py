@@ -79,6 +79,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = False
         self._has_journal = False
+        self._is_behind = False
         self._give_up_s = float("inf")
         self._thread = threading.Thread(target=self._run, name="seekd-books", daemon=True)
 
@@ -86,6 +87,11 @@ class Writer:
         """Begin to write; results arrive on `loop`."""
         self._loop = loop
         self._thread.start()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last transaction failed and is tried again."""
+        return self._is_behind
 
     def submit(self, operation: Operation[Any]) -> asyncio.Future[Any]:
         """Queue an operation that somebody waits for; the future fails with `StoreError` after the store timeout."""
@@ -124,6 +130,7 @@ class Writer:
                 break
             batch, rest = pending[:MAX_BATCH], pending[MAX_BATCH:]
             left = self._process(batch)
+            self._is_behind = bool(left)
             retry_s = min(_MAX_RETRY_S, max(_FIRST_RETRY_S, retry_s * 2)) if left else 0.0
             pending = left + rest
             self._tidy_journal(pending)

@@ -11,7 +11,7 @@ from seekd.accounts.driver import Connection
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
 from seekd.accounts.sqlite import SqliteConnection
-from seekd.accounts.types import Caller
+from seekd.accounts.types import FREE, Caller, Reservation
 
 # One micro-unit a token of any kind, so that amounts in tests are numbers of tokens.
 UNIT_PRICE = PriceSetting(model="priced", currency="USD", hit="1", miss="1", output="1")
@@ -57,6 +57,21 @@ def settings(**changes: object) -> AccountsSettings:
     """Settings of a priced model; commits survive a killed process, which is all that a test can see."""
     every: dict[str, object] = {"synchronous": "normal", "prices": (UNIT_PRICE,), "failed_auth_delay_s": 0.0, **changes}
     return AccountsSettings(**every)  # type: ignore[arg-type]
+
+
+def free_reservation(request_id: str, *, model: str = "m") -> Reservation:
+    """What `Books.reserve` gives for a model without a price."""
+    return Reservation(
+        request_id=request_id,
+        account_id="open",
+        key_id=None,
+        model=model,
+        currency="USD",
+        held_micros=0,
+        price=FREE,
+        is_retry_safe=False,
+        reserved_at_ms=0,
+    )
 
 
 OpenBooks = Callable[..., Awaitable[Books]]

@@ -11,7 +11,7 @@ from seekd.accounts.access import AccessState
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection, statement
 from seekd.accounts.registry import KeyOptions, Registry
-from seekd.accounts.types import Caller, Usage
+from seekd.accounts.types import Answer, Caller, Claim, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated
 from tests.unit.accounts.conftest import Clock, OpenBooks, settings
@@ -188,7 +188,53 @@ async def test_a_free_model_needs_no_balance_and_is_written_down(
     reservation = await reserve(books, caller, "r", model="free")
     charge = await books.settle(reservation, FULL)
     assert (reservation.held_micros, charge.cost_micros) == (0, 0)
+    await books.close()
     assert connect().rows(statement("SELECT request_id, cost_micros FROM usage")) == [("r", 0)]
+
+
+async def test_a_free_request_waits_for_no_write_but_its_idempotency_key_does(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(busy_timeout_s=60.0, store_timeout_s=60.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    claim = await books.claim(caller, idempotency_key="k", body=b"", request_id="kept")
+    assert isinstance(claim, Claim)
+    with locked(connect()):
+        async with asyncio.timeout(30):
+            await books.settle(await reserve(books, caller, "r", model="free"), FULL)
+            await books.release(await reserve(books, caller, "nothing done", model="free"))
+        kept = await reserve(books, caller, "kept", model="free", is_retry_safe=True)
+        answer = Answer(status=200, headers=(), body=b"whole")
+        settling = asyncio.create_task(books.settle(kept, FULL, claim=claim, answer=answer))
+        done, _ = await asyncio.wait({settling}, timeout=0.1)
+        assert not done
+    await settling
+    assert await books.claim(caller, idempotency_key="k", body=b"", request_id="again") == answer
+    rows = connect().rows(statement("SELECT request_id, num_completion_tokens FROM usage ORDER BY request_id"))
+    assert rows == [("kept", COMPLETION), ("r", COMPLETION)]
+    assert connect().rows(statement("SELECT * FROM holds")) == []
+
+
+async def reserve_until_refused(books: Books, caller: Caller) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            await reserve(books, caller, "refused", model="free")
+            await asyncio.sleep(0.01)
+
+
+async def test_free_requests_are_refused_from_the_first_usage_on_that_cannot_be_written(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    with locked(connect()):
+        await books.settle(await reserve(books, caller, "r", model="free"), FULL)
+        with pytest.raises(StoreError):
+            await reserve_until_refused(books, caller)
+    async with asyncio.timeout(30):
+        while not connect().rows(statement("SELECT request_id FROM usage")):
+            await asyncio.sleep(0.01)
+    await reserve(books, caller, "next", model="free")
 
 
 async def test_what_was_not_used_is_given_back(books: Books, caller: Caller, registry: Registry) -> None:
@@ -264,6 +310,24 @@ async def test_a_dead_servers_requests_are_charged_for_what_they_noted_and_no_mo
     assert silent.held_micros == 100
 
 
+async def test_a_free_request_that_dies_with_its_server_is_known_by_what_it_noted(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    dying = await make_books(progress_interval_s=0.0)
+    caller = await dying.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    noted, ended, _silent = [await reserve(dying, caller, name, model="free") for name in ("noted", "ended", "silent")]
+    for num_tokens in (1, 2):
+        for reservation in (noted, ended):
+            dying.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=num_tokens))
+    await dying.settle(ended, FULL)
+    await dying.close()  # as if it had been killed
+    await make_books()
+    rows = connect().rows(
+        statement("SELECT request_id, outcome, num_completion_tokens, cost_micros FROM usage ORDER BY request_id")
+    )
+    assert rows == [("ended", "stop", COMPLETION, 0), ("noted", "recovered", 2, 0)]
+
+
 async def test_a_gateway_thought_dead_that_settles_after_all_pays_the_difference_once(
     make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
 ) -> None:
@@ -305,10 +369,8 @@ async def test_while_the_database_is_busy_requests_are_refused_and_hold_nothing(
     books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
     caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
     top_up(registry, caller, 1000)
-    with locked(connect()):
-        for model in ("priced", "free"):
-            with pytest.raises(StoreError):
-                await reserve(books, caller, f"refused-{model}", model=model)
+    with locked(connect()), pytest.raises(StoreError):
+        await reserve(books, caller, "refused")
     await books.release(await reserve(books, caller, "next"))
     assert await amounts(books, caller) == (1000, 0)
     assert connect().rows(statement("SELECT * FROM holds")) == []

@@ -291,7 +291,6 @@ class BooksMachine(RuleBasedStateMachine):
                 request_id=self.new_id("request"),
                 model="m",
                 prices=tuple((currency, PRICE) for currency in order),
-                default_currency="USD",
                 num_prompt_tokens=num_prompt,
                 max_completion_tokens=num_completion,
                 is_retry_safe=is_retry_safe,

@@ -4,32 +4,23 @@ from pathlib import Path
 from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, statement
 from seekd.accounts.journal import Journal
-from seekd.accounts.operations import Note, Reserve, Settle
+from seekd.accounts.operations import Note, Settle
 from seekd.accounts.recovery import Recovered, recover
 from seekd.accounts.types import Reservation, Usage
 from seekd.accounts.unit import run_batch
+from tests.unit.accounts.conftest import free_reservation
 
 NOW_MS = 1_000_000
 NOTED = Usage(num_hit_tokens=0, num_miss_tokens=3, num_completion_tokens=0)
+NOTHING = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0)
 HELD = statement("SELECT request_id FROM holds ORDER BY request_id")
 
 
 def start_request(connection: Connection, request_id: str, owner: str) -> Reservation:
     connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": NOW_MS})
-    reserve = Reserve(
-        account_id="open",
-        key_id=None,
-        request_id=request_id,
-        model="m",
-        prices=(),
-        default_currency="USD",
-        num_prompt_tokens=1,
-        max_completion_tokens=1,
-        is_retry_safe=False,
-    )
-    result = run_batch(connection, [reserve], now_ms=NOW_MS, owner=owner)[0].result
-    assert isinstance(result, Reservation)
-    return result
+    reservation = free_reservation(request_id)
+    run_batch(connection, [Note(reservation=reservation, usage=NOTHING)], now_ms=NOW_MS, owner=owner)
+    return reservation
 
 
 def run_recovery(connection: Connection, tmp_path: Path, *, now_ms: int, lease_ms: int | None) -> Recovered:

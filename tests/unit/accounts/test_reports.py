@@ -5,12 +5,11 @@ import pytest
 
 from seekd.accounts.driver import Connection
 from seekd.accounts.instants import parse_instant
-from seekd.accounts.operations import Reserve, Settle
+from seekd.accounts.operations import Settle
 from seekd.accounts.reports import Dimension, UsageQuery, percentile, to_csv, usage_report
-from seekd.accounts.types import Price, Reservation, Usage
+from seekd.accounts.types import Usage
 from seekd.accounts.unit import run_batch
-
-PRICE = Price(hit_micros=1_000_000, miss_micros=1_000_000, output_micros=1_000_000)
+from tests.unit.accounts.conftest import free_reservation
 
 
 @pytest.fixture
@@ -21,19 +20,7 @@ def connection(connect: Callable[[], Connection]) -> Connection:
 
     def use(model: str, day: str, latency_ms: float | None, usage: Usage) -> None:
         now_ms = parse_instant(day)
-        reserve = Reserve(
-            account_id="open",
-            key_id=None,
-            request_id=f"r{next(numbers)}",
-            model=model,
-            prices=(),
-            default_currency="USD",
-            num_prompt_tokens=1,
-            max_completion_tokens=1,
-            is_retry_safe=False,
-        )
-        reservation = run_batch(connection, [reserve], now_ms=now_ms, owner="o")[0].result
-        assert isinstance(reservation, Reservation)
+        reservation = free_reservation(f"r{next(numbers)}", model=model)
         run_batch(connection, [Settle(reservation=reservation, usage=usage)], now_ms=now_ms, owner="o")
 
     for latency_ms in (10.0, 20.0, 30.0, 40.0):

@@ -21,7 +21,6 @@ def reserve(request_id: str, num_tokens: int) -> Reserve:
         request_id=request_id,
         model="m",
         prices=(("USD", PRICE),),
-        default_currency="USD",
         num_prompt_tokens=num_tokens,
         max_completion_tokens=0,
         is_retry_safe=False,

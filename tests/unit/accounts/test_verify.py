@@ -33,7 +33,6 @@ def connection(connect: Callable[[], Connection]) -> Connection:
             request_id=f"r{number}",
             model="m",
             prices=(("USD", PRICE),),
-            default_currency="USD",
             num_prompt_tokens=100,
             max_completion_tokens=10,
             is_retry_safe=False,

@@ -173,7 +173,6 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
         request_id="r",
         model="m",
         prices=(("USD", price),),
-        default_currency="USD",
         num_prompt_tokens=60,
         max_completion_tokens=0,
         is_retry_safe=False,
