@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 # Whoever sets one of these passes on a request of somebody else.
@@ -75,6 +76,7 @@ def start_refusal(host: str, *, is_insecure: bool, any_key_ever: bool) -> str | 
     )
 
 
+@lru_cache(maxsize=64)  # every open request asks, nearly always for the same name
 def is_loopback(host: str) -> bool:
     """Whether an address or name means this machine only; a name other than localhost does not count."""
     name = host.strip("[]").rstrip(".").lower()

@@ -224,8 +224,7 @@ class RecipeBody:
 
     def render(self, prompt_format: PromptFormat) -> list[Segment]:
         """The whole prompt, BOS first."""
-        encoding = recipe.DeepseekV4Encoding() if prompt_format is PromptFormat.V4 else recipe.DeepseekV41Encoding()
-        rendered = encoding.render_conversation(self._request.conversation)
+        rendered = _encoding(prompt_format).render_conversation(self._request.conversation)
         return _segments(rendered.prompt, rendered.special_ranges)
 
     def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> RecipeParser:
@@ -361,6 +360,12 @@ class RecipeParser:
         if not self._reports_reasoning:
             return text
         return self._classes.set_reasoning_tokens(text, self._reasoning.num_tokens)
+
+
+@lru_cache(maxsize=len(PromptFormat))
+def _encoding(prompt_format: PromptFormat) -> Any:
+    # Holds no state between calls, and making one costs more than reading a short request.
+    return recipe.DeepseekV4Encoding() if prompt_format is PromptFormat.V4 else recipe.DeepseekV41Encoding()
 
 
 def _segments(prompt: str, special_ranges: Sequence[tuple[int, int]]) -> list[Segment]:
