@@ -80,7 +80,9 @@ def constraint_for(rule: OutputRule, *, prompt_format: str, starts_in_reasoning:
     if rule.kind == "tools":
         compiled = _tools(rule, LAYOUTS[prompt_format], starts_in_reasoning=starts_in_reasoning)
     else:
-        compiled = CompiledRule(grammar=f"{_start(starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}")
+        compiled = CompiledRule(
+            grammar=f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}"
+        )
     _check(compiled.grammar)
     return compiled
 
@@ -92,7 +94,7 @@ _REASONING_BEFORE_CALLS = (
 )
 
 
-def _start(starts_in_reasoning: bool) -> str:  # noqa: FBT001
+def _start(*, starts_in_reasoning: bool) -> str:
     return f"start: {'reasoning ' if starts_in_reasoning else ''}answer\n"
 
 
@@ -127,7 +129,9 @@ def _tools(rule: OutputRule, layout: CallLayout, *, starts_in_reasoning: bool) -
         rest_of_opener = lark.literal(layout.block_start.removeprefix(OPENER))
         answer = f"TEXT | text_before {rest_of_opener} calls\n"
         answer += f"text_before[lazy]: {lark.ANY_TEXT} {lark.literal(OPENER)}\nTEXT: {lark.without(OPENER)}"
-    grammar = f"{_start(starts_in_reasoning)}answer: {answer}\n{_REASONING_BEFORE_CALLS}{calls.rules}"
+    grammar = (
+        f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {answer}\n{_REASONING_BEFORE_CALLS}{calls.rules}"
+    )
     return CompiledRule(grammar=grammar, warnings=calls.warnings)
 
 

@@ -12,7 +12,7 @@ TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
 ENFORCED: Mapping[str, str] = MappingProxyType(
     {
-        "type": "one name or a list",
+        "type": "one name or a list; an integer without bounds fits 64 bits",
         "enum": "",
         "const": "",
         "anyOf": "",

@@ -35,6 +35,9 @@ MAX_MERGED_PATTERNS = 10
 is found out in time exponential in their number, 0.2 s for 9 and 90 s for 15."""
 LARGEST_EXACT = 2**53
 """Bounds beyond it lose digits in the double that the grammar computes with."""
+LARGEST_INTEGER = 2**63 - 1024
+"""Bound of integers that have none of their own: a model that wanders among digits would never end one. The largest
+double that 64 bits with a sign hold, so that every identifier of a database fits."""
 
 # In a class, ECMA 262 reads these as plain characters and the grammar's dialect as set operations.
 _SET_OPERATION = re.compile(r"\[(?:\\.|[^\]\\])*?(?:&&|--|~~|\[)")
@@ -128,7 +131,10 @@ class _Unenforceable(Exception):
 
 @dataclass(slots=True)
 class _Walk:
-    """One reading of one schema. Readers return what to keep or raise the reason to drop the keyword."""
+    """One reading of one schema. Readers return what to keep or raise the reason to drop the keyword.
+
+    A reader is called with the value of its keyword and its place; one that has no use for the place calls it `_path`.
+    """
 
     root: Mapping[str, object]
     findings: list[Finding] = field(default_factory=list)
@@ -158,7 +164,7 @@ class _Walk:
             except _Unenforceable as dropped:
                 self.findings.append(Finding(path=".".join(here), reason=str(dropped)))
         self.drop_unsafe_count(kept, path)
-        return _format_as_pattern(kept)
+        return _with_finite_integers(_format_as_pattern(kept))
 
     def drop_unsafe_count(self, kept: dict[str, object], path: tuple[str, ...]) -> None:
         """The grammar lets an additional name come twice, which would count once for the reader of the JSON."""
@@ -203,13 +209,13 @@ class _Walk:
                 self.num_merged += 1
         return self.named_schemas(value, path)
 
-    def type_names(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def type_names(self, value: object, _path: tuple[str, ...]) -> object:
         names = value if isinstance(value, list) else [value]
         if not names or not all(isinstance(name, str) and name in TYPES for name in names):
             raise _Unenforceable(f"must be one or more of {', '.join(TYPES)}")
         return value
 
-    def names(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def names(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise _Unenforceable("must be a list of property names")
         return list(dict.fromkeys(value))
@@ -219,12 +225,12 @@ class _Walk:
             self.constant(item, path)
         return value
 
-    def constant(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def constant(self, value: object, _path: tuple[str, ...]) -> object:
         if any(isinstance(number, int | float) and abs(number) > LARGEST_EXACT for number in _leaves(value)):
             raise _Unenforceable(f"numbers beyond {LARGEST_EXACT} cannot be written exactly")
         return value
 
-    def bound(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def bound(self, value: object, _path: tuple[str, ...]) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _Unenforceable("must be a number")
         if abs(value) > LARGEST_EXACT:
@@ -236,12 +242,12 @@ class _Walk:
             raise _Unenforceable("must be greater than 0")
         return value
 
-    def count(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def count(self, value: object, _path: tuple[str, ...]) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
             raise _Unenforceable("must be a whole number, 0 or more")
         return int(value)
 
-    def pattern(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def pattern(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str):
             raise _Unenforceable("must be a regular expression")
         if _SET_OPERATION.search(value):
@@ -252,13 +258,13 @@ class _Walk:
             raise _Unenforceable(f"the expression cannot be enforced ({error.strip().splitlines()[-1]})")
         return value
 
-    def format_name(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def format_name(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str) or value not in FORMAT_PATTERNS:
             raise _Unenforceable(f"unknown format, expected one of {', '.join(FORMAT_PATTERNS)}")
         self.patterns.add(FORMAT_PATTERNS[value])
         return value
 
-    def reference(self, value: object, path: tuple[str, ...]) -> object:  # noqa: ARG002
+    def reference(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str) or not (value == "#" or value.startswith("#/")):
             raise _Unenforceable("only references by path (#/$defs/name) are resolved")
         if not isinstance(resolve(self.root, value), Mapping | bool):
@@ -288,6 +294,21 @@ def _format_as_pattern(kept: dict[str, object]) -> dict[str, object]:
         return {**kept, "pattern": pattern}
     others = kept.get("allOf")
     return {**kept, "allOf": [*(others if isinstance(others, list) else ()), {"pattern": pattern}]}
+
+
+def _with_finite_integers(kept: dict[str, object]) -> dict[str, object]:
+    """Bound integers on the sides where the schema does not."""
+    types = kept.get("type")
+    names = types if isinstance(types, list) else [types]
+    # A multiple within bounds would multiply the states of both; fractions and exponents make a number unending anyway.
+    if "integer" not in names or "number" in names or kept.keys() & {"enum", "const", "multipleOf"}:
+        return kept
+    bounds: dict[str, object] = {}
+    if not kept.keys() & {"minimum", "exclusiveMinimum"}:
+        bounds["minimum"] = -LARGEST_INTEGER
+    if not kept.keys() & {"maximum", "exclusiveMaximum"}:
+        bounds["maximum"] = LARGEST_INTEGER
+    return {**kept, **bounds}
 
 
 _READERS: Mapping[str, Callable[[_Walk, object, tuple[str, ...]], object]] = MappingProxyType(
