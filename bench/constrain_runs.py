@@ -3,8 +3,9 @@
     python bench/constrain_runs.py MODEL.gguf [--runs 1000] [--temperature 1.5] [--rounds 5] [--threads 1 --cpu-time]
 
 The schema is profile30.schema.json. Speed is completion tokens per second of one stream behind its first token, the
-median of alternating rounds, constrained against free text of the same model at the same temperature. With
---cpu-time the seconds are the process's own CPU seconds, for machines that others use too; that needs --threads 1.
+median of the rounds' ratios; each round has an answer by the schema, and free text of the same model, temperature and
+number of tokens. With --cpu-time the seconds are the process's own CPU seconds, for machines that others use too; that
+needs --threads 1. The runs are --streams at once; each answer that ended by itself is judged by jsonschema.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Samp
 from seekd.prompt.types import OutputRule
 
 SCHEMA = Path(__file__).with_name("profile30.schema.json")
-NUM_STREAMS = 8
 
 
 @dataclass(slots=True)
@@ -41,6 +41,7 @@ class Answer:
 
     token_ids: list[int] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    error: str | None = None
     first_s: float = 0.0
     last_s: float = 0.0
 
@@ -53,11 +54,17 @@ class Served:
     """An engine core driven by hand."""
 
     def __init__(
-        self, runtime: Runtime, vocabulary: Vocabulary, compiler: ConstraintCompiler, clock: Callable[[], float]
+        self,
+        runtime: Runtime,
+        vocabulary: Vocabulary,
+        compiler: ConstraintCompiler,
+        clock: Callable[[], float],
+        *,
+        num_streams: int = 1,
     ) -> None:
         self._clock = clock
         limits = SchedulerLimits(
-            num_slots=NUM_STREAMS,
+            num_slots=num_streams,
             num_cells=runtime.num_cells,
             context_length=runtime.info.context_length,
             step_tokens=256,
@@ -88,7 +95,7 @@ class Served:
             answer.token_ids += update.token_ids
             answer.last_s = now_s
             if update.finish_reason is not None:
-                answer.finish_reason = update.finish_reason
+                answer.finish_reason, answer.error = update.finish_reason, update.error
                 num_ended += 1
         return num_ended
 
@@ -117,35 +124,46 @@ def speed(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options:
         served = Served(runtime, runtime.vocabulary, compiler, clock)
         answer = served.run(make_request("schema", seed, options.temperature, options.max_tokens, grammar))
         constrained.append(answer.tokens_per_s)
-        forced.append(served.core.stats().num_forced_tokens / len(answer.token_ids))
+        num_tokens = len(answer.token_ids)
+        forced.append(served.core.stats().num_forced_tokens / num_tokens)
         served = Served(runtime, endless, compiler, clock)
-        free.append(served.run(make_request("free", seed, options.temperature, options.free_tokens, None)).tokens_per_s)
-    ratio = statistics.median(constrained) / statistics.median(free)
-    print(f"schema {statistics.median(constrained):.1f} tokens/s, free {statistics.median(free):.1f}", flush=True)
-    print(f"ratio {ratio:.2f} (bar 1.3), forced {statistics.median(forced):.0%} of the tokens", flush=True)
+        free.append(served.run(make_request("free", seed, options.temperature, num_tokens, None)).tokens_per_s)
+        print(f"{num_tokens} tokens: schema {constrained[-1]:.1f} tokens/s, free {free[-1]:.1f}", flush=True)
+    ratios = [one / other for one, other in zip(constrained, free, strict=True)]
+    print(f"ratio {statistics.median(ratios):.2f} (bar 1.3), from {min(ratios):.2f} to {max(ratios):.2f}", end="")
+    print(f", forced {statistics.median(forced):.0%} of the tokens", flush=True)
 
 
 def runs(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options: argparse.Namespace) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
-    served = Served(runtime, runtime.vocabulary, compiler, time.perf_counter)
-    outcomes: Counter[str] = Counter()
+    served = Served(runtime, runtime.vocabulary, compiler, time.perf_counter, num_streams=options.streams)
     num_added = num_running = 0
     while num_added < options.runs or num_running:
-        while num_running < NUM_STREAMS and num_added < options.runs:
+        while num_running < options.streams and num_added < options.runs:
             name = f"{num_added}"
             served.add(make_request(name, num_added, options.temperature, options.max_tokens, grammar))
             num_added += 1
             num_running += 1
         num_running -= served.step()
-    for answer in served.answers.values():
-        outcome = str(answer.finish_reason)
+    outcomes: Counter[str] = Counter()
+    for name, answer in served.answers.items():
+        text = b"".join(map(runtime.vocabulary.token_bytes, answer.token_ids))
+        outcome = f"{answer.finish_reason} {answer.error or ''}".strip()
         if answer.finish_reason is FinishReason.STOP:
-            text = b"".join(map(runtime.vocabulary.token_bytes, answer.token_ids)).decode()
-            outcome = "valid" if validator.is_valid(json.loads(text)) else "INVALID"
+            outcome = "valid" if is_valid(validator, text) else "INVALID"
+        if outcome not in ("valid", str(FinishReason.LENGTH)):
+            print(f"run {name}: {outcome}: {text!r}", flush=True)
         outcomes[outcome] += 1
     num_tokens = [len(answer.token_ids) for answer in served.answers.values()]
     print(f"{options.runs} runs at temperature {options.temperature}: {dict(outcomes)} (bar: 90 % valid, 0 invalid)")
     print(f"tokens a run: median {statistics.median(num_tokens):.0f}, most {max(num_tokens)}")
+
+
+def is_valid(validator: jsonschema.Draft202012Validator, text: bytes) -> bool:
+    try:
+        return bool(validator.is_valid(json.loads(text)))
+    except ValueError:  # no JSON, or no UTF-8
+        return False
 
 
 def main() -> None:
@@ -155,14 +173,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--temperature", type=float, default=1.5)
     parser.add_argument("--max-tokens", type=int, default=1500)
-    parser.add_argument("--free-tokens", type=int, default=100)
+    parser.add_argument("--streams", type=int, default=8)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--cpu-time", action="store_true")
     options = parser.parse_args()
     rule = OutputRule(kind="json_schema", schema=SCHEMA.read_text())
     grammar = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
     compiler = ConstraintCompiler()
-    settings = EngineSettings(context_length=2048, max_sequences=NUM_STREAMS, batch_tokens=256, threads=options.threads)
+    settings = EngineSettings(
+        context_length=2048, max_sequences=options.streams, batch_tokens=256, threads=options.threads
+    )
     with open_runtime(options.model, settings) as runtime:
         if options.rounds:
             speed(runtime, compiler, grammar, options)
