@@ -11,13 +11,14 @@ by ending the turn inside the reasoning.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from seekd.constrain import json_rule, lark
+from seekd.constrain import json_rule, lark, plain_strings
 from seekd.constrain.tool_rule import LAYOUTS, OPENER, CallLayout, OfferedTool, call_grammar
 from seekd.errors import InvalidParameter
 
@@ -80,11 +81,19 @@ def constraint_for(rule: OutputRule, *, prompt_format: str, starts_in_reasoning:
     if rule.kind == "tools":
         compiled = _tools(rule, LAYOUTS[prompt_format], starts_in_reasoning=starts_in_reasoning)
     else:
-        compiled = CompiledRule(
-            grammar=f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}"
-        )
+        grammar = f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}"
+        compiled = CompiledRule(grammar=grammar)
+    compiled = replace(compiled, grammar=plain_strings.header(_schemas(rule)) + compiled.grammar)
     _check(compiled.grammar)
     return compiled
+
+
+def _schemas(rule: OutputRule) -> list[object]:
+    """Every schema of a rule, whose text has been read before."""
+    schemas: list[object] = [tool.parameters for tool in rule.tools]
+    if rule.kind != "regex" and rule.schema is not None:
+        schemas.append(json.loads(rule.schema))
+    return schemas
 
 
 # A terminal that no rule uses costs nothing, so the grammar of the reasoning is always there.

@@ -45,6 +45,13 @@ ENFORCED: Mapping[str, str] = MappingProxyType(
 )
 """Keyword to the limit within which it is enforced; empty for no limit."""
 
+SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "$def", "definitions"})
+"""Keywords whose value is an object of schemas."""
+SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+"""Keywords whose value is a list of schemas."""
+SCHEMA_SINGLE = frozenset({"items", "additionalProperties"})
+"""Keywords whose value is a schema."""
+
 IGNORED = frozenset(
     {
         *("$schema", "$comment", "title", "description", "default", "examples", "example", "deprecated"),

@@ -1,7 +1,7 @@
 """Pieces of grammar text.
 
-Room: constrain. May import: llguidance. Grammars are written in llguidance's dialect of Lark: lower-case names are
-rules, upper-case names are terminals, `&` and `~` combine terminals.
+Room: constrain. May import: constrain.integers, llguidance. Grammars are written in llguidance's dialect of Lark:
+lower-case names are rules, upper-case names are terminals, `&` and `~` combine terminals.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from llguidance import regex_to_lark
+
+from seekd.constrain import integers
 
 ANY_TEXT = "/(?s:.*)/"
 
@@ -39,7 +41,7 @@ def regex(expression: str) -> str:
 
 def json_value(schema: object) -> str:
     """A rule body for JSON of that schema, on one line with fixed white space."""
-    body = schema if isinstance(schema, Mapping) else {"allOf": [schema]}
+    body = integers.shared(schema) if isinstance(schema, Mapping) else {"allOf": [schema]}
     return "%json " + json.dumps({"x-guidance": dict(JSON_OPTIONS), **body}, ensure_ascii=False)
 
 

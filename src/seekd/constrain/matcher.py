@@ -8,22 +8,25 @@ other control token, and every user-defined one that looks like a marker, is out
 
     grammar --LLMatcher--> prototype --deep_copy--> one matcher a sequence
                   ^
-    vocabulary --LLTokenizer (once: about 1.4 s and 60 MB at 150k entries)
+    vocabulary --tables (once: about a second and 90 MiB at 150k entries)
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
-from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from llguidance.numpy import allocate_token_bitmask
 
+from seekd.constrain.short_strings import ShortStrings, ShortStringTables
 from seekd.errors import EngineError, InvalidParameter
 
 TEXT_MARKERS = frozenset({"｜DSML｜", "<think>", "</think>"})
@@ -35,6 +38,10 @@ VALUE_END = "</｜DSML｜"
 NUM_KEPT_GRAMMARS = 64
 """Compiled grammars kept for reuse; each costs from some kilobytes to a few megabytes."""
 
+NUM_KEPT_ENCODINGS = 4096
+"""Encodings of forced texts kept for reuse, the names of a schema above all: encoding one takes half a millisecond."""
+
+_LONGEST_KEPT_TEXT = 256  # characters
 _SPECIAL_PREFIX = b"\xff"  # llguidance keeps entries with this first byte out of all text
 
 
@@ -71,13 +78,29 @@ class GrammarMatcher:
     the parser would cut the value.
     """
 
-    def __init__(self, matcher: LLMatcher, *, vocabulary: TokenTable, value_ends: ValueEnds | None = None) -> None:
-        """Own `matcher`; `value_ends` is given where the grammar has tool calls."""
+    def __init__(
+        self,
+        matcher: LLMatcher,
+        *,
+        vocabulary: TokenTable,
+        value_ends: ValueEnds | None = None,
+        short_strings: ShortStrings | None = None,
+    ) -> None:
+        """Own `matcher`.
+
+        Args:
+            matcher: a fresh one.
+            vocabulary: its entries.
+            value_ends: given where the grammar has tool calls.
+            short_strings: given where its strings are plain; owned too.
+        """
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._vocab_size = vocabulary.size
-        self._bits = allocate_token_bitmask(1, vocabulary.size)
+        self._bits = allocate_token_bitmask(1, vocabulary.size)[0]
+        self._bits_address = self._bits.ctypes.data  # asking for it takes longer than a short mask
         self._value_ends = value_ends
+        self._short_strings = short_strings
         self._tail = b""
 
     def allowed(self) -> npt.NDArray[np.bool_]:
@@ -88,9 +111,12 @@ class GrammarMatcher:
         Raises:
             EngineError: the matcher failed, or no token at all can follow.
         """
-        fill_next_token_bitmask(self._matcher, self._bits)
-        self._check()
-        mask = np.unpackbits(self._bits[0].view(np.uint8), count=self._vocab_size, bitorder="little").view(np.bool_)
+        bits = None if self._short_strings is None else self._short_strings.mask()
+        if bits is None:
+            bits = self._bits
+            self._matcher.unsafe_compute_mask_ptr(self._bits_address, bits.nbytes)
+            self._check()
+        mask = np.unpackbits(bits.view(np.uint8), count=self._vocab_size, bitorder="little").view(np.bool_)
         if self._value_ends is not None:
             self._keep_values_whole(mask, self._value_ends)
         if not mask.any():
@@ -123,6 +149,8 @@ class GrammarMatcher:
             raise EngineError("A token left the output constraint.")
         if self._value_ends is not None:
             self._tail = (self._tail + self._vocabulary.token_bytes(token_id))[-len(VALUE_END.encode()) :]
+        if self._short_strings is not None:
+            self._short_strings.accept(self._vocabulary.token_bytes(token_id))
 
     def is_complete(self) -> bool:
         """Whether nothing but the end may follow. Raises `EngineError` when the matcher has failed."""
@@ -182,14 +210,13 @@ class ConstraintCompiler:
         self._limits = limits if limits is not None else LLParserLimits(verbose_errors=False)
         self._lock = threading.Lock()
         self._vocabulary: TokenTable | None = None
-        self._tokenizer: LLTokenizer | None = None
-        self._value_ends: ValueEnds | None = None
-        self._prototypes: OrderedDict[str, LLMatcher] = OrderedDict()  # least recently used first
+        self._tables: _Tables | None = None
+        self._prototypes: OrderedDict[str, _Prototype] = OrderedDict()  # least recently used first
 
     def prepare(self, vocabulary: TokenTable) -> None:
         """Build the vocabulary's tables now, so that the first constraint does not wait for them."""
         with self._lock:
-            self._tokenizer_of(vocabulary)
+            self._tables_of(vocabulary)
 
     def __call__(self, grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
         """Compile `grammar`, or copy it from the kept ones.
@@ -198,39 +225,70 @@ class ConstraintCompiler:
             InvalidParameter: the grammar cannot be enforced, or is beyond the limits.
         """
         with self._lock:
-            tokenizer = self._tokenizer_of(vocabulary)
+            tables = self._tables_of(vocabulary)
             prototype = self._prototypes.get(grammar)
             if prototype is not None:
                 self._prototypes.move_to_end(grammar)
-                return self._matcher(prototype, grammar, vocabulary)
+                return prototype.copy(vocabulary, tables)
         # Outside of the lock: other threads go on while one compiles; two may compile the same grammar once each.
-        prototype = LLMatcher(tokenizer, grammar, log_level=0, limits=self._limits)
-        if prototype.is_error():
-            reason = _first_line(prototype.get_error())
+        matcher = LLMatcher(tables.tokenizer, grammar, log_level=0, limits=self._limits)
+        if matcher.is_error():
+            reason = _first_line(matcher.get_error())
             raise InvalidParameter(f"The requested output format cannot be enforced: {reason}")
+        prototype = _Prototype(
+            matcher=matcher,
+            short_strings=tables.short_strings.compile(grammar, self._limits),
+            has_calls=VALUE_END in grammar,
+        )
         with self._lock:
             if self._vocabulary is vocabulary:
                 self._keep(grammar, prototype)
-            return self._matcher(prototype, grammar, vocabulary)
+            return prototype.copy(vocabulary, tables)
 
-    def _matcher(self, prototype: LLMatcher, grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
-        """A fresh copy; under the lock."""
-        value_ends = self._value_ends if VALUE_END in grammar else None
-        return GrammarMatcher(prototype.deep_copy(), vocabulary=vocabulary, value_ends=value_ends)
-
-    def _keep(self, grammar: str, prototype: LLMatcher) -> None:
+    def _keep(self, grammar: str, prototype: _Prototype) -> None:
         self._prototypes[grammar] = prototype
         self._prototypes.move_to_end(grammar)
         while len(self._prototypes) > self._num_kept_grammars:
             self._prototypes.popitem(last=False)
 
-    def _tokenizer_of(self, vocabulary: TokenTable) -> LLTokenizer:
-        if self._tokenizer is None or self._vocabulary is not vocabulary:
+    def _tables_of(self, vocabulary: TokenTable) -> _Tables:
+        if self._tables is None or self._vocabulary is not vocabulary:
             self._prototypes.clear()
-            self._tokenizer = build_tokenizer(vocabulary)
-            self._value_ends = ValueEnds(vocabulary)
+            self._tables = _Tables(vocabulary)
             self._vocabulary = vocabulary
-        return self._tokenizer
+        return self._tables
+
+
+class _Tables:
+    """What is derived of one vocabulary; at 150k entries about a second and 90 MiB."""
+
+    def __init__(self, vocabulary: TokenTable) -> None:
+        entries = _Entries(vocabulary)
+        end_token_ids = sorted(vocabulary.end_token_ids)
+        self.tokenizer = LLTokenizer(TokenizerWrapper(entries), eos_token=end_token_ids)
+        self.value_ends = ValueEnds(vocabulary)
+        self.short_strings = ShortStringTables(
+            entries.tokens, outside_ids=entries.special_token_ids, end_token_ids=end_token_ids
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prototype:
+    """A compiled grammar at its start."""
+
+    matcher: LLMatcher
+    short_strings: LLMatcher | None
+    has_calls: bool
+
+    def copy(self, vocabulary: TokenTable, tables: _Tables) -> GrammarMatcher:
+        """A matcher of its own for one sequence; under the compiler's lock."""
+        short = None if self.short_strings is None else self.short_strings.deep_copy()
+        return GrammarMatcher(
+            self.matcher.deep_copy(),
+            vocabulary=vocabulary,
+            value_ends=tables.value_ends if self.has_calls else None,
+            short_strings=None if short is None else ShortStrings(short, tables.short_strings),
+        )
 
 
 def build_constraint(grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
@@ -240,11 +298,6 @@ def build_constraint(grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
         InvalidParameter: the grammar cannot be enforced, or is beyond the limits.
     """
     return ConstraintCompiler(num_kept_grammars=0)(grammar, vocabulary)
-
-
-def build_tokenizer(vocabulary: TokenTable) -> LLTokenizer:
-    """The token trie of a vocabulary; at 150k entries about a second and 80 MiB."""
-    return LLTokenizer(TokenizerWrapper(_Entries(vocabulary)), eos_token=sorted(vocabulary.end_token_ids))
 
 
 class _Entries:
@@ -271,10 +324,14 @@ class _Entries:
         self._markers = re.compile(f"({'|'.join(map(re.escape, self._marker_ids)) or '(?!)'})")
         self._ids_by_bytes: dict[bytes, int] = {}  # filled where the vocabulary's own encoding is no use
         self._longest_bytes = 0
+        self._encode_once = functools.lru_cache(NUM_KEPT_ENCODINGS)(self._encode)
 
     def __call__(self, text: str) -> list[int]:
         if not isinstance(text, str):  # llguidance asks once whether bytes would do; they would not
             raise TypeError("text must be str")
+        return self._encode_once(text) if len(text) <= _LONGEST_KEPT_TEXT else self._encode(text)
+
+    def _encode(self, text: str) -> list[int]:
         # The mask of a forced text is the first token of this encoding, so an encoding of another text (SentencePiece
         # puts a space in front, a normalizer composes) would let a token through that leaves the grammar.
         token_ids = []

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from llguidance import LLMatcher
 
 from seekd.constrain.formats import FORMAT_PATTERNS
+from seekd.constrain.integers import with_bounds
 from seekd.constrain.keywords import IGNORED, REFUSED, TYPES, forbids_nothing
 from seekd.errors import InvalidParameter
 
@@ -35,9 +36,6 @@ MAX_MERGED_PATTERNS = 10
 is found out in time exponential in their number, 0.2 s for 9 and 90 s for 15."""
 LARGEST_EXACT = 2**53
 """Bounds beyond it lose digits in the double that the grammar computes with."""
-LARGEST_INTEGER = 2**63 - 1024
-"""Bound of integers that have none of their own: a model that wanders among digits would never end one. The largest
-double that 64 bits with a sign hold, so that every identifier of a database fits."""
 
 # In a class, ECMA 262 reads these as plain characters and the grammar's dialect as set operations.
 _SET_OPERATION = re.compile(r"\[(?:\\.|[^\]\\])*?(?:&&|--|~~|\[)")
@@ -164,7 +162,7 @@ class _Walk:
             except _Unenforceable as dropped:
                 self.findings.append(Finding(path=".".join(here), reason=str(dropped)))
         self.drop_unsafe_count(kept, path)
-        return _with_finite_integers(_format_as_pattern(kept))
+        return with_bounds(_format_as_pattern(kept))
 
     def drop_unsafe_count(self, kept: dict[str, object], path: tuple[str, ...]) -> None:
         """The grammar lets an additional name come twice, which would count once for the reader of the JSON."""
@@ -294,21 +292,6 @@ def _format_as_pattern(kept: dict[str, object]) -> dict[str, object]:
         return {**kept, "pattern": pattern}
     others = kept.get("allOf")
     return {**kept, "allOf": [*(others if isinstance(others, list) else ()), {"pattern": pattern}]}
-
-
-def _with_finite_integers(kept: dict[str, object]) -> dict[str, object]:
-    """Bound integers on the sides where the schema does not."""
-    types = kept.get("type")
-    names = types if isinstance(types, list) else [types]
-    # A multiple within bounds would multiply the states of both; fractions and exponents make a number unending anyway.
-    if "integer" not in names or "number" in names or kept.keys() & {"enum", "const", "multipleOf"}:
-        return kept
-    bounds: dict[str, object] = {}
-    if not kept.keys() & {"minimum", "exclusiveMinimum"}:
-        bounds["minimum"] = -LARGEST_INTEGER
-    if not kept.keys() & {"maximum", "exclusiveMaximum"}:
-        bounds["maximum"] = LARGEST_INTEGER
-    return {**kept, **bounds}
 
 
 _READERS: Mapping[str, Callable[[_Walk, object, tuple[str, ...]], object]] = MappingProxyType(

@@ -24,16 +24,13 @@ from llguidance import LLMatcher
 
 from seekd.constrain import lark
 from seekd.constrain.arguments import RawText, spellings_of
+from seekd.constrain.keywords import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMA_SINGLE
 from seekd.constrain.parameters import ParameterSet, parameters_of, written_name
 from seekd.constrain.schema_check import Finding, check_schema
 from seekd.errors import InvalidParameter
 
 OPENER = "<｜DSML｜"
 CLOSER = "</｜DSML｜"
-
-_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "$def", "definitions"})
-_SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_SCHEMA_SINGLE = frozenset({"items", "additionalProperties"})
 
 _TOOL_NAME = re.compile(r'[^\s"<>｜]+')
 _OTHER_NAME = "[A-Za-z0-9_.-]{1,64}"
@@ -124,6 +121,14 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str | None] = field(default_factory=dict)
+
+    def error_of(self, schema: object) -> str | None:
+        """Why JSON of this schema cannot be enforced; None when it can. Asked once for equal schemas."""
+        key = json.dumps(schema)
+        if key not in self.errors:
+            self.errors[key] = _error_of(schema)
+        return self.errors[key]
 
     def define(self, body: str, *, kind: str, options: str = "") -> str:
         """Name a rule (`kind` in lower case) or a terminal (upper case)."""
@@ -231,7 +236,7 @@ class _Arguments:
                     self.report(path, "a value has the end mark of the call format in it and cannot be written")
                 if literals:
                     kept.append(RawText(literals=literals))
-            elif text.is_free or not (error := _error_of(_as_json(text))):
+            elif text.is_free or not (error := self.writer.error_of(_as_json(text))):
                 kept.append(text)
             else:
                 self.report(path, f"it cannot be enforced ({error})")
@@ -244,7 +249,7 @@ class _Arguments:
             self.report(path, "it has the end mark of the call format in it and cannot be enforced")
             schema = True
         document = self.document(schema)
-        if error := _error_of(document):
+        if error := self.writer.error_of(document):
             self.report(path, f"it cannot be enforced ({error})")
             document = {"type": schema["type"]} if isinstance(schema, Mapping) and "type" in schema else {}
         return self.writer.define(lark.json_value(document), kind="json")
@@ -270,7 +275,6 @@ def _as_json(text: RawText) -> dict[str, object]:
 
 
 def _error_of(schema: object) -> str | None:
-    """Why JSON of this schema cannot be enforced; None when it can."""
     body = schema if isinstance(schema, Mapping) else {"allOf": [schema]}
     is_error, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(dict(body)))
     return messages[0].strip().splitlines()[0] if is_error else None
@@ -287,11 +291,11 @@ def _references(schema: object) -> Iterator[str]:
 
 def _subschemas(schema: Mapping[str, object]) -> Iterator[object]:
     for keyword, value in schema.items():
-        if keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
+        if keyword in SCHEMA_MAPS and isinstance(value, Mapping):
             yield from value.values()
-        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+        elif keyword in SCHEMA_LISTS and isinstance(value, list):
             yield from value
-        elif keyword in _SCHEMA_SINGLE:
+        elif keyword in SCHEMA_SINGLE:
             yield value
 
 
@@ -303,10 +307,10 @@ def _moved(schema: object) -> object:
     for keyword, value in schema.items():
         if keyword == "$ref" and isinstance(value, str):
             moved[keyword] = f"#/$defs/root{value[1:]}"
-        elif keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
+        elif keyword in SCHEMA_MAPS and isinstance(value, Mapping):
             moved[keyword] = {name: _moved(subschema) for name, subschema in value.items()}
-        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+        elif keyword in SCHEMA_LISTS and isinstance(value, list):
             moved[keyword] = [_moved(subschema) for subschema in value]
         else:
-            moved[keyword] = _moved(value) if keyword in _SCHEMA_SINGLE else value
+            moved[keyword] = _moved(value) if keyword in SCHEMA_SINGLE else value
     return moved

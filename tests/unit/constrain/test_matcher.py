@@ -137,6 +137,24 @@ def test_a_vocabulary_that_encodes_with_a_space_in_front_forces_nothing_wrong(vo
     assert matcher.allowed()[forced[0]]
 
 
+def test_a_forced_text_is_encoded_once_however_often_it_is_forced() -> None:
+    encoded: list[str] = []
+
+    class Counting(ByteVocabulary):
+        def tokenize(self, text: str) -> list[int]:
+            encoded.append(text)
+            return super().tokenize(text)
+
+    compiler, counting = ConstraintCompiler(), Counting()
+    compiler.prepare(counting)
+    long = "x" * 300
+    for text, num_encoded in (("name", 1), (long, 3)):
+        encoded.clear()
+        for _ in range(3):
+            assert spell(counting, compiler(f'start: "{text}"', counting).forced_token_ids()) == text
+        assert len(encoded) == num_encoded
+
+
 def test_another_vocabulary_takes_the_place_of_the_first(vocabulary: ByteVocabulary) -> None:
     class Shifted(ByteVocabulary):
         def token_bytes(self, token_id: int) -> bytes:

@@ -1,0 +1,90 @@
+"""Integers that a schema leaves open get bounds: a model that wanders among digits would never end one.
+
+Room: constrain. May import: constrain.keywords.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from seekd.constrain.keywords import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMA_SINGLE
+
+LARGEST_INTEGER = 2**63 - 1024
+"""The largest double that 64 bits with a sign hold, so that every identifier of a database fits."""
+
+_PLACES = (SCHEMA_MAPS | SCHEMA_SINGLE | {"prefixItems"}) - {"patternProperties"}
+
+
+def with_bounds(schema: dict[str, object]) -> dict[str, object]:
+    """Bound an integer on the sides where the checked schema does not; any other schema is returned as it is."""
+    types = schema.get("type")
+    names = types if isinstance(types, list) else [types]
+    # A multiple within bounds would multiply the states of both; fractions and exponents make a number unending anyway.
+    if "integer" not in names or "number" in names or schema.keys() & {"enum", "const", "multipleOf"}:
+        return schema
+    bounds: dict[str, object] = {}
+    if not schema.keys() & {"minimum", "exclusiveMinimum"}:
+        bounds["minimum"] = -LARGEST_INTEGER
+    if not schema.keys() & {"maximum", "exclusiveMaximum"}:
+        bounds["maximum"] = LARGEST_INTEGER
+    return {**schema, **bounds}
+
+
+def shared(document: Mapping[str, object]) -> Mapping[str, object]:
+    """The same schema with equal integers written once, as definitions: each costs a millisecond to compile.
+
+    Branches of a choice stay where they are: whether they can be told apart is not seen through references.
+    """
+    known = document.get("$defs", {})
+    assert isinstance(known, Mapping)
+    sharing = _Sharing(known_names=frozenset(known))
+    written = sharing.inside(document)
+    if not sharing.names:
+        return document
+    definitions = written.get("$defs", {})
+    assert isinstance(definitions, Mapping)
+    return {**written, "$defs": {**definitions, **sharing.definitions}}
+
+
+@dataclass(slots=True)
+class _Sharing:
+    known_names: frozenset[str]
+    names: dict[str, str] = field(default_factory=dict)
+    definitions: dict[str, object] = field(default_factory=dict)
+
+    def inside(self, schema: Mapping[str, object]) -> dict[str, object]:
+        return {keyword: self.value(keyword, value) for keyword, value in schema.items()}
+
+    def value(self, keyword: str, value: object) -> object:
+        may_refer = keyword in _PLACES
+        if keyword in SCHEMA_MAPS and isinstance(value, Mapping):
+            return {name: self.schema(item, may_refer=may_refer) for name, item in value.items()}
+        if keyword in SCHEMA_LISTS and isinstance(value, list):
+            return [self.schema(item, may_refer=may_refer) for item in value]
+        return self.schema(value, may_refer=may_refer) if keyword in SCHEMA_SINGLE else value
+
+    def schema(self, schema: object, *, may_refer: bool) -> object:
+        if not isinstance(schema, Mapping):
+            return schema
+        if may_refer and _is_long_integer(schema):
+            return {"$ref": f"#/$defs/{self.name(schema)}"}
+        return self.inside(schema)
+
+    def name(self, schema: Mapping[str, object]) -> str:
+        key = json.dumps(schema)
+        if key not in self.names:
+            name = f"integer_{len(self.names)}"
+            while name in self.known_names:
+                name += "_"
+            self.names[key] = name
+            self.definitions[name] = schema
+        return self.names[key]
+
+
+def _is_long_integer(schema: Mapping[str, object]) -> bool:
+    bounds = (
+        {schema.get("minimum"), schema.get("maximum")} if schema.keys() <= {"type", "minimum", "maximum"} else set()
+    )
+    return bool(bounds & {-LARGEST_INTEGER, LARGEST_INTEGER})

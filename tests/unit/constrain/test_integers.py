@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from seekd.constrain.integers import LARGEST_INTEGER, shared, with_bounds
+from tests.unit.constrain.random_model import RandomModel
+from tests.unit.constrain.test_json_rule import grammar_of
+
+OPEN = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+
+
+@pytest.mark.parametrize(
+    ("schema", "bounds"),
+    [
+        ({"type": "integer"}, (-LARGEST_INTEGER, LARGEST_INTEGER)),
+        ({"type": ["null", "integer"], "minimum": 0}, (0, LARGEST_INTEGER)),
+        ({"type": "integer", "maximum": -3}, (-LARGEST_INTEGER, -3)),
+        ({"type": "integer", "exclusiveMinimum": 0}, (None, LARGEST_INTEGER)),
+        ({"type": "integer", "exclusiveMaximum": 0}, (-LARGEST_INTEGER, None)),
+        ({"type": "integer", "enum": [1, 2]}, (None, None)),
+        ({"type": "integer", "multipleOf": 3}, (None, None)),
+        ({"type": ["integer", "number"]}, (None, None)),
+        ({"type": "number"}, (None, None)),
+        ({"minimum": 3}, (3, None)),
+    ],
+)  # fmt: skip
+def test_an_integer_is_bounded_on_the_sides_where_the_schema_leaves_it_open(
+    schema: dict[str, object], bounds: tuple[int | None, int | None]
+) -> None:
+    kept = with_bounds(schema)
+    assert (kept.get("minimum"), kept.get("maximum")) == bounds
+
+
+def test_equal_integers_are_written_once() -> None:
+    document = {"type": "object", "properties": {"a": OPEN, "b": OPEN, "c": {"items": OPEN}, "d": {"type": "integer"}}}
+    written = shared(document)
+    assert json.dumps(written).count(str(LARGEST_INTEGER)) == 2  # one minimum, one maximum
+    assert shared({"type": "string"}) == {"type": "string"}
+
+
+def test_definitions_of_the_schema_keep_their_names() -> None:
+    written = shared({"$defs": {"integer_0": {"type": "null"}}, "properties": {"a": OPEN}})
+    assert written["$defs"] == {"integer_0": {"type": "null"}, "integer_0_": OPEN}
+    assert written["properties"] == {"a": {"$ref": "#/$defs/integer_0_"}}
+
+
+def test_branches_of_a_choice_and_values_stay_as_they_are() -> None:
+    for document in ({"anyOf": [OPEN, {"type": "string"}]}, {"enum": [OPEN]}, {"properties": {"a": True}}, OPEN):
+        assert shared(document) == document
+
+
+def test_a_schema_with_integers_at_every_place_is_enforced(random_model: RandomModel) -> None:
+    integer = {"type": "integer"}
+    schema = {
+        "type": "object",
+        "properties": {
+            "list": {"type": "array", "prefixItems": [integer], "items": integer},
+            "choice": {"oneOf": [integer, {"type": "string"}]},
+            "both": {"allOf": [integer, {"minimum": 5}]},
+            "named": {"$ref": "#/$defs/n"},
+        },
+        "additionalProperties": integer,
+        "$defs": {"n": integer},
+    }
+    matcher = random_model.matcher(grammar_of(schema))
+    text = '{"list": [1, -2], "choice": 3, "both": 5, "named": 9223372036854774784, "x": 7}'
+    for token_id in random_model.vocabulary.tokenize(text):
+        matcher.accept(token_id)
+    assert matcher.is_complete()
+
+
+def test_digits_come_to_an_end(random_model: RandomModel) -> None:
+    matcher = random_model.matcher(grammar_of({"properties": {"a": {"type": "integer"}}, "required": ["a"]}))
+    for byte in b'{"a": 1' + b"0" * 18:
+        matcher.accept(byte)
+    assert not matcher.allowed()[ord("0")]
