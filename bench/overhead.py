@@ -42,6 +42,7 @@ from seekd.engine.serving import Connection, serve
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, ModelInfo
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
+from seekd.service.model_pool import single_model
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 
@@ -125,7 +126,7 @@ async def _seekd_main(port: int, data_dir: Path) -> None:
         engine, open_vocabulary=lambda: contextlib.nullcontext(ScriptedVocabulary()), settings=settings.model
     )
     application = Application(
-        settings, model=model, books=open_server_books(settings), metrics=Metrics(engine_stats=lambda: None)
+        settings, models=single_model(model), books=open_server_books(settings), metrics=Metrics(engines={})
     )
     await application.start()
     try:

@@ -64,6 +64,9 @@ def settings_page() -> str:
         "An unknown key or a bad value stops the start and says where it stands. `seekd config` prints what holds.\n",
     ]
     for section, kind in typing.get_type_hints(Settings).items():
+        if typing.get_args(kind):  # a mapping: one table a name, in the file only
+            kind = typing.get_args(kind)[1]
+            section = f'{section}."NAME"'
         parts.append(f"## [{section}]\n")
         parts.append(_first_line(kind) + "\n")
         parts.append("| key | default | meaning |\n|---|---|---|")
@@ -168,9 +171,10 @@ def _first_line(kind: type) -> str:
 def _default(field: dataclasses.Field[object]) -> str:
     if field.default is not dataclasses.MISSING:
         return _value(field.default)
+    if field.default_factory is dataclasses.MISSING:
+        return "needed"
     if field.name == "data_dir":
         return "`~/.local/share/seekd`"
-    assert field.default_factory is not dataclasses.MISSING
     return _value(field.default_factory())
 
 

@@ -6,8 +6,11 @@ Above every room but cli and testing; the only module that knows which classes s
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -22,22 +25,29 @@ from seekd.api.edge import Edge
 from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
+from seekd.config import ByteSize
+from seekd.engine.llama.model_file import read_model_file
+from seekd.engine.llama.sizing import plan_memory
 from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.engine.messages import CacheExplanation
 from seekd.engine.process import EngineProcess
+from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
-from seekd.errors import ConfigError
+from seekd.errors import ConfigError, EngineError
 from seekd.models.locate import find_model_file
 from seekd.models.store import ModelStore
 from seekd.service.metrics import Metrics
+from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter
-from seekd.settings import Settings
+from seekd.settings import ModelPlan, Settings, planned_models
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.failures import failure_response
 from seekd.wire.model_names import accepted_names
 from seekd.wire.models import ModelCard
+
+_log = logging.getLogger(__name__)
 
 
 class Application:
@@ -45,7 +55,7 @@ class Application:
 
     Args:
         settings: of every room.
-        model: answers; not started yet.
+        models: answer; not started yet.
         books: know who may call and who pays; not started yet. Closed with the application.
         metrics: take note of every generation.
         explain: what the prefix cache gave to a recent request.
@@ -58,13 +68,13 @@ class Application:
         self,
         settings: Settings,
         *,
-        model: ServedModel,
+        models: ModelPool,
         books: Books,
         metrics: Metrics,
         explain: Callable[[str], CacheExplanation | None] = lambda _: None,
     ) -> None:
         self._settings = settings
-        self._model = model
+        self._models = models
         self._books = books
         self._access = AccessState.ENFORCED
         self._is_stopping = False
@@ -72,11 +82,17 @@ class Application:
         self._limiter = Limiter(settings.accounts, total_micros=books.total_micros)
         self._detached = DetachedRuns()
         service = GenerationService(
-            model=model, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
+            models=models, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
         )
         gate = Gate(books=books, settings=settings.accounts)
         api = Api(
-            answering=Answering(gate=gate, service=service, settings=settings.server, detached=self._detached),
+            answering=Answering(
+                gate=gate,
+                service=service,
+                settings=settings.server,
+                detached=self._detached,
+                models=models.own_names,
+            ),
             health=self.health,
             model_cards=self._model_cards,
             metrics=metrics,
@@ -91,7 +107,7 @@ class Application:
         self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
 
     async def start(self) -> None:
-        """Open the books for writing and load the model.
+        """Open the books for writing and load the models that are to be loaded at once.
 
         Raises:
             ConfigError: the model file cannot be used, or the address is refused (see `accounts.access`).
@@ -103,11 +119,11 @@ class Application:
         if refusal is not None:
             raise ConfigError(refusal)
         self._access = await self._books.access()
-        await self._model.start()
+        await self._models.start()
 
     async def close(self) -> None:
         """Free everything."""
-        await self._model.close()
+        await self._models.close()
         await self._detached.wait()
         await self._limiter.close()
         await self._books.close()
@@ -120,12 +136,16 @@ class Application:
         """Whether a request would be answered now."""
         if self._is_stopping:
             return EngineHealth(ready=False, reason="The server is shutting down.")
-        return self._model.health
+        return self._models.health
 
     def model_line(self) -> str:
-        """The model, for the ready line."""
-        name = self._model.info.name
-        return f"{name} (a demonstration model)" if self._model.profile.is_demonstration else name
+        """The models, for the ready line."""
+        lines = []
+        for member in self._models.members:
+            outline = _outline(member)
+            name = member.key if outline is None else _display_name(outline)
+            lines.append(name if not member.names else f"{name} as {', '.join(member.names)}")
+        return "; ".join(lines)
 
     def access_line(self) -> str:
         """Who may call, for the ready line."""
@@ -136,46 +156,98 @@ class Application:
         )
 
     def _model_cards(self) -> Sequence[ModelCard]:
-        info, profile = self._model.info, self._model.profile
-        return tuple(
-            ModelCard(
-                model_id=name,
-                display_name=self.model_line(),
-                context_window=info.context_length,
-                max_output_tokens=info.context_length,
-                owned_by="seekd",
-                is_demonstration=profile.is_demonstration,
-            )
-            for name in accepted_names(())
-        )
+        names = self._models.own_names
+        cards = []
+        for name in names if self._models.default is None else accepted_names(names):
+            outline = _outline(self._models.find(name))
+            if outline is not None:
+                cards.append(
+                    ModelCard(
+                        model_id=name,
+                        display_name=_display_name(outline),
+                        context_window=outline.context_length,
+                        max_output_tokens=outline.context_length,
+                        owned_by="seekd",
+                        is_demonstration=outline.is_demonstration,
+                    )
+                )
+        if not cards:
+            raise EngineError("The model is still being loaded. Try again in a moment.")
+        return cards
+
+
+def _outline(member: Member) -> Outline | None:
+    """What a loaded model says of itself, or what its file says; None when neither can be read."""
+    if member.residence is not Residence.LOADED:
+        return member.outline
+    info = member.model.info
+    return Outline(
+        display_name=info.name,
+        context_length=info.context_length,
+        is_demonstration=member.model.profile.is_demonstration,
+    )
+
+
+def _display_name(outline: Outline) -> str:
+    return f"{outline.display_name} (a demonstration model)" if outline.is_demonstration else outline.display_name
 
 
 def build(settings: Settings) -> Application:
     """The application for these settings.
 
     Raises:
-        ConfigError: there is no such model file, or the books cannot be opened.
+        ConfigError: there is no such model file, or the books cannot be opened. One of several models whose file is
+            damaged is logged instead.
         StoreError: the books' database is away.
     """
-    model_file = find_model_file(settings.model.source, ModelStore(settings.server.models_folder))
+    plans = planned_models(settings)
     settings.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = EngineProcess(
-        model_file,
-        settings.engine,
-        cache_dir=settings.server.cache_dir,
-        log_level=settings.log.level,
-    )
-    vocabulary = functools.partial(open_vocabulary, model_file)
-    model = ServedModel(engine, open_vocabulary=vocabulary, settings=settings.model)
+    store = ModelStore(settings.server.models_folder)
+    engines: dict[str, EngineProcess] = {}
+    members = []
+    for plan in plans:
+        member, engine = _member(plan, settings, find_model_file(plan.source, store), num_models=len(plans))
+        members.append(member)
+        engines[member.key] = engine
+    budget = settings.model.memory_budget if settings.model.memory_budget is not None else memory_bytes() * 3 // 4
+    models = ModelPool(members, budget_bytes=budget, wait_limit_s=settings.server.request_timeout_s or None)
+
+    def explain(request_id: str) -> CacheExplanation | None:
+        found = (engine.explain(request_id) for engine in engines.values())
+        return next((explanation for explanation in found if explanation is not None), None)
 
     def queue_s(request_id: str) -> float | None:
-        explanation = engine.explain(request_id)
+        explanation = explain(request_id)
         return None if explanation is None else explanation.queue_s
 
-    metrics = Metrics(engine_stats=lambda: engine.stats, num_restarts=lambda: engine.num_restarts, queue_s=queue_s)
-    return Application(
-        settings, model=model, books=open_server_books(settings), metrics=metrics, explain=engine.explain
-    )
+    metrics = Metrics(engines=engines, queue_s=queue_s)
+    return Application(settings, models=models, books=open_server_books(settings), metrics=metrics, explain=explain)
+
+
+def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int) -> tuple[Member, EngineProcess]:
+    """A model with its engine, neither started nor read beyond its header."""
+    key = plan.names[0] if plan.names else "default"
+    engine_settings = plan.engine
+    if engine_settings.cache_ram is None and num_models > 1:
+        engine_settings = replace(engine_settings, cache_ram=ByteSize(default_cache_ram() // num_models))
+    engine = EngineProcess(path, engine_settings, cache_dir=settings.server.cache_dir, log_level=settings.log.level)
+    model = ServedModel(engine, open_vocabulary=functools.partial(open_vocabulary, path), settings=plan.model)
+    member = Member(key=key, names=plan.names, model=model, is_preloaded=plan.preload or num_models == 1)
+    if num_models > 1:
+        try:
+            file = read_model_file(path)
+            memory = plan_memory(file, engine_settings)
+        except ConfigError as error:
+            # The others serve; this one says so again to whoever asks for it.
+            _log.error("the model %s cannot be used: %s", key, error.message, extra={"action": "bad_model"})
+        else:
+            member.need_bytes = memory.total_bytes
+            member.outline = Outline(
+                display_name=str(file.metadata.get("general.name") or path.stem),
+                context_length=memory.context_length,
+                is_demonstration=str(file.metadata.get("seekd.demo", "")).lower() == "true",
+            )
+    return member, engine
 
 
 def open_server_books(settings: Settings) -> Books:

@@ -3,7 +3,8 @@
 Room: config. May import: errors.
 
 A settings class is a frozen dataclass whose fields are frozen dataclasses, one per section; every room owns the class
-of its section and gets only that. A key `port` of section `server` is `[server] port` in the file,
+of its section and gets only that. A field that is a mapping to such a class is a section of tables, `[models.NAME]`,
+which only a file can have. A key `port` of section `server` is `[server] port` in the file,
 `SEEKD_SERVER_PORT` in the environment, and whatever flag the command line maps to `server.port`.
 
 Values are resolved once. An unknown key or a bad value raises `ConfigError` that names key, value and origin.
@@ -111,13 +112,25 @@ def load(
         if value is not None:
             given[name] = (value, Origin(text="flag --" + name.rpartition(".")[2].replace("_", "-")))
     values: dict[str, dict[str, object]] = {section: {} for section in sections}
+    tables: dict[str, dict[str, dict[str, object]]] = {
+        section: {} for section in sections if _row_class(sections[section])
+    }
     for name, (value, origin) in given.items():
         section, _, key = name.partition(".")
-        values[section][key] = _convert(value, typing.get_type_hints(sections[section])[key], name, origin)
-    try:
-        parts = {section: sections[section](**values[section]) for section in sections}
-    except ValueError as error:  # a section's own check in __post_init__
-        raise ConfigError(str(error)) from error
+        if section in tables:
+            row, _, key = key.rpartition(".")
+            kind = typing.get_type_hints(_row_class(sections[section]))[key]
+            tables[section].setdefault(row, {})[key] = _convert(value, kind, name, origin)
+        else:
+            values[section][key] = _convert(value, typing.get_type_hints(sections[section])[key], name, origin)
+    parts: dict[str, Any] = {}  # Any: each section is of its own class
+    for section, kind in sections.items():
+        row_class = _row_class(kind)
+        if row_class is None:
+            parts[section] = _made(kind, section, values[section])
+        else:
+            rows = tables[section].items()
+            parts[section] = {row: _made(row_class, f"{section}.{row}", keys) for row, keys in rows}
     return Loaded(settings=schema(**parts), origins={name: origin for name, (_, origin) in given.items()})
 
 
@@ -126,12 +139,36 @@ def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str]]:
     rows = []
     for section in dataclasses.fields(loaded.settings):
         part = getattr(loaded.settings, section.name)
-        for field in dataclasses.fields(part):
-            name, value = f"{section.name}.{field.name}", getattr(part, field.name)
-            origin = loaded.origins.get(name)
-            text = str(value) if isinstance(value, ByteSize | Path) else repr(value)
-            rows.append((name, text, origin.text if origin else "default"))
+        parts = {f"{section.name}.{row}": table for row, table in part.items()} if isinstance(part, Mapping) else None
+        for place, described in ({section.name: part} if parts is None else parts).items():
+            for field in dataclasses.fields(described):
+                name, value = f"{place}.{field.name}", getattr(described, field.name)
+                origin = loaded.origins.get(name)
+                text = str(value) if isinstance(value, ByteSize | Path) else repr(value)
+                rows.append((name, text, origin.text if origin else "default"))
     return rows
+
+
+def _made(kind: Any, place: str, values: Mapping[str, object]) -> Any:  # Any: a section's class and its instance
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+        and field.name not in values
+    ]
+    if missing:
+        raise ConfigError(f"[{place}] needs a value for {missing[0]}.")
+    try:
+        return kind(**values)
+    except ValueError as error:  # the section's own check in __post_init__
+        raise ConfigError(str(error)) from error
+
+
+def _row_class(section: Any) -> Any:  # Any: a typing annotation; the class of its tables, None for a plain section
+    if typing.get_origin(section) is not Mapping:
+        return None
+    return typing.get_args(section)[1]
 
 
 def _from_file(file: Path, sections: Mapping[str, type]) -> dict[str, tuple[object, Origin]]:
@@ -146,18 +183,32 @@ def _from_file(file: Path, sections: Mapping[str, type]) -> dict[str, tuple[obje
     for section, table in document.items():
         if section not in sections or not isinstance(table, dict):
             raise ConfigError(f"{file}: [{section}] is not a section{_suggest(section, sections)}.")
-        keys = typing.get_type_hints(sections[section])
-        for key, value in table.items():
-            if key not in keys:
-                raise ConfigError(f"{file}: {section}.{key} is not a setting{_suggest(key, keys)}.")
-            found[f"{section}.{key}"] = (value, origin)
+        row_class = _row_class(sections[section])
+        if row_class is None:
+            found.update(_from_table(table, section, sections[section], origin))
+            continue
+        for row, keys in table.items():
+            if not isinstance(keys, dict):
+                raise ConfigError(f"{file}: {section}.{row} is not a table; write [{section}.{row!r}].")
+            found.update(_from_table(keys, f"{section}.{row}", row_class, origin))
     return found
+
+
+def _from_table(
+    table: Mapping[str, object], place: str, kind: type, origin: Origin
+) -> dict[str, tuple[object, Origin]]:
+    keys = typing.get_type_hints(kind)
+    for key in table:
+        if key not in keys:
+            raise ConfigError(f"{origin.text}: {place}.{key} is not a setting{_suggest(key, keys)}.")
+    return {f"{place}.{key}": (value, origin) for key, value in table.items()}
 
 
 def _from_environment(environment: Mapping[str, str], sections: Mapping[str, type]) -> dict[str, tuple[object, Origin]]:
     names = {
         f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): f"{section}.{key}"
         for section, part in sections.items()
+        if _row_class(part) is None
         for key in typing.get_type_hints(part)
     }
     found: dict[str, tuple[object, Origin]] = {}

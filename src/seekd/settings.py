@@ -5,13 +5,44 @@ Above api, below app. May import: every room's settings class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
-from seekd.engine.settings import EngineSettings
+from seekd.config import ByteSize
+from seekd.engine.settings import EngineSettings, KvType
+from seekd.errors import ConfigError
 from seekd.log import LogSettings
-from seekd.models.settings import ModelSettings
+from seekd.models.settings import BUNDLED_MODEL, ModelSettings, PromptFormatName, TemperatureMappingName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModelSettings:
+    """A model that answers to a name of its own. What is left out is as in `[model]` and `[engine]`.
+
+    Attributes:
+        source: as in `[model]`. Names whose tables are equal share one loaded model.
+        preload: load it when the server starts, not when it is first asked for.
+        prompt_format, temperature_mapping: as in `[model]`.
+        context_length, max_sequences, threads, batch_tokens, gpu_layers, kv_type, kv_memory, cache_ram, cache_disk: as
+            in `[engine]`.
+    """
+
+    source: str
+    preload: bool = False
+    prompt_format: PromptFormatName | None = None
+    temperature_mapping: TemperatureMappingName | None = None
+    context_length: int | None = None
+    max_sequences: int | None = None
+    threads: int | None = None
+    batch_tokens: int | None = None
+    gpu_layers: int | None = None
+    kv_type: KvType | None = None
+    kv_memory: ByteSize | None = None
+    cache_ram: ByteSize | None = None
+    cache_disk: ByteSize | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +51,60 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    models: Mapping[str, NamedModelSettings] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
     accounts: AccountsSettings = field(default_factory=AccountsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """One model to serve.
+
+    Attributes:
+        names: that it answers to; none for the model that answers all others.
+        source: of its file.
+        model: how to speak to it.
+        engine: of its engine process.
+        preload: load it at the start.
+    """
+
+    names: tuple[str, ...]
+    source: str
+    model: ModelSettings
+    engine: EngineSettings
+    preload: bool
+
+
+def planned_models(settings: Settings) -> list[ModelPlan]:
+    """The models that the settings ask for, the one for all other names first.
+
+    Raises:
+        ConfigError: a value in a table is not valid.
+    """
+    plans = []
+    source = settings.model.source or (None if settings.models else BUNDLED_MODEL)
+    if source is not None:
+        plans.append(ModelPlan(names=(), source=source, model=settings.model, engine=settings.engine, preload=True))
+    names: dict[NamedModelSettings, list[str]] = {}
+    for name, table in settings.models.items():
+        names.setdefault(table, []).append(name)
+    for table, own_names in names.items():
+        try:
+            model, engine = _merged(settings.model, table), _merged(settings.engine, table)
+        except ValueError as error:
+            raise ConfigError(f"models.{own_names[0]}: {error}") from error
+        plans.append(
+            ModelPlan(names=tuple(own_names), source=table.source, model=model, engine=engine, preload=table.preload)
+        )
+    return plans
+
+
+Part = TypeVar("Part", ModelSettings, EngineSettings)
+
+
+def _merged(part: Part, table: NamedModelSettings) -> Part:
+    """The part with the values that the table has."""
+    own = {field.name for field in fields(part)}
+    given = {field.name: getattr(table, field.name) for field in fields(table) if field.name in own}
+    return replace(part, **{name: value for name, value in given.items() if value is not None})

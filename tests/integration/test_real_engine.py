@@ -102,7 +102,7 @@ def test_a_client_that_leaves_frees_the_engine(server: ServerProcess) -> None:
         next(response.iter_lines())
     deadline_s = time.monotonic() + 20
     while time.monotonic() < deadline_s:
-        if "seekd_num_requests_running 0.0" in httpx.get(f"{server.url}/metrics").text:
+        if 'seekd_num_requests_running{model="default"} 0.0' in httpx.get(f"{server.url}/metrics").text:
             return
         time.sleep(0.1)
     raise AssertionError("the sequence still runs")

@@ -1,5 +1,6 @@
 """Settings come from flag, environment, file and default, in this order, and every mistake names its place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,18 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class Whole:
     part: Part = field(default_factory=Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    place: Path
+    size: ByteSize | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithRows:
+    part: Part = field(default_factory=Part)
+    rows: Mapping[str, Row] = field(default_factory=dict)
 
 
 def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
@@ -100,3 +113,32 @@ def test_sizes_read_as_people_write_them(text: str, size: int) -> None:
 @given(st.integers(min_value=0, max_value=2**50))
 def test_a_printed_size_reads_back_as_itself(size: int) -> None:
     assert ByteSize.parse(str(ByteSize(size))) == size
+
+
+def test_a_section_of_tables_has_one_for_each_name_also_with_dots(tmp_path: Path) -> None:
+    file = tmp_path / "seekd.toml"
+    file.write_text('[rows."deepseek-v3.1"]\nplace = "a"\nsize = "1KiB"\n[rows.b]\nplace = "b"\n')
+    loaded = load(WithRows, environment={}, file=file)
+    assert loaded.settings.rows == {
+        "deepseek-v3.1": Row(place=Path("a"), size=ByteSize(1024)),
+        "b": Row(place=Path("b")),
+    }
+    assert ("rows.deepseek-v3.1.size", "1KiB", str(file)) in describe(loaded)
+    assert load(WithRows, environment={}).settings.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[rows.a]\nplce = "x"\n', ["rows.a.plce", "did you mean place"]),
+        ('[rows]\na = "x"\n', ["rows.a", "not a table"]),
+        ('[rows.a]\nplace = "x"\nsize = "big"\n', ["rows.a.size", "512MiB"]),
+        ('[rows.a]\nsize = "1KiB"\n', ["rows.a", "place"]),
+    ],
+)
+def test_a_mistake_in_a_table_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "seekd.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(WithRows, environment={}, file=file)
+    assert all(word in caught.value.message for word in words), caught.value.message

@@ -6,9 +6,10 @@ Room: api. May import: wire, service and below.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from seekd.service.opening import GenerationService
 from seekd.wire.calls import Call
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
+from seekd.wire.requests import decoded_object, text_or_none
 from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
 
 BLANK_LINE = b"\n"
@@ -81,15 +83,21 @@ class Answering:
             body = await self._body(request)
             call = parse(body, dialect=dialect, models=self.models)
             log.model_name.set(call.request.model)
-            generation = await self.service.open(
+            opening = partial(
+                self.service.open,
                 call.request,
                 caller=caller,
                 request_id=request.state.request_id,
                 response_id=dialect.response_id(uuid.uuid4()),
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
+            if idempotency_key is None and self.service.would_wait(call.request):
+                late = _Opened()
+                return self._respond(call, late, dialect, _frames_later(call, late, opening))
+            generation = await opening()
+            opened = _Opened(generation)
             if idempotency_key is None:
-                return self._respond(call, generation, dialect, _frames(call, generation))
+                return self._respond(call, opened, dialect, _frames(call, generation))
             claimed = await self.gate.books.claim(
                 caller,
                 idempotency_key=idempotency_key,
@@ -103,7 +111,7 @@ class Answering:
         if isinstance(claimed, Answer):
             return Response(claimed.body, status_code=claimed.status, headers=dict(claimed.headers))
         kept = KeptAnswer(claimed, call=call, generation=generation, headers=_content_headers(call))
-        return self._respond(call, generation, dialect, self.detached.start(kept.frames()))
+        return self._respond(call, opened, dialect, self.detached.start(kept.frames()))
 
     async def count(self, request: Request, parse: ParseCountable, write: Callable[[Sequence[int]], bytes]) -> Response:
         """The response to a request that only counts tokens."""
@@ -111,8 +119,10 @@ class Answering:
         try:
             dialect = requested_dialect(request, default=dialect)
             await self.gate.admit(request)
-            countable = parse(await self._body(request), dialect=dialect, models=self.models)
-            return Response(write(await self.service.encode(countable)), media_type=JSON)
+            body = await self._body(request)
+            countable = parse(body, dialect=dialect, models=self.models)
+            name = text_or_none(decoded_object(body).get("model"))
+            return Response(write(await self.service.encode(countable, model_name=name)), media_type=JSON)
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:
@@ -124,13 +134,13 @@ class Answering:
             raise UnsupportedMedia
         return await read_body(request, self.settings)
 
-    def _respond(
-        self, call: Call, generation: Generation, dialect: Dialect, frames: AsyncGenerator[bytes, None]
-    ) -> ASGIApp:
+    def _respond(self, call: Call, opened: _Opened, dialect: Dialect, frames: AsyncGenerator[bytes, None]) -> ASGIApp:
         is_stream = call.request.stream
 
         def headers() -> dict[str, str]:
-            known = _content_headers(call)
+            known, generation = _content_headers(call), opened.generation
+            if generation is None:  # a waiting client gets a sign of life before its model is loaded
+                return known
             if generation.warnings:
                 known[WARNING_HEADER] = quote("; ".join(generation.warnings), safe=_HEADER_SAFE)
             if dialect.sends_hints:
@@ -193,6 +203,23 @@ def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:
         ),
         COST_HEADER: f"{format_exact(charge.cost_micros)} {charge.currency}",
     }
+
+
+@dataclass(slots=True)
+class _Opened:
+    """The generation of a response, once there is one."""
+
+    generation: Generation | None = None
+
+
+async def _frames_later(
+    call: Call, opened: _Opened, opening: Callable[[], Awaitable[Generation]]
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a request whose model must be loaded first, which may take minutes."""
+    opened.generation = await opening()
+    async with aclosing(_frames(call, opened.generation)) as frames:
+        async for frame in frames:
+            yield frame
 
 
 async def _frames(call: Call, generation: Generation) -> AsyncGenerator[bytes, None]:

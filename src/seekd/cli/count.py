@@ -18,7 +18,7 @@ from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
 from seekd.prompt.segments import encode
 from seekd.prompt.types import PromptFormat
-from seekd.settings import Settings
+from seekd.settings import Settings, planned_models
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.tokenize import TextToCount, parse_tokenize
 
@@ -35,14 +35,15 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
         ConfigError: the model file cannot be used.
         RequestError: the input is no text, or no valid body.
     """
-    path = find_model_file(settings.model.source, ModelStore(settings.server.models_folder))
+    plan = planned_models(settings)[0]
+    path = find_model_file(plan.source, ModelStore(settings.server.models_folder))
     data = sys.stdin.buffer.read() if file is None else file.read_bytes()
     body = parse_tokenize(data, dialect=CLASSIC) if chat else TextToCount(text=_text(data))
     read_model_file(path)  # says in a sentence what llama.cpp would abort the process for
     with Library(), Model(path, vocab_only=True) as loaded:
         metadata = loaded.metadata()
         architecture = metadata.get("general.architecture", "")
-        profile = profile_of(metadata, architecture=architecture, settings=settings.model)
+        profile = profile_of(metadata, architecture=architecture, settings=plan.model)
         return len(encode(body.render(PromptFormat(profile.prompt_format)), LlamaVocabulary(loaded)))
 
 

@@ -19,6 +19,7 @@ from seekd.cli.options import ConfigOption, DataDirOption, ModelOption, load_set
 from seekd.config import describe
 from seekd.errors import SeekdError
 from seekd.models.store import ModelStore
+from seekd.settings import planned_models
 
 app = typer.Typer(
     name="seekd",
@@ -113,7 +114,7 @@ def serve(
     from seekd.cli.serve import run_server
 
     settings = loaded.settings
-    models.fetch_missing([settings.model.source], ModelStore(settings.server.models_folder))
+    models.fetch_missing((plan.source for plan in planned_models(settings)), ModelStore(settings.server.models_folder))
     raise typer.Exit(run_server(settings))
 
 

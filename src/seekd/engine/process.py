@@ -171,6 +171,7 @@ class EngineProcess:
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
         child, self._child = self._child, None
+        self._stats = Stats()
         if child is not None:
             await child.close()
 

@@ -5,6 +5,7 @@ Room: models. May import: errors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,8 @@ from seekd.errors import ConfigError
 from seekd.models.settings import ModelSettings
 
 TemperatureMapping = Literal["none", "v3"]
+
+_V3_NAME = re.compile(r"deepseek[ _-]?v3(?![.\d])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ def profile_of(metadata: Mapping[str, str], *, architecture: str, settings: Mode
         prompt_format = _detect_format(metadata, architecture)
     mapping = settings.temperature_mapping
     if mapping == "auto":
-        mapping = "v3" if metadata.get("seekd.temperature_mapping") == "v3" else "none"
+        mapping = "v3" if metadata.get("seekd.temperature_mapping") == "v3" or _is_v3(metadata) else "none"
     return ModelProfile(
         prompt_format=prompt_format,
         temperature_mapping=mapping,
@@ -62,6 +65,11 @@ def _detect_format(metadata: Mapping[str, str], architecture: str) -> Literal["d
         f"The chat layout of this {architecture or 'model'} file is not known. Name it with [model] prompt_format "
         "(deepseek-v4.1 or deepseek-v4)."
     )
+
+
+def _is_v3(metadata: Mapping[str, str]) -> bool:
+    """Whether it is V3 or V3-0324, whose maker states the mapping; neither their successors nor R1."""
+    return any(_V3_NAME.search(metadata.get(key, "")) for key in ("general.name", "general.basename"))
 
 
 def map_temperature(temperature: float, mapping: TemperatureMapping) -> float:

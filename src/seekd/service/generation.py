@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
 from seekd.accounts.types import Answer, Charge, Claim, Usage
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabulary
 from seekd.errors import EngineError, Overloaded, ShuttingDown
 from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
@@ -30,6 +30,9 @@ from seekd.service.tab import Counter, Order, Tab
 _log = logging.getLogger(__name__)
 
 _ERRORS = frozenset({"error", "deadline", "shutdown"})
+
+Lease = Callable[[], AbstractAsyncContextManager[ServedModel]]
+"""Gives a loaded model, which stays loaded within the block."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +79,8 @@ class Generation:
     def __init__(
         self,
         *,
-        model: ServedModel,
+        lease: Lease,
+        model_key: str,
         engine_request: EngineRequest,
         parser: OutputParser,
         counter: Counter,
@@ -93,7 +97,8 @@ class Generation:
         self._order = order
         self._tab: Tab | None = None
         self._keeper: AnswerKeeper | None = None
-        self._model = model
+        self._lease = lease
+        self._model_key = model_key
         self._engine_request = engine_request
         self._parser = parser
         self._one_token_at_a_time = one_token_at_a_time
@@ -108,7 +113,8 @@ class Generation:
 
         Raises:
             InsufficientBalance: the account cannot pay the worst case; nothing was done.
-            EngineError: the engine failed; the events so far stand, and no closing event follows.
+            EngineError: the model cannot be loaded, or the engine failed; the events so far stand, and no closing event
+                follows.
             Overloaded: the queue was full, or the deadline passed.
             ShuttingDown: the server is stopping.
         """
@@ -116,7 +122,8 @@ class Generation:
         claim = None if self._keeper is None else self._keeper.claim
         tab = self._tab = await self._counter.open_tab(self._order, claim=claim)
         try:
-            async with aclosing(self._model.engine.generate(self._engine_request)) as updates:
+            async with self._lease() as model, aclosing(model.engine.generate(self._engine_request)) as updates:
+                vocabulary = model.vocabulary
                 async for update in updates:
                     events: list[OutputChunk] = []
                     if not self._was_admitted:
@@ -130,7 +137,7 @@ class Generation:
                         )
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = self._clock() - started_s
-                    events += self._push(update)
+                    events += self._push(update, vocabulary)
                     if self._parser.stopped:
                         events += self._end("stop", hit_length_limit=False)
                     elif update.finish_reason is not None:
@@ -177,7 +184,7 @@ class Generation:
         """The whole response; valid after `chunks` has ended by itself."""
         return self._parser.response_json()
 
-    def _push(self, update: EngineUpdate) -> list[OutputChunk]:
+    def _push(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
         events: list[OutputChunk] = []
         if update.logprobs is not None:
             for token_id, entry in zip(update.token_ids, update.logprobs, strict=True):
@@ -191,7 +198,7 @@ class Generation:
             token_ids = update.token_ids[start : start + step]
             self._num_pending_tokens += len(token_ids)
             self.record.num_completion_tokens += len(token_ids)
-            text = "".join(self._detokenizer.push(self._model.vocabulary.token_bytes(token)) for token in token_ids)
+            text = "".join(self._detokenizer.push(vocabulary.token_bytes(token)) for token in token_ids)
             events += self._push_text(text)
             if self._parser.stopped:
                 break
@@ -244,6 +251,7 @@ class Generation:
     def _report(self) -> None:
         record = self.record
         self._metrics.observe(
+            model=self._model_key,
             request_id=self.request_id,
             finish=record.finish or "error",
             first_token_s=record.first_token_s,

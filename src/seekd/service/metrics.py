@@ -8,7 +8,8 @@ somebody scrapes. Each server has a registry of its own: nothing is registered o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -26,120 +27,155 @@ class Metrics:
     """What this server has done.
 
     Args:
-        engine_stats: the engine's latest report; None while the engine gives none.
-        num_restarts: how often the engine was started again after it died.
+        engines: by the name of their model.
         queue_s: how long a recent request waited for its slot; None when it is not known.
     """
 
     def __init__(
         self,
         *,
-        engine_stats: Callable[[], Stats | None],
-        num_restarts: Callable[[], int] = lambda: 0,
+        engines: Mapping[str, ReportingEngine],
         queue_s: Callable[[str], float | None] = lambda _: None,
     ) -> None:
         self._queue_s = queue_s
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "seekd_request", "Generations, by how they ended.", ("finished_reason",), registry=self._registry
+            "seekd_request", "Generations, by how they ended.", ("model", "finished_reason"), registry=self._registry
         )
         self._first_token = Histogram(
             "seekd_time_to_first_token_seconds",
             "From the request's admission to its first token.",
+            ("model",),
             buckets=_FIRST_TOKEN_BUCKETS_S,
             registry=self._registry,
         )
         self._queue = Histogram(
             "seekd_request_queue_time_seconds",
             "From the request's arrival at the engine to its slot.",
+            ("model",),
             buckets=_FIRST_TOKEN_BUCKETS_S,
             registry=self._registry,
         )
         self._per_token = Histogram(
             "seekd_time_per_output_token_seconds",
             "Between two tokens of one completion, on average.",
+            ("model",),
             buckets=_TOKEN_BUCKETS_S,
             registry=self._registry,
         )
         self._total = Histogram(
             "seekd_e2e_request_latency_seconds",
             "From the request's admission to its end.",
+            ("model",),
             buckets=_TOTAL_BUCKETS_S,
             registry=self._registry,
         )
-        self._registry.register(_EngineCollector(engine_stats, num_restarts))
+        self._registry.register(_EngineCollector(engines))
 
     def observe(
-        self, *, request_id: str, finish: str, first_token_s: float | None, total_s: float, num_completion_tokens: int
+        self,
+        *,
+        model: str,
+        request_id: str,
+        finish: str,
+        first_token_s: float | None,
+        total_s: float,
+        num_completion_tokens: int,
     ) -> None:
         """Take note of one generation that has ended.
 
         Args:
+            model: that answered, as in `engines`.
             request_id: as the engine knows it.
             finish: what ended it.
             first_token_s: from admission to the first token; None when there was none.
             total_s: from admission to the end.
             num_completion_tokens: generated and delivered.
         """
-        self._requests.labels(finish).inc()
-        self._total.observe(total_s)
+        self._requests.labels(model, finish).inc()
+        self._total.labels(model).observe(total_s)
         queued_s = self._queue_s(request_id)
         if queued_s is not None:
-            self._queue.observe(queued_s)
+            self._queue.labels(model).observe(queued_s)
         if first_token_s is not None:
-            self._first_token.observe(first_token_s)
+            self._first_token.labels(model).observe(first_token_s)
             if num_completion_tokens > 1:
-                self._per_token.observe((total_s - first_token_s) / (num_completion_tokens - 1))
+                self._per_token.labels(model).observe((total_s - first_token_s) / (num_completion_tokens - 1))
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
+class ReportingEngine(Protocol):
+    """What is shown of an engine; `engine.process.EngineProcess` is one."""
+
+    @property
+    def stats(self) -> Stats:
+        """Its latest report."""
+
+    @property
+    def num_restarts(self) -> int:
+        """How often it was started again after it died."""
+
+    @property
+    def process_id(self) -> int | None:
+        """None while its model is not loaded."""
+
+
 class _EngineCollector:
     # Read at each scrape, so that nothing has to be copied in between.
 
-    def __init__(self, stats: Callable[[], Stats | None], num_restarts: Callable[[], int]) -> None:
-        self._stats = stats
-        self._num_restarts = num_restarts
+    def __init__(self, engines: Mapping[str, ReportingEngine]) -> None:
+        self._engines = engines
 
     def collect(self) -> Iterator[Metric]:
-        stats = self._stats()
-        yield _counter("seekd_engine_restarts", "Times that the engine was started again.", self._num_restarts())
-        if stats is None:
-            return
-        yield _gauge("seekd_num_requests_running", "Sequences that have a slot.", stats.num_running)
-        yield _gauge("seekd_num_requests_waiting", "Sequences that wait for a slot.", stats.num_waiting)
-        usage = stats.num_cells_used / stats.num_cells if stats.num_cells else 0.0
-        yield _gauge("seekd_kv_cache_usage_ratio", "Used part of the memory of running sequences, 0 to 1.", usage)
-        yield _counter("seekd_prompt_tokens", "Prompt tokens that were computed.", stats.num_prompt_tokens)
-        yield _counter("seekd_generation_tokens", "Generated tokens.", stats.num_generation_tokens)
-        yield _counter("seekd_forced_tokens", "Generated tokens without a choice.", stats.num_forced_tokens)
+        families = [kind(name, text, labels=["model"]) for kind, name, text, _ in _ENGINE_METRICS]
         hits = CounterMetricFamily(
             "seekd_prefix_cache_hit_tokens",
             "Prompt tokens that were not computed, by where they were.",
-            labels=["tier"],
+            labels=["model", "tier"],
         )
-        hits.add_metric(["running"], stats.num_cached_slot_tokens)
-        hits.add_metric(["ram"], stats.num_cached_ram_tokens)
-        hits.add_metric(["disk"], stats.num_cached_disk_tokens)
+        held = GaugeMetricFamily("seekd_prefix_cache_bytes", "Held by the prefix cache.", labels=["model", "tier"])
+        for model, engine in self._engines.items():
+            stats = engine.stats
+            for family, (*_, read) in zip(families, _ENGINE_METRICS, strict=True):
+                family.add_metric([model], read(engine, stats))
+            hits.add_metric([model, "running"], stats.num_cached_slot_tokens)
+            hits.add_metric([model, "ram"], stats.num_cached_ram_tokens)
+            hits.add_metric([model, "disk"], stats.num_cached_disk_tokens)
+            held.add_metric([model, "ram"], stats.ram_bytes)
+            held.add_metric([model, "disk"], stats.disk_bytes)
+        yield from families
         yield hits
-        held = GaugeMetricFamily("seekd_prefix_cache_bytes", "Held by the prefix cache.", labels=["tier"])
-        held.add_metric(["ram"], stats.ram_bytes)
-        held.add_metric(["disk"], stats.disk_bytes)
         yield held
-        yield _counter(
-            "seekd_prefix_cache_dropped_blocks", "Blocks that the disk was too slow for.", stats.num_disk_dropped
-        )
-        yield _counter("seekd_num_preemptions", "Sequences that lost their slot for a while.", stats.num_preemptions)
-        yield _counter("seekd_engine_steps", "Steps of the engine.", stats.num_steps)
-        yield _counter("seekd_engine_step_seconds", "Time in steps.", stats.step_s)
-        yield _counter("seekd_engine_model_seconds", "Time in steps inside llama.cpp.", stats.model_s)
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=value)
+def _cells_used(_: ReportingEngine, stats: Stats) -> float:
+    return stats.num_cells_used / stats.num_cells if stats.num_cells else 0.0
 
 
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(name, text, value=value)
+_Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+_Read = Callable[[ReportingEngine, Stats], float]
+_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
+
+_ENGINE_METRICS: Sequence[tuple[_Family, str, str, _Read]] = (
+    (_GAUGE, "seekd_model_loaded", "1 while the model is loaded.", lambda e, _: float(e.process_id is not None)),
+    (_COUNTER, "seekd_engine_restarts", "Times that the engine was started again.", lambda e, _: e.num_restarts),
+    (_GAUGE, "seekd_num_requests_running", "Sequences that have a slot.", lambda _, s: s.num_running),
+    (_GAUGE, "seekd_num_requests_waiting", "Sequences that wait for a slot.", lambda _, s: s.num_waiting),
+    (_GAUGE, "seekd_kv_cache_usage_ratio", "Used part of the memory of running sequences, 0 to 1.", _cells_used),
+    (_COUNTER, "seekd_prompt_tokens", "Prompt tokens that were computed.", lambda _, s: s.num_prompt_tokens),
+    (_COUNTER, "seekd_generation_tokens", "Generated tokens.", lambda _, s: s.num_generation_tokens),
+    (_COUNTER, "seekd_forced_tokens", "Generated tokens without a choice.", lambda _, s: s.num_forced_tokens),
+    (
+        _COUNTER,
+        "seekd_prefix_cache_dropped_blocks",
+        "Blocks that the disk was too slow for.",
+        lambda _, s: s.num_disk_dropped,
+    ),
+    (_COUNTER, "seekd_num_preemptions", "Sequences that lost their slot for a while.", lambda _, s: s.num_preemptions),
+    (_COUNTER, "seekd_engine_steps", "Steps of the engine.", lambda _, s: s.num_steps),
+    (_COUNTER, "seekd_engine_step_seconds", "Time in steps.", lambda _, s: s.step_s),
+    (_COUNTER, "seekd_engine_model_seconds", "Time in steps inside llama.cpp.", lambda _, s: s.model_s),
+)

@@ -2,7 +2,7 @@
 
 Room: service. May import: prompt, constrain, engine, accounts, models and below.
 
-    request ──> prompt encoded ──> room checked ──> output rule compiled ──> Generation
+    request ──> its model, loaded ──> prompt encoded ──> room checked ──> output rule compiled ──> Generation
 
 Everything that is wrong with a request is found here, before any work and before anything is held.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
@@ -19,6 +20,7 @@ from seekd.prompt.types import GenerationRequest, Renderable, RequestedSampling,
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
+from seekd.service.model_pool import ModelPool
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter, Order
 
@@ -27,7 +29,7 @@ class GenerationService:
     """Opens generations on the served model.
 
     Args:
-        model: answers every accepted name.
+        models: answer.
         counter: opens the tabs of what is run.
         metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
@@ -38,14 +40,14 @@ class GenerationService:
     def __init__(
         self,
         *,
-        model: ServedModel,
+        models: ModelPool,
         counter: Counter,
         metrics: Metrics,
         deadline_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
-        self._model = model
+        self._models = models
         self._counter = counter
         self._metrics = metrics
         self._rules = RuleCompiler()
@@ -65,40 +67,45 @@ class GenerationService:
             response_id: the id that the answer carries.
 
         Raises:
-            UnknownModel: the caller's key is not for this model.
+            UnknownModel: no model has this name, or the caller's key is not for it.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
             InvalidParameter: the output rule cannot be enforced.
-            EngineError: the model is not loaded yet.
+            EngineError: the model cannot be loaded.
+            Overloaded: the model was not loaded in time.
         """
-        model = self._model
         if not caller.may_use(request.requested_model):
             raise UnknownModel(request.requested_model, known_models=tuple(sorted(caller.allowed_models or ())))
-        prompt_token_ids = await model.encode(request.body)
-        max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
-        constraint, warnings = await self._constraint(request)
-        engine_request = EngineRequest(
-            request_id=request_id,
-            prompt_token_ids=prompt_token_ids,
-            max_tokens=max_tokens,
-            sampling=self._sampling(request.sampling),
-            cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
-            fairness_key=caller.account_id,
-            constraint=constraint,
-            deadline_s=self._deadline_s,
-        )
-        identity = ResponseIdentity(
-            response_id=response_id,
-            model=request.model,
-            created_s=int(self._unix_time()),
-            system_fingerprint=f"fp_{model.info.fingerprint}",
-        )
-        needs_tokenizer = request.sampling.num_top_logprobs is not None
-        return Generation(
-            model=model,
-            engine_request=engine_request,
-            parser=request.body.open_parser(
+        member = self._models.find(request.requested_model, request.model)
+        lease = partial(self._models.lease, member)
+        async with lease() as model:
+            prompt_token_ids = await model.encode(request.body)
+            max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
+            constraint, warnings = await self._constraint(request, model)
+            engine_request = EngineRequest(
+                request_id=request_id,
+                prompt_token_ids=prompt_token_ids,
+                max_tokens=max_tokens,
+                sampling=_sampling(request.sampling, model),
+                cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
+                fairness_key=caller.account_id,
+                constraint=constraint,
+                deadline_s=self._deadline_s,
+            )
+            identity = ResponseIdentity(
+                response_id=response_id,
+                model=request.model,
+                created_s=int(self._unix_time()),
+                system_fingerprint=f"fp_{model.info.fingerprint}",
+            )
+            needs_tokenizer = request.sampling.num_top_logprobs is not None
+            parser = request.body.open_parser(
                 identity, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
-            ),
+            )
+        return Generation(
+            lease=lease,
+            model_key=member.key,
+            engine_request=engine_request,
+            parser=parser,
             counter=self._counter,
             order=Order(
                 caller=caller,
@@ -114,27 +121,47 @@ class GenerationService:
             clock=self._clock,
         )
 
-    async def encode(self, body: Renderable) -> list[int]:
-        """The token ids that a body's prompt has for the served model."""
-        return await self._model.encode(body)
+    def would_wait(self, request: GenerationRequest) -> bool:
+        """Whether the request's model must be loaded first."""
+        try:
+            return not self._models.find(request.requested_model, request.model).is_usable
+        except UnknownModel:
+            return False
 
-    def _sampling(self, sampling: RequestedSampling) -> SamplingParams:
-        return SamplingParams(
-            temperature=self._model.temperature(sampling.temperature),
-            top_p=1.0 if sampling.top_p is None else sampling.top_p,
-            presence_penalty=sampling.presence_penalty,
-            frequency_penalty=sampling.frequency_penalty,
-            seed=sampling.seed,
-            num_top_logprobs=sampling.num_top_logprobs,
-        )
+    async def encode(self, body: Renderable, *, model_name: str | None) -> list[int]:
+        """The token ids that a body's prompt has for a model.
 
-    async def _constraint(self, request: GenerationRequest) -> tuple[ConstraintSpec | None, Sequence[str]]:
+        Args:
+            body: of the request.
+            model_name: None takes the model that answers other names, or the first one.
+
+        Raises:
+            UnknownModel: no model has this name.
+            EngineError: the model cannot be loaded.
+        """
+        async with self._models.lease(self._models.find(*([] if model_name is None else [model_name]))) as model:
+            return await model.encode(body)
+
+    async def _constraint(
+        self, request: GenerationRequest, model: ServedModel
+    ) -> tuple[ConstraintSpec | None, Sequence[str]]:
         if request.rule is None:
             return None, ()
         compiled = await self._rules.compile(
-            request.rule, prompt_format=self._model.prompt_format, starts_in_reasoning=request.thinking
+            request.rule, prompt_format=model.prompt_format, starts_in_reasoning=request.thinking
         )
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
+
+
+def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams:
+    return SamplingParams(
+        temperature=model.temperature(sampling.temperature),
+        top_p=1.0 if sampling.top_p is None else sampling.top_p,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        seed=sampling.seed,
+        num_top_logprobs=sampling.num_top_logprobs,
+    )
 
 
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:

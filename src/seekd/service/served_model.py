@@ -50,7 +50,7 @@ class ServedModel:
         self._profile: ModelProfile | None = None
 
     async def start(self) -> None:
-        """Load the model. Raises `ConfigError` when its file cannot be used."""
+        """Load the model; again after a `close`. Raises `ConfigError` when its file cannot be used."""
         await self.engine.start()
         info = self.engine.info
         self._profile = profile_of(info.metadata, architecture=info.architecture, settings=self._settings)
@@ -69,7 +69,7 @@ class ServedModel:
     async def close(self) -> None:
         """Abort what runs and free everything."""
         await self.engine.close()
-        self._vocabulary = None
+        self._vocabulary = self._tokenizer_json = None  # the latter is 127 MB with a large vocabulary
         self._resources.close()
 
     @property

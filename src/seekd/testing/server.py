@@ -21,6 +21,7 @@ from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
+from seekd.service.model_pool import single_model
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 
@@ -68,8 +69,10 @@ def serve_script(
         engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings.model
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        metrics = Metrics(engine_stats=lambda: None)
-        application = Application(settings, model=model, books=open_server_books(settings), metrics=metrics)
+        metrics = Metrics(engines={})
+        application = Application(
+            settings, models=single_model(model), books=open_server_books(settings), metrics=metrics
+        )
         running = _Running(application, listener)
         running.start()
         try:

@@ -35,3 +35,19 @@ def test_settings_win_over_the_file() -> None:
 def test_the_v3_mapping_is_that_of_the_model_card(api: float, model: float) -> None:
     assert map_temperature(api, "v3") == pytest.approx(model)
     assert map_temperature(api, "none") == api
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DeepSeek V3 0324", "v3"),
+        ("DeepSeek-V3", "v3"),
+        ("deepseek_v3", "v3"),
+        ("DeepSeek-V3.1", "none"),
+        ("DeepSeek V3.2 Exp", "none"),
+        ("DeepSeek R1 Distill Qwen 7B", "none"),
+    ],
+)
+def test_the_mapping_is_on_for_the_models_whose_maker_states_it(name: str, expected: str) -> None:
+    metadata = {"general.name": name, "seekd.prompt_format": "deepseek-v4"}
+    assert profile_of(metadata, architecture="x", settings=ModelSettings()).temperature_mapping == expected

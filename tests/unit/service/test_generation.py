@@ -23,6 +23,7 @@ from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
 from seekd.models.settings import ModelSettings
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
+from seekd.service.model_pool import single_model
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter
@@ -44,13 +45,14 @@ async def _service(
     with tempfile.TemporaryDirectory() as data_dir:
         books = open_books(AccountsSettings(), Path(data_dir), allows_open=True)
         await books.start()
-        await model.start()
+        pool = single_model(model)
+        await pool.start()
         try:
-            metrics = Metrics(engine_stats=lambda: None)
+            metrics = Metrics(engines={})
             limiter = Limiter(AccountsSettings(), total_micros=books.total_micros)
-            yield GenerationService(model=model, counter=Counter(books, limiter), metrics=metrics), engine
+            yield GenerationService(models=pool, counter=Counter(books, limiter), metrics=metrics), engine
         finally:
-            await model.close()
+            await pool.close()
             await books.close()
 
 

@@ -1,9 +1,20 @@
-"""A scrape shows what happened, under the field's names."""
+"""A scrape shows what happened, model by model, under the field's names."""
+
+from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from seekd.engine.messages import Stats
 from seekd.service.metrics import Metrics
+
+
+@dataclass
+class Engine:
+    """A report that does not change."""
+
+    stats: Stats = field(default_factory=Stats)
+    num_restarts: int = 0
+    process_id: int | None = 1
 
 
 def _samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -14,31 +25,37 @@ def _samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
     }
 
 
-def test_a_generation_counts_in_every_histogram() -> None:
-    metrics = Metrics(engine_stats=lambda: None, queue_s={"a": 0.5}.get)
-    metrics.observe(request_id="a", finish="stop", first_token_s=0.2, total_s=1.2, num_completion_tokens=11)
-    metrics.observe(request_id="b", finish="error", first_token_s=None, total_s=0.1, num_completion_tokens=0)
+A, B = (("model", "a"),), (("model", "b"),)
+
+
+def test_a_generation_counts_in_every_histogram_of_its_model() -> None:
+    metrics = Metrics(engines={}, queue_s={"1": 0.5}.get)
+    metrics.observe(model="a", request_id="1", finish="stop", first_token_s=0.2, total_s=1.2, num_completion_tokens=11)
+    metrics.observe(model="a", request_id="2", finish="error", first_token_s=None, total_s=0.1, num_completion_tokens=0)
+    metrics.observe(model="b", request_id="3", finish="stop", first_token_s=None, total_s=0.1, num_completion_tokens=0)
     samples = _samples(metrics)
-    assert samples["seekd_request_total", (("finished_reason", "stop"),)] == 1
-    assert samples["seekd_request_total", (("finished_reason", "error"),)] == 1
-    assert samples["seekd_time_to_first_token_seconds_sum", ()] == 0.2
-    assert abs(samples["seekd_time_per_output_token_seconds_sum", ()] - 0.1) < 1e-9
-    assert samples["seekd_e2e_request_latency_seconds_count", ()] == 2
-    assert samples["seekd_request_queue_time_seconds_count", ()] == 1
-    assert samples["seekd_request_queue_time_seconds_sum", ()] == 0.5
+    assert samples["seekd_request_total", (("finished_reason", "stop"), *A)] == 1
+    assert samples["seekd_request_total", (("finished_reason", "error"), *A)] == 1
+    assert samples["seekd_time_to_first_token_seconds_sum", A] == 0.2
+    assert abs(samples["seekd_time_per_output_token_seconds_sum", A] - 0.1) < 1e-9
+    assert samples["seekd_e2e_request_latency_seconds_count", A] == 2
+    assert samples["seekd_e2e_request_latency_seconds_count", B] == 1
+    assert samples["seekd_request_queue_time_seconds_count", A] == 1
+    assert samples["seekd_request_queue_time_seconds_sum", A] == 0.5
 
 
-def test_the_engines_latest_report_is_read_at_each_scrape() -> None:
+def test_each_engines_latest_report_is_read_at_each_scrape() -> None:
     report = Stats(num_running=2, num_cells=100, num_cells_used=25, num_cached_disk_tokens=64)
-    metrics = Metrics(engine_stats=lambda: report, num_restarts=lambda: 3)
-    samples = _samples(metrics)
-    assert samples["seekd_num_requests_running", ()] == 2
-    assert samples["seekd_kv_cache_usage_ratio", ()] == 0.25
-    assert samples["seekd_prefix_cache_hit_tokens_total", (("tier", "disk"),)] == 64
-    assert samples["seekd_engine_restarts_total", ()] == 3
+    samples = _samples(Metrics(engines={"a": Engine(stats=report, num_restarts=3), "b": Engine(process_id=None)}))
+    assert samples["seekd_num_requests_running", A] == 2
+    assert samples["seekd_num_requests_running", B] == 0
+    assert samples["seekd_kv_cache_usage_ratio", A] == 0.25
+    assert samples["seekd_prefix_cache_hit_tokens_total", (*A, ("tier", "disk"))] == 64
+    assert samples["seekd_engine_restarts_total", A] == 3
+    assert (samples["seekd_model_loaded", A], samples["seekd_model_loaded", B]) == (1, 0)
 
 
 def test_two_servers_in_one_process_do_not_mix() -> None:
-    first, second = Metrics(engine_stats=lambda: None), Metrics(engine_stats=lambda: None)
-    first.observe(request_id="a", finish="stop", first_token_s=None, total_s=1, num_completion_tokens=0)
-    assert ("seekd_request_total", (("finished_reason", "stop"),)) not in _samples(second)
+    first, second = Metrics(engines={}), Metrics(engines={})
+    first.observe(model="a", request_id="1", finish="stop", first_token_s=None, total_s=1, num_completion_tokens=0)
+    assert ("seekd_request_total", (("finished_reason", "stop"), *A)) not in _samples(second)

@@ -1,0 +1,57 @@
+"""Which models the settings ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from seekd.config import ByteSize, load
+from seekd.engine.settings import KvType
+from seekd.errors import ConfigError
+from seekd.settings import ModelPlan, Settings, planned_models
+
+
+def _plans(tmp_path: Path, text: str) -> list[ModelPlan]:
+    file = tmp_path / "seekd.toml"
+    file.write_text(text)
+    return planned_models(load(Settings, environment={}, file=file).settings)
+
+
+def test_without_settings_the_bundled_model_answers_every_name(tmp_path: Path) -> None:
+    [plan] = _plans(tmp_path, "")
+    assert (plan.names, plan.source, plan.preload) == ((), "bundled", True)
+
+
+def test_tables_alone_leave_no_model_for_other_names(tmp_path: Path) -> None:
+    [plan] = _plans(tmp_path, '[models."deepseek-chat"]\nsource = "a.gguf"\n')
+    assert (plan.names, plan.source, plan.preload) == (("deepseek-chat",), "a.gguf", False)
+
+
+def test_a_table_has_its_own_values_and_inherits_the_others(tmp_path: Path) -> None:
+    default, own = _plans(
+        tmp_path,
+        '[model]\nsource = "bundled"\ntemperature_mapping = "none"\n[engine]\nthreads = 3\nkv_type = "f32"\n'
+        '[models.a]\nsource = "a.gguf"\nkv_type = "q8_0"\ngpu_layers = 7\ncache_ram = "1MiB"\npreload = true\n',
+    )
+    assert (default.names, default.engine.kv_type) == ((), KvType.F32)
+    assert (own.engine.threads, own.engine.kv_type, own.engine.gpu_layers) == (3, KvType.Q8_0, 7)
+    assert (own.engine.cache_ram, own.model.temperature_mapping, own.preload) == (ByteSize(1 << 20), "none", True)
+
+
+def test_names_with_equal_tables_share_a_model(tmp_path: Path) -> None:
+    tables = '[models.{}]\nsource = "a.gguf"\n'
+    [plan] = _plans(tmp_path, tables.format("a") + tables.format("b"))
+    assert plan.names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("threads = 0", "models.a: engine.threads is 0"),
+        ('kv_type = "q3"', "models.a.kv_type"),
+        ('prompt_format = "latin"', "models.a.prompt_format"),
+    ],
+)
+def test_a_bad_value_in_a_table_names_it(tmp_path: Path, keys: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _plans(tmp_path, f'[models.a]\nsource = "a.gguf"\n{keys}\n')
+    assert words in caught.value.message
