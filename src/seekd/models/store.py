@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from seekd.errors import DownloadError
+from seekd.errors import ConfigError, DownloadError
 from seekd.models.names import HubFile, split_names
 
 _PARTIAL = ".partial"
@@ -80,7 +80,7 @@ class ModelStore:
         for path in self.root.glob("*/*/**/*.gguf*"):
             name = path.name if path.suffix != _PARTIAL else path.name.rsplit(".", 2)[0]
             owner, repo, *inside = path.relative_to(self.root).parent.parts
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, ConfigError):  # no model file
                 first = _first_part(name)
                 sources.add(HubFile(repo=f"{owner}/{repo}", path="/".join((*inside, first))))
         found = (self.find(source) for source in sorted(sources, key=str))

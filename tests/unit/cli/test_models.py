@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,9 @@ def test_nothing_is_removed_without_a_yes(data_dir: Path, downloaded: Path) -> N
 def test_what_cannot_be_done_says_why(data_dir: Path, arguments: list[str], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         CliRunner().invoke(models.app, [*arguments, "--data-dir", str(data_dir)], catch_exceptions=False)
+
+
+def test_no_command_but_a_download_imports_the_hubs_client() -> None:
+    code = "import sys, seekd.cli.main, seekd.app; print(sorted({'huggingface_hub', 'httpx2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -55,3 +55,9 @@ def test_removing_frees_everything_of_a_model_and_nothing_of_others(store: Model
 def test_what_is_not_there_cannot_be_removed(store: ModelStore) -> None:
     with pytest.raises(DownloadError, match="not downloaded"):
         store.remove(ONE)
+
+
+def test_what_is_no_model_file_is_left_out(store: ModelStore) -> None:
+    for name in ("m.gguf.txt", "m-00001-of-00000.gguf"):
+        _write(store.path_of("o/r", name), 1)
+    assert store.list() == []
