@@ -27,6 +27,9 @@ cache_disk = 0
 [models."deepseek-chat"]
 source = "bundled"
 
+[models."deepseek-flash"]
+source = "bundled"
+
 [models."deepseek-reasoner"]
 source = "{folder}/other.gguf"
 
@@ -61,6 +64,7 @@ def test_models_are_loaded_when_asked_for_and_make_room_for_each_other(server: S
     assert httpx.get(f"{server.url}/healthz").status_code == 200
     assert [card["id"] for card in httpx.get(f"{server.url}/models").json()["data"]] == [
         "deepseek-chat",
+        "deepseek-flash",
         "deepseek-reasoner",
     ]
     assert _loaded(server) == set()
@@ -75,15 +79,21 @@ def test_models_are_loaded_when_asked_for_and_make_room_for_each_other(server: S
     assert answer.json()["model"] == "deepseek-reasoner"
     assert _loaded(server) == {"deepseek-reasoner"}
 
-    count = httpx.post(f"{server.url}/tokenize", json={"model": "deepseek-chat", "text": "hello"}, timeout=60)
-    assert count.status_code == 200
+    # Clients of the Messages API send names of any kind; deepseek-flash shares its model with deepseek-chat.
+    message = {"model": "claude-sonnet-4", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello!"}]}
+    assert httpx.post(f"{server.url}/anthropic/v1/messages", json=message, timeout=120).status_code == 200
     assert _loaded(server) == {"deepseek-chat"}
+
+    reasoner = {"model": "deepseek-reasoner", "text": "hello"}
+    count = httpx.post(f"{server.url}/tokenize", json=reasoner, timeout=60)
+    assert count.status_code == 200
+    assert _loaded(server) == {"deepseek-reasoner"}
 
 
 def test_names_without_a_model_and_damaged_models_are_told_and_the_others_serve(server: ServerProcess) -> None:
     unknown = _ask(server, "deepseek-v4-pro")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "model_not_found")
-    assert "deepseek-chat, deepseek-reasoner" in unknown.json()["error"]["message"]
+    assert "deepseek-chat, deepseek-flash, deepseek-reasoner" in unknown.json()["error"]["message"]
     broken = _ask(server, "broken")
     assert broken.status_code == 500
     assert "The model broken cannot be loaded" in broken.json()["error"]["message"]

@@ -30,6 +30,7 @@ from seekd.service.opening import GenerationService
 from seekd.wire.calls import Call
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
+from seekd.wire.messages import serving_name
 from seekd.wire.requests import decoded_object, text_or_none
 from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
 
@@ -122,7 +123,8 @@ class Answering:
             body = await self._body(request)
             countable = parse(body, dialect=dialect, models=self.models)
             name = text_or_none(decoded_object(body).get("model"))
-            return Response(write(await self.service.encode(countable, model_name=name)), media_type=JSON)
+            names = () if name is None else (name, serving_name(name, self.models))
+            return Response(write(await self.service.encode(countable, names=names)), media_type=JSON)
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:

@@ -198,6 +198,7 @@ class GenerationRequest:
     Attributes:
         model: the name that the answer carries.
         requested_model: the name as the caller wrote it; access, price and limits go by it in every dialect.
+        standing_for: the name that the requested one stands for, where the protocol takes names of any kind.
         stream: whether the caller wants events.
         thinking: whether the model reasons before it answers.
         max_tokens: completion limit asked for; None when the body set none.
@@ -220,3 +221,4 @@ class GenerationRequest:
     sampling: RequestedSampling = field(default_factory=RequestedSampling)
     user_id: str | None = None
     rule: OutputRule | None = None
+    standing_for: str | None = None

@@ -75,7 +75,7 @@ class GenerationService:
         """
         if not caller.may_use(request.requested_model):
             raise UnknownModel(request.requested_model, known_models=tuple(sorted(caller.allowed_models or ())))
-        member = self._models.find(request.requested_model, request.model)
+        member = self._models.find(*_names(request))
         lease = partial(self._models.lease, member)
         async with lease() as model:
             prompt_token_ids = await model.encode(request.body)
@@ -124,22 +124,22 @@ class GenerationService:
     def would_wait(self, request: GenerationRequest) -> bool:
         """Whether the request's model must be loaded first."""
         try:
-            return not self._models.find(request.requested_model, request.model).is_usable
+            return not self._models.find(*_names(request)).is_usable
         except UnknownModel:
             return False
 
-    async def encode(self, body: Renderable, *, model_name: str | None) -> list[int]:
+    async def encode(self, body: Renderable, *, names: Sequence[str]) -> list[int]:
         """The token ids that a body's prompt has for a model.
 
         Args:
             body: of the request.
-            model_name: None takes the model that answers other names, or the first one.
+            names: of the model, the best one first; without any, the one that answers all other names, or the first.
 
         Raises:
             UnknownModel: no model has this name.
             EngineError: the model cannot be loaded.
         """
-        async with self._models.lease(self._models.find(*([] if model_name is None else [model_name]))) as model:
+        async with self._models.lease(self._models.find(*names)) as model:
             return await model.encode(body)
 
     async def _constraint(
@@ -151,6 +151,12 @@ class GenerationService:
             request.rule, prompt_format=model.prompt_format, starts_in_reasoning=request.thinking
         )
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
+
+
+def _names(request: GenerationRequest) -> Sequence[str]:
+    """The names of a request's model, the best one first."""
+    names = (request.requested_model, request.standing_for)
+    return [name for name in names if name is not None]
 
 
 def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams:

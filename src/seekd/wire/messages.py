@@ -59,6 +59,7 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         _own_fields(decoded_object(body)),
         dialect,
         lower_max_tokens=True,
+        standing_for=serving,
     )
     return Call(request=request, encoder=MessagesEncoder(dialect))
 

@@ -58,7 +58,13 @@ def text_or_none(value: object) -> str | None:
 
 
 def generation_request(
-    model: str, parsed: RecipeBody, own: OwnFields, dialect: Dialect, *, lower_max_tokens: bool | None = None
+    model: str,
+    parsed: RecipeBody,
+    own: OwnFields,
+    dialect: Dialect,
+    *,
+    lower_max_tokens: bool | None = None,
+    standing_for: str | None = None,
 ) -> GenerationRequest:
     """Put together what the service needs.
 
@@ -68,10 +74,12 @@ def generation_request(
         own: the rest.
         dialect: of the request.
         lower_max_tokens: whether too large a limit is lowered; None for the dialect's rule.
+        standing_for: see `GenerationRequest`.
     """
     return GenerationRequest(
         model=model if dialect.echoes_model else served_name(model),
         requested_model=model,
+        standing_for=standing_for,
         stream=parsed.stream,
         thinking=parsed.starts_in_reasoning,
         body=parsed,

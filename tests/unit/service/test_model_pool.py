@@ -96,6 +96,12 @@ async def _settle() -> None:
         await asyncio.sleep(0.001)
 
 
+async def _until_draining(member: Member) -> None:
+    async with asyncio.timeout(30):
+        while not member.is_draining:
+            await asyncio.sleep(0.001)
+
+
 def _up(engines: dict[str, Engine]) -> list[str]:
     return [name for name, engine in engines.items() if engine.is_up]
 
@@ -166,8 +172,7 @@ async def test_a_busy_model_lets_another_in_when_its_patience_is_over() -> None:
     async with _pool("a", "b", budget=1, patience_s=0.01) as (pool, engines):
         async with pool.lease(pool.find("a")):
             for_b = asyncio.create_task(_use(pool, "b"))
-            while not pool.find("a").is_draining:
-                await asyncio.sleep(0.001)
+            await _until_draining(pool.find("a"))
             for_a = asyncio.create_task(_use(pool, "a"))
             await _settle()
             assert not for_a.done()
@@ -181,8 +186,7 @@ async def test_a_draining_model_serves_on_when_room_is_found_elsewhere() -> None
         async with pool.lease(pool.find("a")):
             async with pool.lease(pool.find("b")):
                 for_c = asyncio.create_task(_use(pool, "c"))
-                while not pool.find("a").is_draining:
-                    await asyncio.sleep(0.001)
+                await _until_draining(pool.find("a"))
                 for_a = asyncio.create_task(_use(pool, "a"))
                 await _settle()
             await asyncio.gather(for_c, for_a)

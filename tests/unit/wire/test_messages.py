@@ -35,6 +35,11 @@ def test_any_name_is_served(requested: str, served: str) -> None:
     assert serving_name(requested, ["mine"]) == served
 
 
+def test_a_name_of_any_kind_says_which_model_it_stands_for() -> None:
+    request = _parse({}).request
+    assert (request.requested_model, request.standing_for) == ("claude-sonnet-4", "deepseek-flash")
+
+
 def test_the_answer_carries_the_requested_name_in_classic_and_the_serving_one_in_hosted() -> None:
     assert _parse({}).request.model == "claude-sonnet-4"
     assert _parse({}, dialect=HOSTED).request.model == "deepseek-flash"
