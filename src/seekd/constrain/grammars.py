@@ -12,6 +12,7 @@ by ending the turn inside the reasoning.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -144,6 +145,11 @@ def _tools(rule: OutputRule, layout: CallLayout, *, starts_in_reasoning: bool) -
     return CompiledRule(grammar=grammar, warnings=calls.warnings)
 
 
+_PLACE = re.compile(
+    r"^at \d+\(\d+\): (?:failed to compile JSON schema: )?"
+)  # in a text that the caller has not written
+
+
 def _check(grammar: str) -> None:
     """Compile and begin with a vocabulary of bytes: what fails here would fail in the engine."""
     if len(grammar) > MAX_GRAMMAR_CHARS:
@@ -154,5 +160,5 @@ def _check(grammar: str) -> None:
     if not matcher.is_error():
         matcher.compute_bitmask()
     if matcher.is_error():
-        reason = matcher.get_error().strip().splitlines()[0].rstrip(".")
+        reason = _PLACE.sub("", matcher.get_error().strip().splitlines()[0]).rstrip(".")
         raise InvalidParameter(f"The requested output format cannot be enforced: {reason}.")

@@ -1,4 +1,6 @@
-"""Integers that a schema leaves open get bounds: a model that wanders among digits would never end one.
+"""Bounds of numbers as the grammar can keep them.
+
+Integers that a schema leaves open get some: a model that wanders among digits would never end one.
 
 Room: constrain. May import: constrain.keywords.
 """
@@ -6,6 +8,7 @@ Room: constrain. May import: constrain.keywords.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +33,24 @@ def with_bounds(schema: dict[str, object]) -> dict[str, object]:
     if not schema.keys() & {"maximum", "exclusiveMaximum"}:
         bounds["maximum"] = LARGEST_INTEGER
     return {**schema, **bounds}
+
+
+def without_whole_exclusions(schema: dict[str, object]) -> dict[str, object]:
+    """Take a whole number that a checked schema excludes as a bound out by a billionth, in the place of the exclusion.
+
+    llguidance 1.9.1 (measured) lets 0 through where a number is over 0 and at most 0.5: the excluded number and the
+    other bound have the same whole part.
+    """
+    changed = dict(schema)
+    for keyword, other, away in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+        excluded = schema.get(keyword)
+        if isinstance(excluded, int | float) and excluded == int(excluded) and schema.get("type") != "integer":
+            bound = excluded + away * max(1e-9, math.ulp(excluded))
+            del changed[keyword]
+            inclusive = schema.get(other, bound)
+            assert isinstance(inclusive, int | float)
+            changed[other] = max(bound, inclusive) if away > 0 else min(bound, inclusive)
+    return changed
 
 
 def shared(document: Mapping[str, object]) -> Mapping[str, object]:

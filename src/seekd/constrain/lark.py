@@ -105,7 +105,7 @@ def _plain_characters(pattern: str) -> list[tuple[int, int]]:
             index += 2
             continue
         if pattern[index] == "[":
-            index = _end_of_class(pattern, index)
+            index = end_of_class(pattern, index)
             continue
         depth += {"(": 1, ")": -1}.get(pattern[index], 0)
         plain.append((index, depth))
@@ -113,7 +113,8 @@ def _plain_characters(pattern: str) -> list[tuple[int, int]]:
     return plain
 
 
-def _end_of_class(pattern: str, start: int) -> int:
+def end_of_class(pattern: str, start: int) -> int:
+    """One past the character class that begins at `start`."""
     index = start + 1
     while index < len(pattern) and pattern[index] != "]":
         index += 2 if pattern[index] == "\\" else 1

@@ -18,9 +18,11 @@ from types import MappingProxyType
 
 from llguidance import LLMatcher
 
+from seekd.constrain.endless import without_endless
 from seekd.constrain.formats import FORMAT_PATTERNS
-from seekd.constrain.integers import with_bounds
+from seekd.constrain.integers import with_bounds, without_whole_exclusions
 from seekd.constrain.keywords import IGNORED, REFUSED, TYPES, forbids_nothing
+from seekd.constrain.writable import is_writable, writable_pattern
 from seekd.errors import InvalidParameter
 
 MAX_SCHEMA_BYTES = 262_144
@@ -36,6 +38,8 @@ MAX_MERGED_PATTERNS = 10
 is found out in time exponential in their number, 0.2 s for 9 and 90 s for 15."""
 LARGEST_EXACT = 2**53
 """Bounds beyond it lose digits in the double that the grammar computes with."""
+
+_CONTROL_CHARACTERS = "control characters without a short escape cannot be written"
 
 # In a class, ECMA 262 reads these as plain characters and the grammar's dialect as set operations.
 _SET_OPERATION = re.compile(r"\[(?:\\.|[^\]\\])*?(?:&&|--|~~|\[)")
@@ -86,8 +90,10 @@ def check_schema(schema: object, *, name: str) -> CheckedSchema:
         raise InvalidParameter(f"{name} must be a JSON Schema object.")
     _check_limits(schema, name=name)
     walk = _Walk(root=schema)
-    kept = walk.keywords(schema, ())
+    kept = without_endless(walk.keywords(schema, ()), resolve)
     walk.check_totals(name)
+    if kept is None:
+        raise InvalidParameter(f"{name} refers to itself without an end, so no value can fit it.")
     return CheckedSchema(schema=kept, findings=tuple(walk.findings))
 
 
@@ -162,7 +168,7 @@ class _Walk:
             except _Unenforceable as dropped:
                 self.findings.append(Finding(path=".".join(here), reason=str(dropped)))
         self.drop_unsafe_count(kept, path)
-        return with_bounds(_format_as_pattern(kept))
+        return with_bounds(without_whole_exclusions(_format_as_pattern(kept)))
 
     def drop_unsafe_count(self, kept: dict[str, object], path: tuple[str, ...]) -> None:
         """The grammar lets an additional name come twice, which would count once for the reader of the JSON."""
@@ -202,9 +208,9 @@ class _Walk:
 
     def pattern_schemas(self, value: object, path: tuple[str, ...]) -> object:
         if isinstance(value, Mapping):
-            for pattern in value:
-                self.pattern(pattern, path)
-                self.num_merged += 1
+            patterns = {self.pattern(pattern, path): item for pattern, item in value.items()}
+            self.num_merged += len(patterns)
+            return self.named_schemas(patterns, path)
         return self.named_schemas(value, path)
 
     def type_names(self, value: object, _path: tuple[str, ...]) -> object:
@@ -226,6 +232,8 @@ class _Walk:
     def constant(self, value: object, _path: tuple[str, ...]) -> object:
         if any(isinstance(number, int | float) and abs(number) > LARGEST_EXACT for number in _leaves(value)):
             raise _Unenforceable(f"numbers beyond {LARGEST_EXACT} cannot be written exactly")
+        if not all(is_writable(text) for text in _leaves(value) if isinstance(text, str)):
+            raise _Unenforceable(_CONTROL_CHARACTERS)
         return value
 
     def bound(self, value: object, _path: tuple[str, ...]) -> object:
@@ -248,6 +256,9 @@ class _Walk:
     def pattern(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str):
             raise _Unenforceable("must be a regular expression")
+        if (narrowed := writable_pattern(value)) is None:
+            raise _Unenforceable(_CONTROL_CHARACTERS)
+        value = narrowed
         if _SET_OPERATION.search(value):
             raise _Unenforceable("the expression has a [ or a doubled &, - or ~ in a character class; escape it")
         self.patterns.add(value)

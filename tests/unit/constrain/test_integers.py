@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from seekd.constrain.integers import LARGEST_INTEGER, shared, with_bounds
+from seekd.constrain.integers import LARGEST_INTEGER, shared, with_bounds, without_whole_exclusions
 from tests.unit.constrain.random_model import RandomModel
 from tests.unit.constrain.test_json_rule import grammar_of
 
@@ -76,3 +76,30 @@ def test_digits_come_to_an_end(random_model: RandomModel) -> None:
     for byte in b'{"a": 1' + b"0" * 18:
         matcher.accept(byte)
     assert not matcher.allowed()[ord("0")]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fitting", "unfitting"),
+    [
+        ({"exclusiveMinimum": 0, "maximum": 0.5}, "0.1 0.5 0.0000001", "0 0.0 -0 0.6"),
+        ({"exclusiveMinimum": 2, "exclusiveMaximum": 2.5}, "2.1 2.4", "2 2.0 2.5"),
+        ({"minimum": -0.5, "exclusiveMaximum": 0}, "-0.5 -0.1", "-0 0 0.0 -0.0"),
+        ({"exclusiveMinimum": 0}, "0.1 1 7.5", "0 0.0 -1"),
+        ({"exclusiveMinimum": 0, "minimum": 3}, "3 3.5", "2.9 0"),
+        ({"exclusiveMaximum": 9, "maximum": 3}, "3 2.5", "3.1 9"),
+    ],
+)
+def test_an_excluded_whole_number_cannot_come_out(
+    random_model: RandomModel, bounds: dict[str, object], fitting: str, unfitting: str
+) -> None:
+    schema = {"properties": {"v": {"type": "number", **bounds}}, "required": ["v"], "additionalProperties": False}
+    start = random_model.matcher(grammar_of({"type": "object", **schema}))._matcher
+    for numbers, fits in ((fitting, True), (unfitting, False)):
+        for number in numbers.split():
+            text = f'{{"v": {number}}}'.encode()
+            assert (start.deep_copy().try_consume_tokens(list(text)) == len(text)) == fits, number
+
+
+def test_exclusions_of_integers_and_of_fractions_stay() -> None:
+    for schema in ({"type": "integer", "exclusiveMinimum": 3}, {"exclusiveMaximum": 0.5}, {"minimum": 1}):
+        assert without_whole_exclusions(dict(schema)) == schema
