@@ -1,10 +1,12 @@
 """The engine's bars, each as a ratio measured in one run on one machine with the same kernels.
 
-    python bench/model_shapes.py /tmp/shapes
-    python bench/engine.py /tmp/shapes/qwen2-0.5b-random-q4_k_m.gguf [--only decode] [--threads 2]
+    python bench/model_shapes.py shapes
+    python bench/engine.py shapes/qwen2-0.5b-random-q4_k_m.gguf [--only decode] [--threads 2]
+    python bench/engine.py shapes/qwen2-1.5b-random-q4_k_m.gguf --only decode
 
-The peer of `decode` is llama.cpp itself: the same batches through the low-level API in the same process, with nothing
-around them. The peer of everything else is the engine with its cache off.
+Each line ends with PASS or FAIL, and the exit status is 1 when a bar was missed. The peer of `decode` is llama.cpp
+itself: the same batches through the low-level API in the same process, with nothing around them. The peer of everything
+else is the engine with its cache off.
 
 `--cpu-time` with `--threads 1` counts the seconds that the process computed instead of those that passed; it is for a
 machine that others use at the same time, and says nothing about `restart`, which runs in other processes.
@@ -18,10 +20,12 @@ import itertools
 import os
 import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -146,8 +150,32 @@ def _has_tokens(driven: Driven, request_ids: Sequence[str], num_tokens: int) -> 
     return all(len(driven.token_s[request_id]) >= num_tokens for request_id in request_ids)
 
 
-def say(name: str, value: str, bar: str) -> None:
-    print(f"{name:58} {value:>34}   bar {bar}", flush=True)
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The most or the least that a measured value may be, and how it is shown."""
+
+    shown: str
+    most: float = float("inf")
+    least: float = float("-inf")
+
+    def is_met(self, value: float) -> bool:
+        return self.least <= value <= self.most
+
+
+MISSED: list[str] = []
+
+
+def judge(name: str, measured: str, value: float, bar: Bar) -> None:
+    verdict = "PASS" if bar.is_met(value) else "FAIL"
+    if verdict == "FAIL":
+        MISSED.append(name)
+    print(f"{name:60} {measured:>36}   bar {bar.shown:12} {verdict}", flush=True)
+
+
+def judge_share(name: str, part_s: float, whole_s: float, one_in: int) -> None:
+    """One time may be at most `1/one_in` of another."""
+    measured = f"{part_s:.3f} / {whole_s:.1f} s = 1/{whole_s / part_s:.1f}"
+    judge(name, measured, part_s / whole_s, Bar(f"<= 1/{one_in}", most=1 / one_in))
 
 
 class Bench:
@@ -178,12 +206,14 @@ class Bench:
                 outside.append(share)
                 peers.append(self._decode_raw(num_streams, num_steps))
             mine, peer = statistics.median(ours), statistics.median(peers)
-            say(
+            judge(
                 f"decode, {num_streams} streams: engine / llama.cpp alone",
                 f"{mine:.1f} / {peer:.1f} tokens/s = {mine / peer:.3f}",
-                f">= {bar}",
+                mine / peer,
+                Bar(f">= {bar}", least=bar),
             )
-            say(f"  own time of a step, {num_streams} streams", f"{statistics.median(outside):.2%}", "<= 5%")
+            own = statistics.median(outside)
+            judge(f"  own time of a step, {num_streams} streams", f"{own:.2%}", own, Bar("<= 5%", most=0.05))
 
     def _decode_engine(self, num_streams: int, num_steps: int) -> tuple[float, float]:
         with self._driven() as driven:
@@ -237,12 +267,9 @@ class Bench:
                 computed[cache] = driven.core.stats().num_prompt_tokens
         least = self.prefix + NUM_STREAMS * 50
         name = f"8 requests, {self.prefix} shared + 50 own, 64 out"
-        say(f"{name}: computed", f"{computed[True]} = {computed[True] / least:.2f} x {least}", "<= 1.1")
-        say(
-            f"{name}: wall, cache on / off",
-            f"{wall[True]:.1f} / {wall[False]:.1f} s = {wall[True] / wall[False]:.3f}",
-            "<= 0.333",
-        )
+        times = computed[True] / least
+        judge(f"{name}: computed", f"{computed[True]} = {times:.2f} x {least}", times, Bar("<= 1.1", most=1.1))
+        judge_share(f"{name}: wall, cache on / off", wall[True], wall[False], 3)
 
     def newcomers(self) -> None:
         stem = self._prompt(101, self.prefix)
@@ -256,18 +283,13 @@ class Bench:
                     driven.add(name, [*stem, *self._prompt(301 + i, 20)], 8)
                 driven.run(partial(_has_tokens, driven, names, 1))
                 medians[cache] = statistics.median(driven.first_token_s(name) for name in names)
-        say(
-            "newcomers with the prefix of a running one: first token",
-            f"{medians[True]:.3f} / {medians[False]:.3f} s = 1/{medians[False] / medians[True]:.0f}",
-            "<= 1/20",
-        )
+        judge_share("newcomers with the prefix of a running one: first token", medians[True], medians[False], 20)
 
     def gap(self) -> None:
         long = self._prompt(102, self.long)
         with self._driven(cache=False) as driven:
-            driven.add("long", long, 1)
+            driven.add("alone", long, 1)
             alone_s = driven.run()
-        with self._driven(cache=False) as driven:
             driven.add("stream", self._prompt(400, 20), 100_000)
             driven.run(lambda: len(driven.token_s["stream"]) > 4)
             driven.add("long", long, 1)
@@ -276,12 +298,9 @@ class Bench:
                 driven.step()
             times = driven.token_s["stream"]
             largest_s = max(later - earlier for earlier, later in itertools.pairwise(times))
-        say(
-            f"largest gap while {self.long} tokens arrive / their prefill",
-            f"{largest_s:.2f} / {alone_s:.1f} s = 1/{alone_s / largest_s:.0f}",
-            "<= 1/20",
-        )
-        say("  their prefill beside the stream / alone", f"{beside_s / alone_s:.2f}", "<= 1.25")
+        judge_share(f"largest gap while {self.long} tokens arrive / their prefill", largest_s, alone_s, 20)
+        growth = beside_s / alone_s
+        judge("  their prefill beside the stream / alone", f"{growth:.2f}", growth, Bar("<= 1.25", most=1.25))
 
     def restore(self) -> None:
         """Blocks from disk, with their pages in memory, into a slot."""
@@ -310,19 +329,16 @@ class Bench:
                     assert self.runtime.memory.restore(0, index * BLOCK, (index + 1) * BLOCK, payload)
                 restore_s = CLOCK.now_s() - started_s
                 self.runtime.memory.clear(0)
-        say(
-            f"restoring {num_tokens} tokens from disk / computing them",
-            f"{restore_s * 1000:.0f} ms / {cold_s:.1f} s = 1/{cold_s / restore_s:.0f}",
-            "<= 1/50",
-        )
-        say("  rate", f"{num_bytes / restore_s / 1e6:.0f} MB/s", ">= 500 MB/s")
+        judge_share(f"restoring {num_tokens} tokens from disk / computing them", restore_s, cold_s, 50)
+        rate = num_bytes / restore_s / 1e6
+        judge("  rate", f"{rate:.0f} MB/s", rate, Bar(">= 500 MB/s", least=500))
 
 
 async def restart(model: Path, settings: EngineSettings, *, prefix: int, vocab_size: int) -> None:
     """First token after kill -9 and restart, through the real processes."""
-    for name, num_tokens, bar in (
-        ("whole blocks + 1 token", prefix // BLOCK * BLOCK + 1, "<= 1/50"),
-        (f"{prefix} tokens", prefix, "<= 1/12"),
+    for name, num_tokens, one_in in (
+        ("whole blocks + 1 token", prefix // BLOCK * BLOCK + 1, 50),
+        (f"{prefix} tokens", prefix, 12),
     ):
         with tempfile.TemporaryDirectory() as directory:
             engine = EngineProcess(model, settings, cache_dir=Path(directory))
@@ -339,11 +355,7 @@ async def restart(model: Path, settings: EngineSettings, *, prefix: int, vocab_s
                 warm_s = await first_token_s(engine, one)
             finally:
                 await engine.close()
-        say(
-            f"first token after kill -9, {name}",
-            f"{warm_s * 1000:.0f} ms / {cold_s:.1f} s = 1/{cold_s / warm_s:.0f}",
-            bar,
-        )
+        judge_share(f"first token after kill -9, {name}", warm_s, cold_s, one_in)
 
 
 def _is_ready(engine: EngineProcess, *, expected: bool) -> bool:
@@ -363,8 +375,8 @@ async def first_token_s(engine: EngineProcess, token_ids: list[int]) -> float:
     return seconds
 
 
-def main() -> None:
-    """Run the chosen measurements and print a line for each."""
+def main() -> int:
+    """Run the chosen measurements and print a line for each; the exit status."""
     parts = ("decode", "shared", "newcomers", "gap", "restore", "restart")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -394,7 +406,10 @@ def main() -> None:
                 getattr(bench, part)()
     if "restart" in chosen:
         asyncio.run(restart(options.model, settings, prefix=options.prefix, vocab_size=vocab_size))
+    if MISSED:
+        print(f"{len(MISSED)} bars missed: {'; '.join(name.strip() for name in MISSED)}")
+    return 1 if MISSED else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,21 +2,25 @@
 
     python bench/model_shapes.py DIRECTORY [--shape qwen2-0.5b] [--shape qwen2-1.5b]
 
-Each file is written in half precision and then quantized by llama.cpp itself to Q4_K_M, as published files are.
+Each tensor has the type that llama.cpp gives it in a Q4_K_M file, as published files have, and is made of random blocks
+of that type: quantizing real numbers would take minutes a file and change nothing of what is measured.
+
+Source: `llama_tensor_get_type` in llama.cpp's src/llama-quant.cpp, and the block layouts in ggml's src/ggml-common.h.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
-import llama_cpp.llama_cpp as llama
 import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 
 VOCAB_SIZE = 151_936
-Q4_K_M = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,21 +43,14 @@ SHAPES = {
 def write_shape(directory: Path, name: str) -> Path:
     """Write a file, unless it is there; returns its path."""
     path = directory / f"{name}-random-q4_k_m.gguf"
-    if path.exists():
-        return path
-    half = path.with_suffix(".f16")
-    _write_half(half, name, SHAPES[name])
-    params = llama.llama_model_quantize_default_params()
-    params.ftype = Q4_K_M
-    partial = path.with_suffix(".partial")
-    if llama.llama_model_quantize(str(half).encode(), str(partial).encode(), params) != 0:
-        raise SystemExit("llama.cpp could not quantize the file")
-    partial.rename(path)
-    half.unlink()
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        _write(partial, name, SHAPES[name])
+        partial.rename(path)
     return path
 
 
-def _write_half(path: Path, name: str, shape: Shape) -> None:
+def _write(path: Path, name: str, shape: Shape) -> None:
     random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "qwen2", use_temp_file=False)
     writer.add_name(f"{name} (random weights)")
@@ -65,33 +62,99 @@ def _write_half(path: Path, name: str, shape: Shape) -> None:
     writer.add_head_count_kv(shape.num_kv_heads)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(1_000_000.0)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _write_vocabulary(writer)
 
-    def half(tensor: str, rows: int, columns: int) -> None:
-        values = random.standard_normal((rows, columns), dtype=np.float32) * np.float32(columns**-0.5)
-        writer.add_tensor(tensor, values.astype(np.float16))
+    def weights(tensor: str, rows: int, columns: int, wanted: Type = Type.Q4_K) -> None:
+        kind = wanted if columns % 256 == 0 else FALLBACKS[wanted]
+        writer.add_tensor(tensor, random_blocks(random, kind, rows, columns), raw_dtype=kind)
 
-    def ones(tensor: str, size: int, value: float = 1.0) -> None:
+    def plain(tensor: str, size: int, value: float) -> None:
         writer.add_tensor(tensor, np.full(size, value, dtype=np.float32))
 
-    half("token_embd.weight", VOCAB_SIZE, shape.width)
-    ones("output_norm.weight", shape.width)
+    weights("token_embd.weight", VOCAB_SIZE, shape.width, Type.Q6_K)  # also the head
+    plain("output_norm.weight", shape.width, 1)
     kv_width = shape.width // shape.num_heads * shape.num_kv_heads
     for layer in range(shape.num_layers):
         prefix = f"blk.{layer}."
-        ones(f"{prefix}attn_norm.weight", shape.width)
-        ones(f"{prefix}ffn_norm.weight", shape.width)
-        for part, rows in (("q", shape.width), ("k", kv_width), ("v", kv_width)):
-            half(f"{prefix}attn_{part}.weight", rows, shape.width)
-            ones(f"{prefix}attn_{part}.bias", rows, 0.0)
-        half(f"{prefix}attn_output.weight", shape.width, shape.width)
-        half(f"{prefix}ffn_gate.weight", shape.feed_forward, shape.width)
-        half(f"{prefix}ffn_up.weight", shape.feed_forward, shape.width)
-        half(f"{prefix}ffn_down.weight", shape.width, shape.feed_forward)
+        better = Type.Q6_K if _has_more_bits(layer, shape.num_layers) else Type.Q4_K
+        plain(f"{prefix}attn_norm.weight", shape.width, 1)
+        plain(f"{prefix}ffn_norm.weight", shape.width, 1)
+        for part, rows, kind in (("q", shape.width, Type.Q4_K), ("k", kv_width, Type.Q4_K), ("v", kv_width, better)):
+            weights(f"{prefix}attn_{part}.weight", rows, shape.width, kind)
+            plain(f"{prefix}attn_{part}.bias", rows, 0)
+        weights(f"{prefix}attn_output.weight", shape.width, shape.width)
+        weights(f"{prefix}ffn_gate.weight", shape.feed_forward, shape.width)
+        weights(f"{prefix}ffn_up.weight", shape.feed_forward, shape.width)
+        weights(f"{prefix}ffn_down.weight", shape.width, shape.feed_forward, better)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _has_more_bits(layer: int, num_layers: int) -> bool:
+    """Whether a Q4_K_M file keeps a layer's values and its way down in six bits."""
+    eighth = num_layers // 8
+    return layer < eighth or layer >= 7 * num_layers // 8 or (layer - eighth) % 3 == 2
+
+
+FALLBACKS = {Type.Q4_K: Type.Q5_0, Type.Q6_K: Type.Q8_0}
+"""For rows that are no multiple of 256 long."""
+
+
+def random_blocks(random: np.random.Generator, kind: Type, rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    """Blocks whose weights are uniform around zero with the deviation `columns ** -0.5`, shape `(rows, row_bytes)`."""
+    block_size, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    num_blocks = rows * columns // block_size
+    blocks = (
+        np.frombuffer(random.bytes(num_blocks * block_bytes), dtype=np.uint8).reshape(num_blocks, block_bytes).copy()
+    )
+    FILLERS[kind](blocks, columns**-0.5)
+    return blocks.reshape(rows, -1)
+
+
+def _half(value: float) -> npt.NDArray[np.uint8]:
+    return np.array([value], dtype="<f2").view(np.uint8)
+
+
+def _deviation(num_values: int) -> float:
+    """Of the whole numbers below `num_values`."""
+    return float(((num_values**2 - 1) / 12) ** 0.5)
+
+
+def _fill_q4_k(blocks: npt.NDArray[np.uint8], deviation: float) -> None:
+    """`scale * 32 * q - minimum * 32` with q below 16; eight scales and minima of six bits in twelve bytes."""
+    scale = deviation / 32 / _deviation(16)
+    blocks[:, 0:2] = _half(scale)
+    blocks[:, 2:4] = _half(scale * 7.5)
+    blocks[:, 4:12] = 32 | 32 >> 4 << 6
+    blocks[:, 12:16] = 0
+
+
+def _fill_q6_k(blocks: npt.NDArray[np.uint8], deviation: float) -> None:
+    """`scale * 4 * (q - 32)` with q below 64; sixteen scales of eight bits behind the quanta."""
+    blocks[:, 192:208] = 4
+    blocks[:, 208:210] = _half(deviation / 4 / _deviation(64))
+
+
+def _fill_q5_0(blocks: npt.NDArray[np.uint8], deviation: float) -> None:
+    """`scale * (q - 16)` with q below 32."""
+    blocks[:, 0:2] = _half(deviation / _deviation(32))
+
+
+def _fill_q8_0(blocks: npt.NDArray[np.uint8], deviation: float) -> None:
+    """`scale * q` with q of a signed byte."""
+    blocks[:, 0:2] = _half(deviation / _deviation(256))
+
+
+FILLERS: dict[Type, Callable[[npt.NDArray[np.uint8], float], None]] = {
+    Type.Q4_K: _fill_q4_k,
+    Type.Q6_K: _fill_q6_k,
+    Type.Q5_0: _fill_q5_0,
+    Type.Q8_0: _fill_q8_0,
+}
 
 
 def _write_vocabulary(writer: gguf.GGUFWriter) -> None:
