@@ -229,7 +229,8 @@ class EngineCore:
     def _run(self, plan: StepPlan) -> list[EngineUpdate]:
         started_s = self._clock()
         has_run = self._model.run(plan.chunks)
-        self._counters.model_s += self._clock() - started_s
+        model_s = self._clock() - started_s
+        self._counters.model_s += model_s
         if not has_run:
             moves = self._scheduler.relieve()
             if moves is None:
@@ -248,6 +249,7 @@ class EngineCore:
                 ChunkResult(token_ids=one.token_ids, finish_reason=one.finish_reason, error=one.error)
                 for one in decisions
             ],
+            seconds=model_s,
         )
         for save in outcome.saves:
             self._cache.insert(save.key, self._memory.save(save.slot, save.start, save.end), save.parent)

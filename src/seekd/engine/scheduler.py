@@ -1,38 +1,28 @@
-"""Plans one step: who enters, who must leave, how many tokens of whom go through the model.
+"""Plans one step: what is computed next, and what a computed step led to.
 
-Room: engine. May import: errors, engine.types, engine.sequence, engine.plan, engine.prefix_cache, engine.kv_cells,
-engine.fairness, engine.block_hash. Pure: no I/O, no thread; time is passed in.
+Room: engine. May import: errors, engine.types, engine.sequence, engine.plan, engine.prefix_cache, engine.admission,
+engine.slots, engine.step_budget, engine.step_cost, engine.block_hash. Pure: no I/O, no thread; time is passed in.
 
 Theory of operation. A sequence's computed tokens catch up with its known tokens; there are no phases. Each step is
-`arrange` (until it has no more admissions), `plan`, the batch, `commit`; plan.py shows the loop.
-
-- Cells: `num_committed` = cells used + known tokens of running sequences that are not computed yet. After `arrange`
-  it never exceeds the context's cells, unless a single sequence runs, which always fits: so a batch never runs out.
-  When completions grow past it, the youngest running sequence is preempted; preempted ones return before anyone new.
-- Admission: round robin over fairness keys, by arrival within a key. The first who does not fit ends the round, so
-  that nobody large is overtaken for ever. Who shares a prefix that a running sequence is about to compute is passed
-  over until it is computed: the leader computes exactly these tokens next, with the same budget that the follower
-  would get, so waiting is never dearer. Waiting is on running sequences only, which always progress, and is worked
-  out anew from who runs: a leader that leaves leaves nobody behind.
-- Step budget: step_budget.py.
+`arrange` (until it has no more admissions), `plan`, the batch, `commit`; plan.py shows the loop. Who enters and who
+must leave: admission.py. How a step's tokens are shared: step_budget.py.
 """
 
 from __future__ import annotations
 
-import bisect
-import heapq
-from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
+from seekd.engine.admission import AdmissionQueue
 from seekd.engine.block_hash import BLOCK_SIZE, snapshot_key
 from seekd.engine.fairness import Rotation
-from seekd.engine.kv_cells import KvCells
 from seekd.engine.plan import Admission, Chunk, ChunkResult, Moves, Release, Save, SequenceUpdate, StepOutcome, StepPlan
-from seekd.engine.prefix_cache import Match, PrefixCache
+from seekd.engine.prefix_cache import PrefixCache
 from seekd.engine.sequence import Sequence
+from seekd.engine.slots import Slots
 from seekd.engine.step_budget import SchedulerLimits, plan_step
+from seekd.engine.step_cost import StepCost
 from seekd.engine.types import EngineRequest, FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded
 
@@ -69,19 +59,13 @@ class Scheduler:
     def __init__(self, limits: SchedulerLimits, cache: PrefixCache) -> None:
         self.limits = limits
         self._cache = cache
-        self._cells = KvCells(limits.num_cells)
+        self._slots = Slots(num_slots=limits.num_slots, num_cells=limits.num_cells, cache=cache)
+        self._queue = AdmissionQueue(self._slots, cache)
         self._sequences: dict[str, Sequence] = {}
-        self._waiting: dict[str, deque[Sequence]] = {}
-        self._num_waiting = 0
-        self._preempted: list[Sequence] = []
-        self._running: dict[int, Sequence] = {}
-        self._free_slots = list(range(limits.num_slots))
-        self._unadopted: dict[int, Admission] = {}
         self._ended: list[Sequence] = []
-        self._admission_turns = Rotation()
         self._prompt_turns = Rotation()
+        self._cost = StepCost()
         self._num_arrivals = 0
-        self._total_preemptions = 0
         self._total_prompt_computed = 0
         self._total_prompt_cached = 0
         self._total_completion = 0
@@ -105,7 +89,7 @@ class Scheduler:
             raise ContextTooLong(context_length=self.limits.context_length, num_prompt_tokens=num_prompt)
         if request.request_id in self._sequences or not num_prompt:
             raise EngineError("The request has no prompt token, or its id is taken.")
-        if self._num_waiting >= self.limits.max_waiting + len(self._free_slots):
+        if self._queue.num_waiting >= self.limits.max_waiting + self._slots.num_free:
             raise Overloaded
         sequence = Sequence(
             request=request,
@@ -117,8 +101,7 @@ class Scheduler:
         self._cache.extend_keys(sequence.block_keys, sequence.token_ids, request.cache_salt)
         self._num_arrivals += 1
         self._sequences[request.request_id] = sequence
-        self._waiting.setdefault(request.fairness_key, deque()).append(sequence)
-        self._num_waiting += 1
+        self._queue.add(sequence)
         return sequence
 
     def finish(self, request_id: str, reason: FinishReason, error: str | None = None) -> None:
@@ -145,17 +128,17 @@ class Scheduler:
     @property
     def running(self) -> tuple[Sequence, ...]:
         """The sequences that hold a slot, oldest first."""
-        return tuple(sorted(self._running.values(), key=_arrival))
+        return tuple(self._slots)
 
     def stats(self) -> SchedulerStats:
         """Gauges and counts."""
         return SchedulerStats(
-            num_running=len(self._running),
-            num_waiting=self._num_waiting,
-            num_preempted=len(self._preempted),
-            num_cells_used=self._cells.num_used,
-            num_cells=self.limits.num_cells,
-            total_preemptions=self._total_preemptions,
+            num_running=len(self._slots),
+            num_waiting=self._queue.num_waiting,
+            num_preempted=self._queue.num_preempted,
+            num_cells_used=self._slots.num_cells_used,
+            num_cells=self._slots.num_cells,
+            total_preemptions=self._queue.total_preemptions,
             total_prompt_tokens_computed=self._total_prompt_computed,
             total_prompt_tokens_cached=self._total_prompt_cached,
             total_completion_tokens=self._total_completion,
@@ -169,16 +152,16 @@ class Scheduler:
         Args:
             now_s: sequences past their deadline end with `DEADLINE`.
         """
-        assert not self._unadopted, "adopt every admission first"
+        assert self._queue.is_settled, "adopt every admission first"
         for sequence in self._sequences.values():
             deadline_s = sequence.request.deadline_s
             if deadline_s is not None and now_s - sequence.arrival_s >= deadline_s:
                 self.finish(sequence.request_id, FinishReason.DEADLINE)
         finished, self._ended = self._ended, []
         releases = [release for sequence in finished if (release := self._drop(sequence)) is not None]
-        while self.num_committed > self.limits.num_cells and len(self._running) > 1:
-            releases.append(self._preempt_youngest())
-        return Moves(releases=releases, finished=finished, admissions=self._admit(now_s))
+        while self._slots.num_committed > self._slots.num_cells and len(self._slots) > 1:
+            releases.append(self._queue.preempt_youngest())
+        return Moves(releases=releases, finished=finished, admissions=self._queue.admit(now_s))
 
     def relieve(self) -> Moves | None:
         """Preempt the youngest running sequence, because the memory was full against all accounts.
@@ -186,7 +169,7 @@ class Scheduler:
         Returns:
             The release to carry out before the next `plan`; None when at most one sequence runs.
         """
-        return Moves(releases=[self._preempt_youngest()]) if len(self._running) > 1 else None
+        return Moves(releases=[self._queue.preempt_youngest()]) if len(self._slots) > 1 else None
 
     def adopt(self, admission: Admission, *, num_tokens: int) -> None:
         """State how many known tokens the slot of an admission holds after it was filled.
@@ -195,145 +178,39 @@ class Scheduler:
             admission: of the last `arrange`.
             num_tokens: what is computed there; at least the match's `num_slot_tokens`, less than the known tokens.
         """
-        sequence, match, slot = admission.sequence, admission.match, admission.slot
-        del self._unadopted[slot]
-        assert match.num_slot_tokens <= num_tokens < sequence.num_tokens
-        if match.slot is not None:
-            self._cells.share(slot, match.slot, match.num_slot_tokens)
-        self._cells.grow(slot, num_tokens - match.num_slot_tokens)
-        self._cache.unlock(match.stored_keys)
-        self._unlock(sequence)
-        sequence.parked = None
-        sequence.num_computed = num_tokens
+        sequence = admission.sequence
+        self._queue.adopt(admission, num_tokens)
         if sequence.num_cached is None:
             sequence.num_cached = num_tokens
             self._total_prompt_cached += num_tokens
-        self._cache.count(match)
-        self._cache.touch(sequence.block_keys[: num_tokens // BLOCK_SIZE])
-        self._attach(sequence)
         sequence.stops = [stop for stop in sequence.stops if stop > num_tokens]
         if self._cache.saves_snapshots:
-            self._stop_at(sequence, (sequence.num_prompt_tokens - 1) // BLOCK_SIZE * BLOCK_SIZE)
-
-    @property
-    def num_committed(self) -> int:
-        """Cells used, and those that the known tokens of running sequences will need."""
-        return self._cells.num_used + sum(sequence.num_uncomputed for sequence in self._running.values())
-
-    def _admit(self, now_s: float) -> list[Admission]:
-        admissions: list[Admission] = []
-        while self._preempted and self._free_slots:
-            sequence = self._preempted[0]
-            match = self._match(sequence)
-            if not self._fits(sequence, match):
-                return admissions
-            self._preempted.pop(0)
-            admissions.append(self._lend(sequence, match, now_s))
-        while self._free_slots and (admission := self._admit_next(now_s)) is not None:
-            admissions.append(admission)
-        return admissions
-
-    def _admit_next(self, now_s: float) -> Admission | None:
-        for key in self._admission_turns.order(self._waiting):
-            for sequence in self._waiting[key]:
-                if self._still_waits(sequence):
-                    continue
-                match = self._match(sequence)
-                if self._must_wait(sequence, match):
-                    continue
-                if not self._fits(sequence, match):
-                    return None
-                self._unqueue(sequence)
-                self._admission_turns.serve(key)
-                return self._lend(sequence, match, now_s)
-        return None
-
-    def _match(self, sequence: Sequence) -> Match:
-        limit = sequence.num_reusable if sequence.parked is None else sequence.parked.start
-        return self._cache.match(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt, limit)
-
-    def _fits(self, sequence: Sequence, match: Match) -> bool:
-        if not self._running:
-            return True
-        # Room for a block's growth of each running stream: without it a newcomer would be preempted at once.
-        need = sequence.num_tokens - match.num_slot_tokens + BLOCK_SIZE * len(self._running)
-        return self.num_committed + need <= self.limits.num_cells
-
-    def _lend(self, sequence: Sequence, match: Match, now_s: float) -> Admission:
-        slot = heapq.heappop(self._free_slots)
-        sequence.slot = slot
-        sequence.num_computed = 0
-        sequence.leader = None
-        if sequence.admitted_s is None:
-            sequence.admitted_s = now_s
-        self._running[slot] = sequence
-        self._cache.lock(match.stored_keys)
-        admission = Admission(sequence=sequence, slot=slot, match=match)
-        self._unadopted[slot] = admission
-        return admission
-
-    # -- waiting for a common prefix ----------------------------------------------------------------------------------
-
-    def _still_waits(self, sequence: Sequence) -> bool:
-        leader = sequence.leader
-        if leader is None:
-            return False
-        if leader.slot in self._unadopted:
-            return True
-        if leader.slot is not None and not leader.is_finished and leader.num_computed < sequence.leader_position:
-            return True
-        sequence.leader = None
-        return False
-
-    def _must_wait(self, sequence: Sequence, match: Match) -> bool:
-        for leader in self._running.values():
-            position = self._common_prefix(sequence, leader)
-            # What a leader is about to adopt can be shared in the next round; later it costs cells twice.
-            matched = match.num_slot_tokens if leader.slot in self._unadopted else match.num_tokens
-            if position <= leader.num_computed or position <= matched or leader.is_finished:
-                continue
-            sequence.leader = leader
-            sequence.leader_position = position
-            self._stop_at(leader, position)
-            return True
-        return False
-
-    @staticmethod
-    def _common_prefix(sequence: Sequence, leader: Sequence) -> int:
-        """Tokens in whole blocks that both begin with, and that the leader has still to compute or to adopt."""
-        ours, theirs = sequence.block_keys, leader.block_keys
-        low = 0
-        high = min(len(ours), len(theirs), sequence.num_reusable // BLOCK_SIZE)
-        while low < high:  # a key stands for its whole prefix, so equality is monotonic
-            middle = (low + high + 1) // 2
-            if ours[middle - 1] == theirs[middle - 1]:
-                low = middle
-            else:
-                high = middle - 1
-        return low * BLOCK_SIZE
-
-    def _stop_at(self, sequence: Sequence, position: int) -> None:
-        if self._cache.saves_snapshots and position > sequence.num_computed and position not in sequence.stops:
-            bisect.insort(sequence.stops, position)
+            sequence.stop_at((sequence.num_prompt_tokens - 1) // BLOCK_SIZE * BLOCK_SIZE)
 
     # -- plan -------------------------------------------------------------------------------------------------------
 
     def plan(self) -> StepPlan:
         """Fill one batch; empty only when nobody runs. Changes nothing but whose turn it is."""
-        assert not self._unadopted, "adopt every admission first"
+        assert self._queue.is_settled, "adopt every admission first"
         return plan_step(
-            [sequence for sequence in self.running if not sequence.is_finished], self.limits, self._prompt_turns
+            [sequence for sequence in self.running if not sequence.is_finished],
+            self.limits,
+            self._prompt_turns,
+            dearness=self._cost.dearness(self._slots.num_cells_used),
         )
 
     # -- commit -----------------------------------------------------------------------------------------------------
 
-    def commit(self, plan: StepPlan, results: SequenceOf[ChunkResult]) -> StepOutcome:
+    def commit(self, plan: StepPlan, results: SequenceOf[ChunkResult], *, seconds: float = 0.0) -> StepOutcome:
         """Take in what a batch gave.
 
         Args:
             plan: what was run, all of it; none of its sequences was preempted since.
             results: one for each chunk, in order.
+            seconds: that the model took; 0 when nobody measured.
         """
+        if seconds > 0:
+            self._cost.observe(num_tokens=plan.num_tokens, num_cells=self._slots.num_cells_used, seconds=seconds)
         saves: list[Save] = []
         releases: list[Release] = []
         updates: list[SequenceUpdate] = []
@@ -362,16 +239,13 @@ class Scheduler:
         assert slot is not None
         assert sequence.num_computed == chunk.start
         num_blocks = sequence.num_computed_blocks
-        self._cells.grow(slot, chunk.num_tokens)
-        sequence.num_computed = chunk.end
+        self._slots.grow(sequence, chunk.num_tokens)
         self._total_prompt_computed += max(0, min(chunk.end, sequence.num_prompt_tokens) - chunk.start)
         if self._cache.saves_snapshots:
             if chunk.end in sequence.stops:
                 sequence.stops = [stop for stop in sequence.stops if stop > chunk.end]
                 yield from self._snapshot(sequence)
             return
-        if sequence.num_computed_blocks > num_blocks:
-            self._attach(sequence)
         for index in range(num_blocks, min(sequence.num_computed_blocks, len(sequence.block_keys))):
             key = sequence.block_keys[index]
             if not self._cache.holds(key):
@@ -416,85 +290,16 @@ class Scheduler:
         del self._sequences[sequence.request_id]
         sequence.leader = None
         if sequence.slot is not None:
-            return self._release(sequence)
-        if sequence.was_preempted:
-            self._preempted.remove(sequence)
-            self._unlock(sequence)
-            sequence.parked = None
-        else:
-            self._unqueue(sequence)
+            return self._slots.take_back(sequence)
+        self._queue.remove(sequence)
         return None
-
-    def _release(self, sequence: Sequence) -> Release:
-        slot = sequence.slot
-        assert slot is not None
-        sequence.slot = None
-        del self._running[slot]
-        self._cells.release(slot)
-        self._cache.detach(slot)
-        heapq.heappush(self._free_slots, slot)
-        return Release(sequence=sequence, slot=slot)
-
-    def _preempt_youngest(self) -> Release:
-        sequence = max(self._running.values(), key=_arrival)
-        num_held = 0
-        if not self._cache.saves_snapshots:
-            keys = sequence.block_keys[: sequence.num_computed_blocks]
-            num_held = next((i for i, key in enumerate(keys) if not self._cache.holds(key)), len(keys))
-        sequence.locked_keys = tuple(sequence.block_keys[:num_held])
-        self._cache.lock(sequence.locked_keys)
-        release = self._release(sequence)
-        sequence.was_preempted = True
-        bisect.insort(self._preempted, sequence, key=_arrival)
-        self._total_preemptions += 1
-        parked = Release(
-            sequence=sequence,
-            slot=release.slot,
-            park_start=num_held * BLOCK_SIZE,
-            park_end=sequence.num_computed,
-            parks=True,
-        )
-        sequence.num_computed = 0
-        sequence.stops = []
-        return parked
-
-    def _unlock(self, sequence: Sequence) -> None:
-        self._cache.unlock(sequence.locked_keys)
-        sequence.locked_keys = ()
-
-    def _unqueue(self, sequence: Sequence) -> None:
-        key = sequence.request.fairness_key
-        self._waiting[key].remove(sequence)
-        self._num_waiting -= 1
-        if not self._waiting[key]:
-            del self._waiting[key]
-
-    def _attach(self, sequence: Sequence) -> None:
-        if not self._cache.saves_snapshots and sequence.slot is not None:
-            self._cache.attach(sequence.slot, sequence.block_keys[: sequence.num_computed_blocks])
-
-    # -- integrity --------------------------------------------------------------------------------------------------
 
     def check_integrity(self) -> None:
         """Assert the invariants; costs a pass over every sequence."""
-        self._cells.check_integrity()
         self._cache.check_integrity()
-        waiting = [sequence for queue in self._waiting.values() for sequence in queue]
-        assert len(waiting) == self._num_waiting
-        held = {id(sequence) for sequence in (*waiting, *self._preempted, *self._running.values())}
-        assert held == {id(sequence) for sequence in self._sequences.values()}
-        assert len(held) == len(waiting) + len(self._preempted) + len(self._running)
-        assert sorted([*self._free_slots, *self._running]) == list(range(self.limits.num_slots))
-        assert self._preempted == sorted(self._preempted, key=_arrival)
-        for slot, sequence in self._running.items():
-            assert sequence.slot == slot
-            assert sequence.num_computed < sequence.num_tokens <= sequence.max_num_tokens
-            if slot not in self._unadopted:
-                assert self._cells.num_tokens(slot) == sequence.num_computed
-        for sequence in (*waiting, *self._preempted):
-            assert sequence.slot is None
-            assert sequence.num_computed == 0
-
-
-def _arrival(sequence: Sequence) -> int:
-    return sequence.arrival
+        self._queue.check_integrity()
+        if self._queue.is_settled:
+            self._slots.check_integrity()
+        held = [id(sequence) for sequence in (*self._queue, *self._slots)]
+        assert len(held) == len(set(held))
+        assert set(held) == {id(sequence) for sequence in self._sequences.values()}

@@ -12,6 +12,7 @@ comes next. Invariant between steps: `num_computed < num_tokens` until it is fin
 
 from __future__ import annotations
 
+import bisect
 import enum
 from dataclasses import dataclass, field
 
@@ -141,3 +142,8 @@ class Sequence:
         if self.slot is not None:
             return SequenceState.RUNNING
         return SequenceState.PREEMPTED if self.was_preempted else SequenceState.WAITING
+
+    def stop_at(self, position: int) -> None:
+        """Let a chunk end at a position that is not computed yet, because a snapshot is wanted there."""
+        if position > self.num_computed and position not in self.stops:
+            bisect.insort(self.stops, position)

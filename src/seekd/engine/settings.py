@@ -35,8 +35,9 @@ class EngineSettings:
         threads: of the computation; None takes one for each physical core that this process may use, and a single
             one for a model of at most 64 MiB.
         batch_tokens: most tokens of one step. A longer step computes prompts no faster and delays running streams.
-        chunk_tokens: most prompt tokens of one step while other sequences are generating, which bounds the gap in
-            their streams. 128: smaller chunks cost prompt speed (64 about 12 %).
+        chunk_tokens: prompt tokens of one step while other sequences are generating, which bounds the gap in their
+            streams. They are fewer late in a long prompt, where each costs more, and more at its beginning, so that
+            every step takes about as long. 128: smaller chunks cost prompt speed.
         gpu_layers: layers of the model that go to the GPU, the output layer being one more; 0 for none, and None for
             as many as fit into its free memory. Needs a llama.cpp that was built for the GPU.
         kv_type: element type of keys and values.

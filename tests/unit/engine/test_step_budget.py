@@ -6,7 +6,7 @@ import pytest
 
 from seekd.engine.fairness import Rotation
 from seekd.engine.sequence import Sequence
-from seekd.engine.step_budget import SchedulerLimits, plan_step
+from seekd.engine.step_budget import TILE_TOKENS, SchedulerLimits, plan_step
 from seekd.engine.types import EngineRequest
 
 
@@ -23,8 +23,10 @@ def new_sequence(arrival: int, *, prompt: int, computed: int, completion: int = 
     )
 
 
-def shares_of(sequences: list[Sequence], limits: SchedulerLimits, turns: Rotation | None = None) -> dict[int, int]:
-    plan = plan_step(sequences, limits, turns or Rotation())
+def shares_of(
+    sequences: list[Sequence], limits: SchedulerLimits, turns: Rotation | None = None, *, dearness: float = 1.0
+) -> dict[int, int]:
+    plan = plan_step(sequences, limits, turns or Rotation(), dearness=dearness)
     for chunk in plan.chunks:
         assert chunk.start == chunk.sequence.num_computed
         assert chunk.wants_logits == (chunk.end == chunk.sequence.num_tokens)
@@ -38,7 +40,55 @@ def new_limits(**changes: int) -> SchedulerLimits:
 
 
 def test_a_prompt_alone_gets_the_whole_step() -> None:
-    assert shares_of([new_sequence(0, prompt=500, computed=0)], new_limits()) == {0: 100}
+    assert shares_of([new_sequence(0, prompt=640, computed=0)], new_limits(step_tokens=128)) == {0: 128}
+
+
+def chunks_of(num_tokens: int, limits: SchedulerLimits, *, num_streams: int) -> list[int]:
+    """The chunks that a prompt is cut into."""
+    streams = [new_sequence(i, prompt=10, computed=10, completion=1) for i in range(num_streams)]
+    prompt = new_sequence(num_streams, prompt=num_tokens, computed=0)
+    chunks = []
+    while prompt.num_uncomputed:
+        chunks.append(shares_of([*streams, prompt], limits)[prompt.arrival])
+        prompt.num_computed += chunks[-1]
+    return chunks
+
+
+def test_what_a_prompt_has_beyond_whole_tiles_is_computed_first_and_every_later_batch_fills_tiles() -> None:
+    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    assert chunks_of(1000, limits, num_streams=0) == [488, 512]
+    assert chunks_of(500, limits, num_streams=1) == [122, 126, 126, 126]
+    assert chunks_of(500, limits, num_streams=8) == [108, 112, 112, 112, 56]
+    assert chunks_of(300, new_limits(step_tokens=512, prompt_tokens_beside_streams=64), num_streams=1) == [
+        63,
+        63,
+        63,
+        111,
+    ]
+
+
+@pytest.mark.parametrize("num_tokens", [1, 63, 64, 65, 127, 200, 999])
+@pytest.mark.parametrize("num_streams", [0, 1, 8])
+def test_no_long_prompt_ends_in_a_batch_below_a_tile(num_tokens: int, num_streams: int) -> None:
+    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    chunks = chunks_of(num_tokens, limits, num_streams=num_streams)
+    assert sum(chunks) == num_tokens
+    assert num_streams + chunks[-1] >= min(TILE_TOKENS, num_streams + num_tokens)
+
+
+def test_dear_tokens_are_fewer_and_cheap_ones_more_between_half_and_twice_as_many() -> None:
+    stream = new_sequence(0, prompt=10, computed=10, completion=1)
+    prompt = new_sequence(1, prompt=63 * 100, computed=0)
+    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    shares = [shares_of([stream, prompt], limits, dearness=dearness)[1] for dearness in (9.0, 1.4, 1.0, 0.6, 0.01)]
+    assert shares == [63, 63, 126, 189, 252]
+
+
+def test_streams_that_nearly_fill_a_tile_do_not_keep_a_prompt_from_its_share() -> None:
+    streams = [new_sequence(i, prompt=10, computed=10, completion=1) for i in range(60)]
+    prompt = new_sequence(60, prompt=500, computed=0)
+    limits = new_limits(num_slots=64, step_tokens=512, prompt_tokens_beside_streams=60)
+    assert shares_of([*streams, prompt], limits)[60] >= 30
 
 
 def test_a_prompt_beside_streams_gets_its_cap() -> None:
@@ -60,12 +110,12 @@ def test_a_short_prompt_beside_a_long_one_shares_the_step() -> None:
 
 def test_keys_take_turns_and_within_a_key_the_oldest_is_first() -> None:
     sequences = [
-        new_sequence(0, prompt=500, computed=0, key="a"),
-        new_sequence(1, prompt=500, computed=0, key="a"),
-        new_sequence(2, prompt=500, computed=0, key="b"),
+        new_sequence(0, prompt=640, computed=0, key="a"),
+        new_sequence(1, prompt=640, computed=0, key="a"),
+        new_sequence(2, prompt=640, computed=0, key="b"),
     ]
-    turns = Rotation()
-    assert [shares_of(sequences, new_limits(), turns) for _ in range(3)] == [{0: 100}, {2: 100}, {0: 100}]
+    turns, limits = Rotation(), new_limits(step_tokens=128)
+    assert [shares_of(sequences, limits, turns) for _ in range(3)] == [{0: 128}, {2: 128}, {0: 128}]
 
 
 def test_a_chunk_ends_where_a_snapshot_is_wanted() -> None:
