@@ -40,7 +40,7 @@ class TokenChooser:
     """Chooses the tokens of one sequence, in order. Used by one thread.
 
     Args:
-        request: its sampling parameters, and where its constraint begins.
+        request: its sampling parameters.
         end_token_ids: the tokens that end a generation.
         constraint: the matcher of the request's grammar; None when it has none.
     """
@@ -52,8 +52,6 @@ class TokenChooser:
         self._end_token_ids = end_token_ids
         self._wants_logprobs = request.sampling.num_top_logprobs is not None
         self._constraint = constraint
-        self._starts_after = request.constraint.starts_after_token_id if request.constraint is not None else None
-        self._is_limited = constraint is not None and self._starts_after is None
 
     def choose(self, logits: Logits) -> Decision:
         """Choose what follows the last known token.
@@ -67,16 +65,13 @@ class TokenChooser:
             return Decision(finish_reason=FinishReason.ERROR, error=error.message)
 
     def _choose(self, logits: Logits) -> Decision:
-        limit = self._constraint if self._is_limited else None
+        limit = self._constraint
         sampled = self._sampler.sample(logits, allowed=None if limit is None else limit.allowed())
         if sampled.token_id in self._end_token_ids:
             return Decision(finish_reason=FinishReason.STOP)
         token_ids = [sampled.token_id]
         if limit is not None:
             limit.accept(sampled.token_id)
-        elif self._constraint is not None and sampled.token_id == self._starts_after:
-            self._is_limited = True
-            limit = self._constraint
         forced: list[int] = []
         if limit is not None and not self._wants_logprobs:
             forced = self._force(limit)

@@ -61,13 +61,10 @@ class ConstraintSpec:
     """What limits the next token, as text that the engine process compiles.
 
     Attributes:
-        grammar: an llguidance grammar.
-        starts_after_token_id: the constraint begins behind the first generated token of this id (the end of the
-            reasoning); None when it holds from the first generated token.
+        grammar: an llguidance grammar; it holds from the first generated token on.
     """
 
     grammar: str
-    starts_after_token_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -423,22 +423,6 @@ def test_forced_tokens_come_in_one_step_and_are_evaluated_as_one_batch() -> None
     assert bench.core.stats().num_forced_tokens == len(text) - 3
 
 
-def test_a_constraint_can_begin_after_a_token() -> None:
-    bench = Bench()
-    free = bench.add("free", [1], max_tokens=30)
-    bench.run()
-    reasoning = alone(free)[0]
-    start = reasoning[4]
-    bench.add("a", [1], max_tokens=30, constraint=ConstraintSpec(grammar="{?}", starts_after_token_id=start))
-    bench.run()
-    tokens = bench.tokens("a")
-    split = reasoning.index(start) + 1
-    assert tokens[:split] == reasoning[:split]
-    assert bytes(tokens[split:])[:1] == b"{"
-    assert bytes(tokens[split:])[-1:] == b"}"
-    assert bench.finish("a") is FinishReason.STOP
-
-
 def test_a_failing_matcher_ends_the_request_and_nobody_else() -> None:
     bench = Bench()
     request = bench.add("other", prompt(3, 20))

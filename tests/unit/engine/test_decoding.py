@@ -10,7 +10,6 @@ from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Samp
 from seekd.errors import EngineError
 
 END = 9
-STARTS = 8
 
 
 class Spelling:
@@ -39,13 +38,13 @@ class Spelling:
         return not self._rest
 
 
-def chooser(constraint: Spelling | None = None, *, starts: int | None = None, **sampling: float) -> TokenChooser:
+def chooser(constraint: Spelling | None = None, **sampling: float) -> TokenChooser:
     request = EngineRequest(
         request_id="r",
         prompt_token_ids=[0],
         max_tokens=10,
         sampling=SamplingParams(temperature=0, **sampling),  # type: ignore[arg-type]
-        constraint=None if constraint is None else ConstraintSpec(grammar="g", starts_after_token_id=starts),
+        constraint=None if constraint is None else ConstraintSpec(grammar="g"),
     )
     return TokenChooser(request, end_token_ids=frozenset({END}), constraint=constraint)
 
@@ -83,23 +82,6 @@ def test_logprobs_turn_forcing_off() -> None:
         assert list(decision.token_ids) == [expected]
         assert decision.logprobs is not None
         assert decision.logprobs[0].top[0][0] == 3
-
-
-def test_before_its_start_token_a_constraint_holds_nothing() -> None:
-    limited = chooser(Spelling(4, num_free=9), starts=STARTS)
-    assert list(limited.choose(likes(3)).token_ids) == [3]
-    assert list(limited.choose(likes(STARTS)).token_ids) == [STARTS]
-    assert list(limited.choose(likes(3)).token_ids) == [4]
-
-
-def test_what_is_forced_behind_the_start_token_comes_with_it() -> None:
-    decision = chooser(Spelling(4, 5, num_free=0), starts=STARTS).choose(likes(STARTS))
-    assert list(decision.token_ids) == [STARTS, 4, 5]
-    assert decision.finish_reason is FinishReason.STOP
-
-
-def test_the_end_of_generation_before_the_start_token_stops() -> None:
-    assert chooser(Spelling(4), starts=STARTS).choose(likes(END)).finish_reason is FinishReason.STOP
 
 
 def test_a_failing_matcher_is_an_error_and_never_free_text() -> None:

@@ -51,7 +51,7 @@ REQUEST = EngineRequest(
     sampling=SamplingParams(temperature=0.5, seed=7, num_top_logprobs=2),
     cache_salt="s",
     fairness_key="f",
-    constraint=ConstraintSpec(grammar="g", starts_after_token_id=4),
+    constraint=ConstraintSpec(grammar="g"),
     deadline_s=1.5,
 )
 UPDATE = EngineUpdate(
