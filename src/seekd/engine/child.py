@@ -136,6 +136,12 @@ class ChildProcess:
         lines = " | ".join(self._last_lines)
         return f"{cause}; last lines: {lines}" if lines else cause
 
+    def kill(self) -> None:
+        """End the process by force; `died` tells when it has happened."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
     async def close(self, *, grace_s: float = _CLOSE_GRACE_S) -> None:
         """End the process, if need be by force, and free everything."""
         process = self._process
@@ -145,8 +151,7 @@ class ChildProcess:
                 async with asyncio.timeout(grace_s):
                     await process.wait()
             except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                self.kill()
                 await process.wait()
         if process is not None and process.stdin is not None:
             process.stdin.close()

@@ -1,13 +1,14 @@
 """An engine in a process of its own, and the supervisor that keeps it alive.
 
-Room: engine. May import: errors, engine.types, engine.messages, engine.settings, engine.child. Runs in the API process
+Room: engine. May import: errors, engine.types, engine.messages, engine.settings, engine.child,
+engine.liveness. Runs in the API process
 on its event loop; imports neither numpy nor llama.cpp.
 
     start ──> STARTING ──loaded──> READY ──died──> RESTARTING ──> STARTING ...
                   └─ refused or died before the first load: ConfigError        close, from anywhere ──> CLOSED
 
 When a child dies, every running request fails at once; a request that arrives while the next one loads waits for it a
-while.
+while. A child that hangs (liveness.py) is killed, and that is its death.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from seekd.engine.child import ChildProcess
+from seekd.engine.liveness import Silence, default_limit_s
 from seekd.engine.messages import (
     Abort,
     Accepted,
@@ -44,6 +46,7 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
 _NUM_EXPLANATIONS = 1024
+_LONGEST_LOOK_S = 1.0  # between two looks at whether the child hangs
 
 _NOT_STARTED = "The engine has not been started."
 _LOADING = "The engine is loading the model."
@@ -111,6 +114,7 @@ class EngineProcess:
         self._supervisor: asyncio.Task[None] | None = None
         self._explanations: OrderedDict[str, CacheExplanation] = OrderedDict()
         self._unaccepted: set[str] = set()
+        self._silence = Silence(limit_s=0)
         self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
 
     @property
@@ -204,6 +208,7 @@ class EngineProcess:
     ) -> AsyncGenerator[EngineUpdate, None]:
         has_ended = False
         self._unaccepted.add(request.request_id)
+        self._silence.asked(request.request_id, asyncio.get_running_loop().time())
         child.send(Submit(request))
         try:
             while not has_ended:
@@ -216,6 +221,7 @@ class EngineProcess:
                 yield update
         finally:
             self._unaccepted.discard(request.request_id)
+            self._silence.done(request.request_id)
             if not has_ended:
                 child.send(Abort(request.request_id))
 
@@ -262,6 +268,8 @@ class EngineProcess:
         except BaseException:
             await child.close(grace_s=0)
             raise
+        limit_s = self._settings.hang_limit_s
+        self._silence = Silence(default_limit_s(self._info.size_bytes) if limit_s is None else limit_s)
         return child
 
     async def _supervise(self, child: ChildProcess) -> None:
@@ -270,7 +278,11 @@ class EngineProcess:
         backoff_s = _FIRST_BACKOFF_S
         while True:
             born_s = loop.time()
-            cause = await child.died()
+            watch = asyncio.create_task(self._kill_when_hung(child, self._silence))
+            try:
+                cause = await child.died()
+            finally:
+                watch.cancel()
             _log.error("the engine process died: %s", cause, extra={"action": "engine_died", "cause": cause})
             self._child = None
             self._set_state(EngineState.RESTARTING)
@@ -298,8 +310,22 @@ class EngineProcess:
             self._set_state(EngineState.READY)
             _log.info("the engine process was started again", extra={"action": "engine_restarted"})
 
+    async def _kill_when_hung(self, child: ChildProcess, silence: Silence) -> None:
+        if not silence.limit_s:
+            return
+        while not silence.is_too_long(asyncio.get_running_loop().time()):  # noqa: ASYNC110 - silence is no event
+            await asyncio.sleep(min(_LONGEST_LOOK_S, silence.limit_s / 4))
+        _log.error(
+            "the engine process has said nothing for %.0f s and is killed; a machine whose steps take longer needs"
+            " a higher engine.hang_limit_s",
+            silence.limit_s,
+            extra={"action": "engine_hung"},
+        )
+        child.kill()
+
     def _receive(self, message: FromEngine) -> None:
         """Hand a child's message to whoever waits for it; what nobody waits for any more is dropped."""
+        self._silence.heard(asyncio.get_running_loop().time())
         if isinstance(message, Accepted):
             self._unaccepted.discard(message.request_id)
         elif isinstance(message, Updates):

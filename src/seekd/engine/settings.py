@@ -50,6 +50,8 @@ class EngineSettings:
             would tell one what another has asked.
         queue_limit: waiting requests beyond which a new one is refused at once.
         restart_wait_s: seconds that a request waits for an engine that is being restarted before it fails.
+        hang_limit_s: seconds without a word from an engine that has work, after which it is killed and started again;
+            longer than any step takes. None: a minute, and three for each GiB of the model. 0: never.
     """
 
     context_length: int | None = None
@@ -65,6 +67,7 @@ class EngineSettings:
     share_prefix_cache: bool = False
     queue_limit: int = 256
     restart_wait_s: float = 30.0
+    hang_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no engine can run with.
@@ -81,6 +84,7 @@ class EngineSettings:
             ("gpu_layers", 0),
             ("queue_limit", 0),
             ("restart_wait_s", 0),
+            ("hang_limit_s", 0),
         ):
             value = getattr(self, name)
             if value is not None and value < smallest:

@@ -2,6 +2,7 @@
 
 0 count up, one token an update   1 count up slowly, for ever   2 die before accepting   3 exit with status 7
 4 refuse: the queue is full       5 send garbage, then count up   6 explain 1,100 requests, then count up
+7 hang
 The model's path says how loading goes: "refuse", "die", "slow", "chatty" (a line of 100,000 characters first),
 "stumble" (the second start is refused), anything else loads.
 """
@@ -104,6 +105,8 @@ def submit(socket: zmq.Socket[bytes], message: Submit, running: dict[str, int]) 
     if order == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     socket.send(msgspec.msgpack.encode(Accepted(request.request_id)))
+    if order == 7:
+        time.sleep(3600)
     if order == 1:
         running[request.request_id] = 0
     elif order == 3:

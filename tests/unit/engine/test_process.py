@@ -17,7 +17,7 @@ from seekd.engine.settings import EngineSettings
 from seekd.engine.types import Engine, EngineRequest, EngineUpdate
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown
 
-COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE, EXPLAIN = range(7)
+COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE, EXPLAIN, HANG = range(8)
 WORKER = Path(__file__).with_name("fake_worker.py")
 
 Make = Callable[..., EngineProcess]
@@ -27,10 +27,12 @@ Make = Callable[..., EngineProcess]
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
     async with AsyncExitStack() as stack:
 
-        def make_engine(model: str = "loads", *, restart_wait_s: float = 30) -> EngineProcess:
+        def make_engine(
+            model: str = "loads", *, restart_wait_s: float = 30, hang_limit_s: float | None = None
+        ) -> EngineProcess:
             engine = EngineProcess(
                 tmp_path / model,
-                EngineSettings(restart_wait_s=restart_wait_s),
+                EngineSettings(restart_wait_s=restart_wait_s, hang_limit_s=hang_limit_s),
                 command=(sys.executable, str(WORKER)),
             )
             stack.push_async_callback(engine.close)
@@ -127,6 +129,34 @@ async def test_only_a_request_that_was_not_accepted_is_repeated_and_only_once(
         await collect(engine, request(order))
     assert await collect(engine, request(COUNT)) == [0, 1, 2]
     assert engine.num_restarts == num_deaths
+
+
+async def test_an_engine_that_hangs_is_killed_its_requests_fail_and_the_next_one_works(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make(hang_limit_s=2)
+    await engine.start()
+    waiting = asyncio.create_task(collect(engine, request(HANG, "hangs")))
+    with pytest.raises(EngineError):
+        await collect(engine, request(FOREVER, "never answered"))
+    with pytest.raises(EngineError):
+        await waiting
+    assert "has said nothing for 2 s and is killed" in caplog.text
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+    assert engine.num_restarts >= 1
+
+
+async def test_an_engine_without_work_or_without_a_limit_may_be_silent(make: Make) -> None:
+    idle = make(hang_limit_s=2)
+    await idle.start()
+    await collect(idle, request(COUNT))
+    await asyncio.sleep(2.5)
+    unlimited = make("unlimited", hang_limit_s=0)
+    await unlimited.start()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await collect(unlimited, request(HANG))
+    assert (idle.num_restarts, unlimited.num_restarts) == (0, 0)
 
 
 async def test_the_cause_of_a_death_and_the_last_lines_are_logged(
