@@ -136,12 +136,12 @@ class EngineCore:
             return None
         return self._build_constraint(request.constraint.grammar, self._vocabulary)
 
-    def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
-        """Accept a request.
+    def check(self, request: EngineRequest, *, num_coming: int = 0) -> None:
+        """Refuse what `add` would refuse now; changes nothing.
 
         Args:
             request: its id must not be running.
-            constraint: what `compile_constraint` returned for it.
+            num_coming: requests that will be added before it.
 
         Raises:
             ContextTooLong: the prompt does not fit.
@@ -150,13 +150,22 @@ class EngineCore:
         """
         if not all(0 <= token_id < self._vocabulary.size for token_id in request.prompt_token_ids):
             raise EngineError("The prompt holds a token that the model does not have.")
+        self._scheduler.check(request, num_coming=num_coming)
+
+    def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
+        """Accept a request, or refuse it as `check` does.
+
+        Args:
+            request: its id must not be running.
+            constraint: what `compile_constraint` returned for it.
+        """
+        self.check(request)
         if self._share_prefix_cache:
             request = dataclasses.replace(request, cache_salt="")
         assert (request.constraint is None) == (constraint is None), "a constraint is never dropped"
+        chooser = TokenChooser(request, end_token_ids=self._vocabulary.end_token_ids, constraint=constraint)
         self._scheduler.add(request, self._clock())
-        self._choosers[request.request_id] = TokenChooser(
-            request, end_token_ids=self._vocabulary.end_token_ids, constraint=constraint
-        )
+        self._choosers[request.request_id] = chooser
 
     def abort(self, request_id: str) -> None:
         """End a request; its slot is free after the next step."""

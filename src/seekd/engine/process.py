@@ -183,12 +183,14 @@ class EngineProcess:
         """Run one request; see `types.Engine`."""
         if request.request_id in self._streams:
             raise EngineError("The request's id is taken by a running request.")
-        updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
-        self._streams[request.request_id] = updates
+        self._streams[request.request_id] = asyncio.Queue()
         try:
             may_repeat = True
             while True:
                 child = await self._ready_child()
+                # A new one: another child may have died, and said so to everybody, while this one was waited for.
+                updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
+                self._streams[request.request_id] = updates
                 try:
                     async with contextlib.aclosing(self._run(request, child, updates)) as run:
                         async for update in run:

@@ -44,7 +44,8 @@ class Sampler:
 
     def __init__(self, params: SamplingParams) -> None:
         self._params = params
-        self._random = np.random.Generator(np.random.PCG64(params.seed))
+        # The generator takes no negative seed, which the API allows.
+        self._random = np.random.Generator(np.random.PCG64(None if params.seed is None else params.seed % (1 << 64)))
         self._counts: dict[int, int] = {}
 
     def sample(self, logits: Logits, *, allowed: Mask | None = None) -> SampledToken:

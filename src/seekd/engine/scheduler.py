@@ -72,12 +72,12 @@ class Scheduler:
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
-    def add(self, request: EngineRequest, now_s: float) -> Sequence:
-        """Accept a request into the queue.
+    def check(self, request: EngineRequest, *, num_coming: int = 0) -> None:
+        """Refuse what `add` would refuse now; changes nothing.
 
         Args:
             request: its id must not be running or waiting.
-            now_s: any clock, the one that `arrange` is given too.
+            num_coming: requests that will be added before it.
 
         Raises:
             ContextTooLong: no room for the prompt and one completion token.
@@ -89,8 +89,18 @@ class Scheduler:
             raise ContextTooLong(context_length=self.limits.context_length, num_prompt_tokens=num_prompt)
         if request.request_id in self._sequences or not num_prompt:
             raise EngineError("The request has no prompt token, or its id is taken.")
-        if self._queue.num_waiting >= self.limits.max_waiting + self._slots.num_free:
+        if self._queue.num_waiting + num_coming >= self.limits.max_waiting + self._slots.num_free:
             raise Overloaded
+
+    def add(self, request: EngineRequest, now_s: float) -> Sequence:
+        """Accept a request into the queue, or refuse it as `check` does.
+
+        Args:
+            request: its id must not be running or waiting.
+            now_s: any clock, the one that `arrange` is given too.
+        """
+        self.check(request)
+        num_prompt = len(request.prompt_token_ids)
         sequence = Sequence(
             request=request,
             arrival=self._num_arrivals,

@@ -134,6 +134,9 @@ class Core(Protocol):
     def compile_constraint(self, request: EngineRequest) -> Constraint | None:
         """The matcher of a request's constraint; called by another thread."""
 
+    def check(self, request: EngineRequest, *, num_coming: int = 0) -> None:
+        """Raise why a request that comes behind `num_coming` others could not be accepted."""
+
     def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
         """Accept a request, or raise why not."""
 
@@ -190,6 +193,11 @@ class _Compiler:
     ) -> None:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests that are compiled or wait for it."""
+        return len(self._waiting)
 
     def submit(self, request: EngineRequest) -> None:
         """Begin to compile."""
@@ -261,19 +269,29 @@ def _handle(message: Submit | Abort, core: Core, connection: Connection, compile
             core.abort(message.request_id)
         return
     connection.send(Accepted(message.request.request_id))
-    if message.request.constraint is not None:
-        compiler.submit(message.request)
-    else:
+    if message.request.constraint is None:
         _add(_Compiled(request=message.request), core, connection)
+        return
+
+    def compile_soon() -> None:
+        core.check(message.request, num_coming=compiler.num_waiting)  # before anybody compiles for nothing
+        compiler.submit(message.request)
+
+    _do_or_refuse(message.request.request_id, compile_soon, connection)
 
 
 def _add(compiled: _Compiled, core: Core, connection: Connection) -> None:
-    request_id = compiled.request.request_id
-    if compiled.error is not None:
-        connection.send(refusal(request_id, compiled.error))
-        return
-    try:
+    def add() -> None:
+        if compiled.error is not None:
+            raise compiled.error
         core.add(compiled.request, compiled.constraint)
+
+    _do_or_refuse(compiled.request.request_id, add, connection)
+
+
+def _do_or_refuse(request_id: str, do: Callable[[], None], connection: Connection) -> None:
+    try:
+        do()
     except SeekdError as error:
         connection.send(refusal(request_id, error))
     except Exception:

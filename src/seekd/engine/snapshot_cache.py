@@ -16,6 +16,8 @@ from seekd.engine.block_hash import BLOCK_SIZE, SNAPSHOT_KEY_BYTES, extend_keys,
 from seekd.engine.prefix_cache import Match, MatchCounters, MissReason, PrefixCacheStats, Store
 from seekd.engine.tier_index import Payload
 
+_MOST_FORGOTTEN = 1024  # names of dropped snapshots that are kept at most, beyond as many as are held
+
 
 class SnapshotPrefixCache:
     """Finds snapshots by prefix.
@@ -30,6 +32,8 @@ class SnapshotPrefixCache:
         self._store = store
         self._counters = MatchCounters()
         self._by_parent: dict[bytes, dict[bytes, int]] = {}
+        self._num_known = 0
+        self._num_held = 0
         for key in store.held_keys():
             if len(key) == SNAPSHOT_KEY_BYTES:
                 self._remember(key)
@@ -87,6 +91,8 @@ class SnapshotPrefixCache:
         """Keep a snapshot; the payload must not change afterwards."""
         self._store.put(key, payload, parent)
         self._remember(key)
+        if self._num_known > 2 * self._num_held + _MOST_FORGOTTEN:
+            self._forget_dropped()
 
     def read(self, key: bytes) -> memoryview | None:
         """The payload of a stored snapshot; None when it is gone or damaged."""
@@ -104,6 +110,7 @@ class SnapshotPrefixCache:
         """Forget every snapshot."""
         self._store.clear()
         self._by_parent.clear()
+        self._num_known = 0
 
     def stats(self) -> PrefixCacheStats:
         """Counts since the start."""
@@ -114,16 +121,26 @@ class SnapshotPrefixCache:
         held = {key for key in self._store.held_keys() if len(key) == SNAPSHOT_KEY_BYTES}
         known = {key for candidates in self._by_parent.values() for key in candidates}
         assert held <= known
-        for key in known - held:
+        assert len(known) == self._num_known
+        self._forget_dropped()
+
+    def _forget_dropped(self) -> None:
+        """Forget the snapshots that the store has dropped. A pass over all: done when they may be half."""
+        held = {key for key in self._store.held_keys() if len(key) == SNAPSHOT_KEY_BYTES}
+        for key in [key for candidates in self._by_parent.values() for key in candidates if key not in held]:
             self._forget(key)
+        self._num_held = len(held)
 
     def _remember(self, key: bytes) -> None:
         parent, num_tokens = snapshot_parts(key)
-        self._by_parent.setdefault(parent, {})[key] = num_tokens
+        candidates = self._by_parent.setdefault(parent, {})
+        self._num_known += key not in candidates
+        candidates[key] = num_tokens
 
     def _forget(self, key: bytes) -> None:
         parent, _ = snapshot_parts(key)
         candidates = self._by_parent[parent]
         del candidates[key]
+        self._num_known -= 1
         if not candidates:
             del self._by_parent[parent]

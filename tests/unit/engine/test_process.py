@@ -121,6 +121,16 @@ async def test_a_request_that_meets_a_dying_engine_goes_to_the_next(engine: Engi
     assert await collect(engine, request(COUNT)) == [0, 1, 2]
 
 
+async def test_a_death_that_happens_while_a_request_waits_for_an_engine_is_not_its_own(engine: EngineProcess) -> None:
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    await until(lambda: not engine.health.ready)
+    waiting = asyncio.create_task(collect(engine, request(COUNT)))
+    await asyncio.sleep(0)
+    engine._fail_streams(EngineError)  # the next child has died too, before the request was woken up
+    assert await waiting == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("order", "num_deaths"), [(KILL, 2), (EXIT, 1)])
 async def test_only_a_request_that_was_not_accepted_is_repeated_and_only_once(
     engine: EngineProcess, order: int, num_deaths: int

@@ -203,3 +203,10 @@ def test_the_logits_are_left_alone() -> None:
     for _ in range(3):
         sampler.sample(logits, allowed=np.array([True, True]))
     assert logits.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 0, 2**64 - 1, 2**80])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    rows = np.random.default_rng(5).standard_normal((20, 50)).astype(np.float32)
+    drawn = [[Sampler(SamplingParams(seed=seed)).sample(row).token_id for row in rows] for _ in range(2)]
+    assert drawn[0] == drawn[1]

@@ -50,6 +50,10 @@ class CountingCore:
             assert self.compiling.wait(20)
         return object()  # type: ignore[return-value]  # only passed on
 
+    def check(self, request: EngineRequest, *, num_coming: int = 0) -> None:
+        if num_coming >= 2:
+            raise Overloaded
+
     def add(self, request: EngineRequest, constraint: Constraint | None = None) -> None:
         assert (constraint is None) == (request.constraint is None)
         if request.request_id == "full":
@@ -202,6 +206,16 @@ def test_a_constraint_is_compiled_while_others_run(peer: Peer) -> None:
     peer.receive_ends("free")
     peer.compiling.set()
     peer.receive_ends("limited")
+
+
+def test_what_would_not_be_taken_is_refused_before_its_constraint_is_compiled(peer: Peer) -> None:
+    for name in ("a", "b", "c"):
+        peer.send(submit(name, grammar="slow"))
+    message = peer.receive()
+    assert isinstance(message, Refused)
+    assert (message.request_id, message.kind) == ("c", "Overloaded")
+    peer.compiling.set()
+    peer.receive_ends("a", "b")
 
 
 def test_a_constraint_that_cannot_be_enforced_is_refused(peer: Peer) -> None:

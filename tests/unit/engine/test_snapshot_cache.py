@@ -74,3 +74,13 @@ def test_evicted_and_cleared_snapshots_are_not_found() -> None:
     assert cache.match(keys_of(tokens, ""), tokens, "", 99).num_tokens == 0
     cache.detach(0)
     cache.check_integrity()
+
+
+def test_the_names_of_dropped_snapshots_do_not_pile_up() -> None:
+    cache = SnapshotPrefixCache(BlockStore(ram_budget_bytes=100))
+    for number in range(5000):
+        tokens = [number] * 70
+        cache.insert(snapshot_key(keys_of(tokens, ""), tokens, 70, ""), bytes(10))
+    assert sum(map(len, cache._by_parent.values())) < 1200
+    assert cache.match(keys_of([*tokens, 1], ""), [*tokens, 1], "", 70).num_tokens == 70
+    cache.check_integrity()
