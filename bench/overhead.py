@@ -1,12 +1,14 @@
 """What seekd itself costs: HTTP, wire, service, books and the engine's messages, without a model.
 
-    python bench/overhead.py [--seconds 5]
+    python bench/overhead.py [--seconds 5] [--priced]
 
 An engine process that plays a script, behind the real supervisor and socket, against a bare Starlette echo under the
 same server. Client, server and engine share the machine; both are measured in one run, by turns.
 
-Bars: overhead (seekd minus echo, one connection) p50 <= 2 ms, p99 <= 8 ms; at 32 connections >= 800 whole answers/s
-and >= 100 streams/s of 50 chunks.
+With `--priced` the model has a price and the caller a balance: a request then waits for two durable commits.
+
+Bars (free, the default): overhead, which is seekd minus echo at one connection, p50 <= 2 ms, p99 <= 8 ms; at 32
+connections >= 800 whole answers/s and >= 100 streams/s of 50 chunks.
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from seekd.accounts.registry import Registry
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.store import open_connection
+from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.messages import CacheExplanation, Loaded, Stats, decode_job
@@ -116,9 +122,19 @@ def engine_main() -> None:
         serve(ScriptedCore(), connection, clock=time.monotonic)
 
 
-async def _seekd_main(port: int, data_dir: Path) -> None:
+def _priced(data_dir: Path) -> AccountsSettings:
+    settings = AccountsSettings(
+        prices=(PriceSetting(model="deepseek-chat", currency="USD", hit="1", miss="1", output="1"),)
+    )
+    with contextlib.closing(open_connection(settings, data_dir)) as connection:
+        Registry(connection).top_up(OPEN_ACCOUNT_ID, currency="USD", micros=10**12)
+    return settings
+
+
+async def _seekd_main(port: int, data_dir: Path, *, is_priced: bool) -> None:
     settings = Settings(
         server=ServerSettings(host="127.0.0.1", port=port, data_dir=data_dir),
+        accounts=_priced(data_dir) if is_priced else AccountsSettings(),
         model=ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none"),
     )
     engine = EngineProcess(Path("scripted"), command=(sys.executable, __file__, "--role", "engine"))
@@ -150,7 +166,8 @@ class Client:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    request: bytes
+    head: bytes
+    body: bytes
 
     @classmethod
     async def open(cls, port: int, body: object) -> Client:
@@ -158,13 +175,13 @@ class Client:
         content = json.dumps(body).encode()
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(content)}\r\n\r\n"
+            f"content-length: {len(content)}\r\n"
         )
-        return cls(reader, writer, head.encode() + content)
+        return cls(reader, writer, head.encode(), content)
 
-    async def ask(self) -> int:
+    async def ask(self, headers: str = "") -> int:
         """Bytes of the answer's body."""
-        self.writer.write(self.request)
+        self.writer.write(self.head + headers.encode() + b"\r\n" + self.body)
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
@@ -198,12 +215,12 @@ async def _load(port: int, body: object, *, num_connections: int, seconds: float
     return [one for times in answers for one in times]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-async def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+async def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
             await (await Client.open(port, WHOLE)).ask()
@@ -249,9 +266,9 @@ async def _measure(seekd: int, echo: int, seconds: float, process_ids: Mapping[i
 
 
 @contextlib.contextmanager
-def _running(ports: Mapping[str, int]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def running(ports: Mapping[str, int], *more: str) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     with tempfile.TemporaryDirectory() as data_dir:
-        arguments = [sys.executable, __file__, "--data-dir", data_dir]
+        arguments = [sys.executable, __file__, "--data-dir", data_dir, *more]
         processes = {
             role: subprocess.Popen([*arguments, "--role", role, "--port", str(port)]) for role, port in ports.items()
         }
@@ -263,11 +280,11 @@ def _running(ports: Mapping[str, int]) -> Iterator[dict[str, subprocess.Popen[by
                 process.wait(timeout=30)
 
 
-async def _main(seconds: float) -> None:
-    ports = {"seekd": _free_port(), "echo": _free_port()}
-    with _running(ports) as processes:
+async def _main(seconds: float, *, is_priced: bool) -> None:
+    ports = {"seekd": free_port(), "echo": free_port()}
+    with running(ports, *(["--priced"] if is_priced else [])) as processes:
         for role, process in processes.items():
-            await _wait_for(ports[role], process)
+            await wait_for(ports[role], process)
         process_ids = {ports[role]: process.pid for role, process in processes.items()}
         await _measure(ports["seekd"], ports["echo"], seconds, process_ids)
 
@@ -276,6 +293,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--priced", action="store_true", help="let requests cost something")
     parser.add_argument(
         "--role", choices=["client", "seekd", "echo", "engine"], default="client", help=argparse.SUPPRESS
     )
@@ -286,8 +304,8 @@ def main() -> None:
         engine_main()
         return
     jobs = {
-        "client": lambda: _main(options.seconds),
-        "seekd": lambda: _seekd_main(options.port, options.data_dir),
+        "client": lambda: _main(options.seconds, is_priced=options.priced),
+        "seekd": lambda: _seekd_main(options.port, options.data_dir, is_priced=options.priced),
         "echo": lambda: _serve(
             Starlette(routes=[Route("/v1/chat/completions", _echo, methods=["POST"])]), options.port
         ),

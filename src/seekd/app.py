@@ -21,6 +21,7 @@ from seekd.accounts.limiter import Limiter
 from seekd.accounts.store import open_connection
 from seekd.api.admin import AdminApi
 from seekd.api.answering import Answering
+from seekd.api.browsers import for_browsers
 from seekd.api.edge import Edge
 from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
@@ -104,7 +105,10 @@ class Application:
             ),
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
-        self.asgi: ASGIApp = Edge(api.as_asgi(), internal_error=internal_error)
+        self.asgi: ASGIApp = Edge(
+            for_browsers(api.as_asgi(), allowed_origins=settings.accounts.allowed_origins),
+            internal_error=internal_error,
+        )
 
     async def start(self) -> None:
         """Open the books for writing and load the models that are to be loaded at once.

@@ -103,7 +103,7 @@ class BodyTooLarge(RequestError):
 
     def __init__(self, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        super().__init__(f"The request body is larger than the {limit_bytes} bytes that this server takes.")
+        super().__init__(f"The request body is larger than the {int(limit_bytes)} bytes that this server takes.")
 
 
 class BodyTimeout(RequestError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from seekd.accounts.types import Balance, CurrencyBalance
 from seekd.engine.scripted import say
 from seekd.errors import (
     ContextTooLong,
@@ -18,7 +19,7 @@ from seekd.errors import (
 )
 from seekd.prompt.types import PromptUsage
 from seekd.testing.server import serve_script
-from seekd.wire.balance import CurrencyBalance, balance_body
+from seekd.wire.balance import balance_body
 from seekd.wire.dialect import HOSTED
 from seekd.wire.failures import failure_response
 from tests.wire.driving import CREATED_S, Json, chat, drive
@@ -135,10 +136,8 @@ def test_an_unknown_model_is_told_the_names() -> None:
 
 
 def test_a_balance_has_amounts_as_text() -> None:
-    body = balance_body(
-        [CurrencyBalance(currency="CNY", granted_micros=10_000_000, topped_up_micros=100_000_000)], is_available=True
-    )
-    assert body == (
+    entry = CurrencyBalance(currency="CNY", granted_micros=10_000_000, topped_up_micros=100_000_000, held_micros=0)
+    assert balance_body(Balance(account_id="a", is_available=True, currencies=(entry,))) == (
         b'{"is_available":true,"balance_infos":[{"currency":"CNY","total_balance":"110.00",'
         b'"granted_balance":"10.00","topped_up_balance":"100.00"}]}'
     )

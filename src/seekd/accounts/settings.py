@@ -71,7 +71,7 @@ class AccountsSettings:
         failed_auth_free: wrong keys that a peer may send before its next ones are slowed.
         failed_auth_delay_s: the longest delay of the answer to a wrong key.
         allowed_hosts: Host names that open requests may carry besides the loopback ones.
-        allowed_origins: Origins that open requests may carry besides the server's own.
+        allowed_origins: Origins of web pages, besides the server's own, that may send open requests and read answers.
         report_cost_header: send usage and cost of a request in a response header.
     """
 

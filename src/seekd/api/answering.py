@@ -89,7 +89,7 @@ class Answering:
                 call.request,
                 caller=caller,
                 request_id=request.state.request_id,
-                response_id=dialect.response_id(uuid.uuid4()),
+                response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
             if idempotency_key is None and self.service.would_wait(call.request):

@@ -21,6 +21,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seekd.api.settings import ServerSettings
 from seekd.errors import BodyTimeout, BodyTooLarge, SeekdError
 
+_NUM_LIMITS_READ = 4
+"""Bodies of up to so many limits are read and dropped before the refusal: an answer to a client that still sends is
+lost when its connection is closed."""
+
 
 class ClientLeft(Exception):
     """The client closed its connection; nobody reads an answer."""
@@ -34,9 +38,12 @@ async def read_body(request: Request, settings: ServerSettings) -> bytes:
         BodyTimeout: the client sent too slowly.
         ClientLeft: the client closed the connection before the end.
     """
+    limit = settings.max_body_bytes
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > settings.max_body_bytes:
-        raise BodyTooLarge(limit_bytes=settings.max_body_bytes)
+    size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
+    # A client that asks first sends nothing; one that sends far too much is not listened to.
+    if size > limit and ("expect" in request.headers or size > _NUM_LIMITS_READ * limit):
+        raise BodyTooLarge(limit_bytes=limit)
     parts: list[bytes] = []
     size = 0
     try:
@@ -45,11 +52,16 @@ async def read_body(request: Request, settings: ServerSettings) -> bytes:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise ClientLeft
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > settings.max_body_bytes:
-                    raise BodyTooLarge(limit_bytes=settings.max_body_bytes)
-                if not message.get("more_body", False):
+                part = message.get("body", b"")
+                size += len(part)
+                if size <= limit:
+                    parts.append(part)
+                else:
+                    parts.clear()
+                has_more = message.get("more_body", False)
+                if size > limit and (not has_more or size > _NUM_LIMITS_READ * limit):
+                    raise BodyTooLarge(limit_bytes=limit)
+                if not has_more:
                     return b"".join(parts)
     except TimeoutError as error:
         raise BodyTimeout(limit_s=settings.body_timeout_s) from error

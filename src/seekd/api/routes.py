@@ -25,7 +25,7 @@ from seekd.api.answering import Answering, as_response, failed, requested_dialec
 from seekd.engine.types import EngineHealth
 from seekd.errors import SeekdError
 from seekd.service.metrics import CONTENT_TYPE, Metrics
-from seekd.wire.balance import CurrencyBalance, balance_body
+from seekd.wire.balance import balance_body
 from seekd.wire.chat import parse_chat
 from seekd.wire.completions import parse_completion
 from seekd.wire.dialect import DIALECTS, Dialect
@@ -88,7 +88,9 @@ class Api:
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
         ]
-        return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_method})
+        app = Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_method})
+        app.router.redirect_slashes = False  # a path with a slash too many is not found, as with the service
+        return app
 
     def _answer(self, parse: Callable[..., object]) -> Callable[[Request], Awaitable[ASGIApp]]:
         async def endpoint(request: Request) -> ASGIApp:
@@ -124,16 +126,7 @@ class Api:
 
     async def _balance(self, request: Request) -> Response:
         async def body(caller: Caller) -> bytes:
-            balance = await self.answering.gate.books.balance(caller.account_id)
-            entries = [
-                CurrencyBalance(
-                    currency=entry.currency,
-                    granted_micros=entry.granted_micros,
-                    topped_up_micros=entry.topped_up_micros,
-                )
-                for entry in balance.currencies
-            ]
-            return balance_body(entries, is_available=balance.is_available)
+            return balance_body(await self.answering.gate.books.balance(caller.account_id))
 
         return await self._admitted(request, body)
 
@@ -166,16 +159,20 @@ class Api:
             return failed(error, dialect)
 
     async def _no_route(self, request: Request, _: Exception) -> Response:
-        return self._refused(request, not_found)
+        return await self._refused(request, not_found)
 
-    async def _no_method(self, request: Request, _: Exception) -> Response:
-        return self._refused(request, method_not_allowed)
+    async def _no_method(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        allowed = (error.headers or {}).get("Allow", "")
+        return await self._refused(request, partial(method_not_allowed, allowed=allowed))
 
-    def _refused(self, request: Request, failure: Callable[[Dialect], Failure]) -> Response:
+    async def _refused(self, request: Request, failure: Callable[[Dialect], Failure]) -> Response:
         dialect = DIALECTS[self.answering.settings.dialect]
         try:
-            return as_response(failure(requested_dialect(request, default=dialect)))
-        except SeekdError as error:  # an unknown dialect is named first
+            dialect = requested_dialect(request, default=dialect)
+            await self.answering.gate.admit(request)  # who has no key learns nothing about routes
+            return as_response(failure(dialect))
+        except SeekdError as error:
             return failed(error, dialect)
 
 

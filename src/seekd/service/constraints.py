@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from seekd.constrain.grammars import CompiledRule, constraint_for
 from seekd.errors import InvalidParameter
 from seekd.prompt.types import OutputRule, PromptFormat
+
+
+class CompileRule(Protocol):
+    """Turns a rule into a grammar; called in a thread."""
+
+    def __call__(self, rule: OutputRule, *, prompt_format: str, starts_in_reasoning: bool) -> CompiledRule:
+        """Raises `InvalidParameter` for a rule that cannot be enforced."""
+
 
 COMPILE_LIMIT_S = 5.0
 """Compiling takes milliseconds; a schema that takes longer than this is an attack or a mistake."""
@@ -21,11 +32,22 @@ NUM_KEPT = 256
 """Compiled rules that are kept: a client sends the same tools with every request."""
 
 
-class RuleCompiler:
-    """Compiles rules in a thread, within a time limit, and keeps the latest."""
+NUM_THREADS = 2
+"""Of their own: schemas that take long must not stop the tokenizing of long prompts, which has the default threads."""
 
-    def __init__(self) -> None:
+
+class RuleCompiler:
+    """Compiles rules in threads, within a time limit, equal ones that come at once only once, and keeps the latest.
+
+    Args:
+        compile_rule: `constrain.grammars.constraint_for`.
+    """
+
+    def __init__(self, compile_rule: CompileRule = constraint_for) -> None:
+        self._compile_rule = compile_rule
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="seekd-rules")
         self._kept: OrderedDict[bytes, CompiledRule] = OrderedDict()
+        self._running: dict[bytes, asyncio.Future[CompiledRule]] = {}
 
     async def compile(
         self, rule: OutputRule, *, prompt_format: PromptFormat, starts_in_reasoning: bool
@@ -36,20 +58,26 @@ class RuleCompiler:
             InvalidParameter: the rule cannot be enforced, or not within the time limit; the message says why.
         """
         key = msgspec.json.encode((rule, prompt_format, starts_in_reasoning))
-        compiled = self._kept.get(key)
-        if compiled is None:
-            try:
-                async with asyncio.timeout(COMPILE_LIMIT_S):
-                    compiled = await asyncio.to_thread(
-                        constraint_for,
-                        rule,
-                        prompt_format=prompt_format.value,
-                        starts_in_reasoning=starts_in_reasoning,
-                    )
-            except TimeoutError as error:
-                raise InvalidParameter("The requested output format takes too long to compile; simplify it.") from error
-            self._kept[key] = compiled
-            if len(self._kept) > NUM_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return compiled
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        running = self._running.get(key)
+        if running is None:
+            work = partial(
+                self._compile_rule, rule, prompt_format=prompt_format.value, starts_in_reasoning=starts_in_reasoning
+            )
+            running = self._running[key] = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            running.add_done_callback(partial(self._keep, key))
+        try:
+            async with asyncio.timeout(COMPILE_LIMIT_S):
+                return await asyncio.shield(running)
+        except TimeoutError as error:
+            raise InvalidParameter("The requested output format takes too long to compile; simplify it.") from error
+
+    def _keep(self, key: bytes, done: asyncio.Future[CompiledRule]) -> None:
+        del self._running[key]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._kept[key] = done.result()
+        if len(self._kept) > NUM_KEPT:
+            self._kept.popitem(last=False)

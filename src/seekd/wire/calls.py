@@ -34,10 +34,15 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, and the writer of its answer."""
+    """One request, and the writer of its answer.
+
+    Attributes:
+        id_prefix: how ids of this format begin where the dialect has such ids.
+    """
 
     request: GenerationRequest
     encoder: Encoder
+    id_prefix: str
 
 
 class ChatEncoder:

@@ -30,16 +30,22 @@ from seekd.wire.requests import OwnFields, decoded_object, generation_request, n
 MAX_USER_ID_CHARS = 512
 """Source: deepseek-api.md §6.1."""
 
+MAX_TOOLS = 128
+"""Source: deepseek-api.md §8.1; its text for more is in the family of the others."""
+
 _BETA_BASE = 'only available when using beta api (set base_url="https://api.deepseek.com/beta")'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prepared:
     # fields: the decoded body after rewriting; empty where it is no JSON object.
+    # is_legacy: `tools` stand there for the caller's `functions`, so that the answer is put in the old shape, too.
+    # has_old_words: the caller wrote functions or messages of the old shape, and so errors speak of them.
     # has_new_limit: `max_tokens` stands there for the caller's `max_completion_tokens`.
     fields: Mapping[str, Any]
     text: bytes
     is_legacy: bool
+    has_old_words: bool
     has_new_limit: bool
 
 
@@ -70,6 +76,7 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
                 requires_reasoning=dialect.requires_reasoning,
             )
         )
+        _check_service_rules(parsed, prepared.fields, dialect=dialect, beta=beta)
     except MalformedBody as error:
         raise located(
             error,
@@ -80,10 +87,10 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
         ) from error
     except InvalidParameter as error:
         raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
-    _check_service_rules(parsed, prepared.fields, dialect=dialect, beta=beta)
     return Call(
         request=generation_request(read.model, parsed, _own_fields(prepared), dialect),
         encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
+        id_prefix="chatcmpl-",
     )
 
 
@@ -91,7 +98,8 @@ def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
     decoded = decoded_object(body)
     is_legacy = dialect.takes_functions and legacy.has_functions(decoded)
     fields = legacy.with_tools(decoded) if is_legacy else decoded
-    if dialect.takes_functions and legacy.has_function_messages(fields):
+    has_old_messages = dialect.takes_functions and legacy.has_function_messages(fields)
+    if has_old_messages:
         fields = legacy.with_tool_messages(fields)
     if dialect.takes_developer_role:
         fields = _with_system_for_developer(fields)
@@ -101,7 +109,13 @@ def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
     if not beta:
         fields = _without_strict(fields)
     text = body if fields is decoded else msgspec.json.encode(fields)
-    return _Prepared(fields=fields, text=text, is_legacy=is_legacy, has_new_limit=has_new_limit)
+    return _Prepared(
+        fields=fields,
+        text=text,
+        is_legacy=is_legacy,
+        has_old_words=is_legacy or (has_old_messages and decoded.get("tools") is None),
+        has_new_limit=has_new_limit,
+    )
 
 
 def _with_system_for_developer(fields: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +153,7 @@ def _is_strict(tool: object) -> bool:
 
 
 def _in_callers_words(message: str, prepared: _Prepared) -> str:
-    if prepared.is_legacy:
+    if prepared.has_old_words:
         message = legacy.in_old_words(message)
     return message.replace("max_tokens", "max_completion_tokens") if prepared.has_new_limit else message
 
@@ -154,6 +168,12 @@ def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, diale
         raise InvalidParameter("This response_format type is unavailable now")
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
+    tools = fields.get("tools") or ()
+    if len(tools) > MAX_TOOLS:
+        raise InvalidParameter(
+            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, "
+            f"but got an array with length {len(tools)} instead."
+        )
     user_id = fields.get("user_id")
     if isinstance(user_id, str) and len(user_id) > MAX_USER_ID_CHARS:
         raise InvalidParameter(

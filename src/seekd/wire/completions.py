@@ -70,7 +70,8 @@ def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Colle
     if read.model not in names:
         raise UnknownModel(read.model, known_models=names)
     parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
-    return Call(request=_request(read.model, parsed, fields, dialect), encoder=ChatEncoder(dialect))
+    request = _request(read.model, parsed, fields, dialect)
+    return Call(request=request, encoder=ChatEncoder(dialect), id_prefix="cmpl-")
 
 
 def _shared_body(body: bytes, fields: Mapping[str, Any]) -> bytes:

@@ -23,7 +23,7 @@ class Dialect:
 
     Attributes:
         name: what the configuration and the header call it.
-        has_prefixed_ids: ids are `chatcmpl-…`; otherwise bare UUIDs.
+        has_prefixed_ids: ids are `chatcmpl-…`, `cmpl-…`, `resp_…` or `msg_…` by their format; otherwise bare UUIDs.
         echoes_model: answers carry the requested model name; otherwise the name that the service serves it as.
         non_thinking_max_tokens: what an unset `max_tokens` becomes outside thinking.
         lowers_max_tokens: a `max_tokens` above the room left is lowered to it; otherwise refused.
@@ -58,9 +58,9 @@ class Dialect:
     sends_hints: bool
     pads_waiting: bool
 
-    def response_id(self, unique: uuid.UUID) -> str:
-        """The id of an answer, made of a fresh UUID."""
-        return f"chatcmpl-{unique.hex}" if self.has_prefixed_ids else str(unique)
+    def response_id(self, unique: uuid.UUID, *, prefix: str) -> str:
+        """The id of an answer, made of a fresh UUID and the prefix of its format."""
+        return f"{prefix}{unique.hex}" if self.has_prefixed_ids else str(unique)
 
 
 CLASSIC = Dialect(

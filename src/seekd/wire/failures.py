@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import cast
 
@@ -132,9 +132,9 @@ def not_found(dialect: Dialect) -> Failure:
     return _route_failure(404, "Not Found", dialect)
 
 
-def method_not_allowed(dialect: Dialect) -> Failure:
-    """The route is there, the method is not."""
-    return _route_failure(405, "Method Not Allowed", dialect)
+def method_not_allowed(dialect: Dialect, *, allowed: str) -> Failure:
+    """The route is there, the method is not; `allowed` is the value of the `Allow` header."""
+    return replace(_route_failure(405, "Method Not Allowed", dialect), headers={"allow": allowed})
 
 
 def _known(error: BaseException) -> SeekdError:
@@ -311,7 +311,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         ForbiddenOrigin: _Row(status=403, classic=_DENIED, hosted=_DENIED),
         Unauthenticated: _Row(
             status=401,
-            classic=_Shape(error_type="authentication_error", code=_INVALID, message=_founding_key),
+            classic=_Shape(error_type="authentication_error", code="invalid_api_key", message=_founding_key),
             hosted=_Shape(error_type="authentication_error", code=_INVALID, message=_hosted_key),
         ),
         InsufficientBalance: _Row(

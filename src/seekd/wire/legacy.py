@@ -23,6 +23,7 @@ _ERROR_WORDS = (
     (".function.name", ".name"),
     (".function.parameters", ".parameters"),
     ("'tools[", "'functions["),
+    ("'tools':", "'functions':"),
     ("tools[", "functions["),
     ("'tools' parameter", "'functions' parameter"),
     ("Invalid value for 'tool_call'", "Invalid value for 'function_call'"),

@@ -61,7 +61,7 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         lower_max_tokens=True,
         standing_for=serving,
     )
-    return Call(request=request, encoder=MessagesEncoder(dialect))
+    return Call(request=request, encoder=MessagesEncoder(dialect), id_prefix="msg_")
 
 
 def serving_name(requested: str, models: Collection[str]) -> str:

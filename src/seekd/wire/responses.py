@@ -51,7 +51,7 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
     request = generation_request(read.model, parsed, _own_fields(decoded_object(body)), dialect)
-    return Call(request=request, encoder=ResponsesEncoder(dialect))
+    return Call(request=request, encoder=ResponsesEncoder(dialect), id_prefix="resp_")
 
 
 class ResponsesEncoder:

@@ -146,8 +146,10 @@ async def test_a_block_that_outlives_its_client_is_cancelled() -> None:
 
 
 def _request(*messages: Message, headers: dict[str, str] | None = None) -> Request:
-    queue = list(messages)
+    return _request_of(list(messages), headers)
 
+
+def _request_of(queue: list[Message], headers: dict[str, str] | None = None) -> Request:
     async def receive() -> Message:
         if not queue:
             await asyncio.Event().wait()
@@ -172,6 +174,27 @@ async def test_a_body_over_the_limit_is_refused(headers: dict[str, str]) -> None
     with pytest.raises(BodyTooLarge) as caught:
         await read_body(request, ServerSettings(max_body_bytes=ByteSize(8)))
     assert caught.value.limit_bytes == 8
+
+
+async def test_a_body_over_the_limit_is_read_to_its_end_so_that_the_answer_arrives() -> None:
+    end = _part(b"6789", more=False)
+    queue = [_part(b"12345", more=True), _part(b"12345", more=True), end]
+    with pytest.raises(BodyTooLarge):
+        await read_body(_request_of(queue), ServerSettings(max_body_bytes=ByteSize(8)))
+    assert queue == []
+
+
+@pytest.mark.parametrize("headers", [{"content-length": "33"}, {"content-length": "9", "expect": "100-continue"}])
+async def test_a_body_far_over_the_limit_or_not_yet_sent_is_not_waited_for(headers: dict[str, str]) -> None:
+    with pytest.raises(BodyTooLarge):
+        await read_body(_request(headers=headers), ServerSettings(max_body_bytes=ByteSize(8)))
+
+
+async def test_a_body_without_length_is_read_up_to_four_limits() -> None:
+    endless = [_part(b"12345678", more=True)] * 9
+    with pytest.raises(BodyTooLarge):
+        await read_body(_request_of(endless), ServerSettings(max_body_bytes=ByteSize(8)))
+    assert len(endless) == 4
 
 
 async def test_a_body_that_never_ends_is_given_up() -> None:

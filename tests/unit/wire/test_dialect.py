@@ -10,8 +10,8 @@ UNIQUE = uuid.UUID("0841b0a3-0321-47fa-a8a5-f08e5a4b3cb3")
 
 
 def test_ids_have_the_documented_shapes() -> None:
-    assert CLASSIC.response_id(UNIQUE) == "chatcmpl-0841b0a3032147faa8a5f08e5a4b3cb3"
-    assert HOSTED.response_id(UNIQUE) == "0841b0a3-0321-47fa-a8a5-f08e5a4b3cb3"
+    assert CLASSIC.response_id(UNIQUE, prefix="chatcmpl-") == "chatcmpl-0841b0a3032147faa8a5f08e5a4b3cb3"
+    assert HOSTED.response_id(UNIQUE, prefix="chatcmpl-") == "0841b0a3-0321-47fa-a8a5-f08e5a4b3cb3"
 
 
 @pytest.mark.parametrize("name", ["classic", "hosted", " Hosted "])

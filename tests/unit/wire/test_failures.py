@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from seekd import errors
+from seekd.config import ByteSize
 from seekd.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -98,6 +99,18 @@ def test_the_founding_documents_errors(
     assert (body["type"], body["code"]) == (error_type, code)
 
 
+def test_a_wrong_key_has_a_code_by_which_gateways_know_it() -> None:
+    # LiteLLM takes whatever carries `invalid_request_error` for a bad request.
+    for tail in (None, "0000"):
+        error = json.loads(failure_response(Unauthenticated(key_tail=tail), CLASSIC).body)["error"]
+        assert (error["type"], error["code"]) == ("authentication_error", "invalid_api_key")
+    assert b'"invalid_request_error"' in failure_response(Unauthenticated(key_tail="0000"), HOSTED).body
+
+
+def test_a_size_is_said_in_bytes() -> None:
+    assert "the 1024 bytes that" in BodyTooLarge(limit_bytes=ByteSize(1024)).message
+
+
 def test_details_follow_the_founding_sentence() -> None:
     message = json.loads(failure_response(UnknownModel("gpt-4", known_models=("a", "b")), CLASSIC).body)["error"]
     assert "'gpt-4'" in message["message"]
@@ -186,5 +199,7 @@ def test_the_data_of_a_frame_is_the_envelope_even_where_the_body_is_plain_text(d
 def test_routes_that_are_not_there() -> None:
     assert failures.not_found(HOSTED).body == b""
     assert failures.not_found(HOSTED).content_type is None
-    assert failures.method_not_allowed(HOSTED).status == 405
+    for dialect in (CLASSIC, HOSTED):
+        failure = failures.method_not_allowed(dialect, allowed="POST")
+        assert (failure.status, failure.headers) == (405, {"allow": "POST"})
     assert json.loads(failures.not_found(CLASSIC).body)["error"]["message"]

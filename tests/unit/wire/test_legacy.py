@@ -1,5 +1,6 @@
 import pytest
 
+from seekd.errors import InvalidParameter
 from seekd.prompt.types import PromptFormat
 from seekd.testing.stream_check import check_chat_stream
 from seekd.wire.dialect import CLASSIC, HOSTED
@@ -108,6 +109,18 @@ def test_messages_that_are_no_objects_are_left_to_be_refused() -> None:
     old = {"role": "function", "name": "f", "content": "x"}
     message = message_of(refusal(lambda: chat({**BODY, "messages": [5, old]}), CLASSIC))
     assert message.startswith("Failed to deserialize the JSON body into the target type: messages[0]: invalid type")
+
+
+def test_a_function_message_without_its_call_is_refused_in_its_own_words() -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}, {"role": "function", "name": "f", "content": "1"}]}
+    with pytest.raises(InvalidParameter, match=r"^Messages with role 'function' must be a response to"):
+        chat(body)
+
+
+def test_too_many_functions_are_refused_in_their_own_words() -> None:
+    functions = [{"name": f"f{number}"} for number in range(129)]
+    with pytest.raises(InvalidParameter, match=r"^Invalid 'functions': array too long\..*128.*129"):
+        chat({"functions": functions})
 
 
 def test_paths_are_translated_back() -> None:
