@@ -5,7 +5,8 @@
 The server of `overhead.py` with its scripted engine; one connection in eight streams, and with `--keys` every request
 carries an `Idempotency-Key` of its own. Prints the memory of the API process and of the engine process every tenth.
 
-Bar: what the API process gains between the first fifth and the end is at most 5 % of what it had there.
+Bar: the API process gains at most 1 % in the second half. Before that SQLite fills its page cache, 8 MiB (measured:
+2.3 MiB in every 10,000 requests up to 40,000, then nothing).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import uvloop
 from overhead import STREAM, WHOLE, Client, free_port, running, wait_for
 
 NUM_CONNECTIONS = 16
-MOST_GROWTH = 0.05
+MOST_GROWTH = 0.01
 
 
 def _rss_mib(process_id: int) -> float:
@@ -57,8 +58,9 @@ async def _main(num_requests: int, *, has_keys: bool) -> bool:
                 f"{last:>8} requests: API {sizes[-1]:.1f} MiB, engine {_rss_mib(_child(process.pid)):.1f} MiB",
                 flush=True,
             )
-    growth = sizes[-1] / sizes[1] - 1
-    print(f"growth of the API process from {num_requests // 5} to {num_requests} requests: {growth:+.1%}")
+    for first in (1, 4):
+        growth = sizes[-1] / sizes[first] - 1
+        print(f"growth of the API process from {num_requests * (first + 1) // 10} requests to the end: {growth:+.1%}")
     return growth <= MOST_GROWTH
 
 
