@@ -366,6 +366,7 @@ def _configuration(database_url: str | None) -> str:
     return f"""
 [accounts]
 progress_interval_s = 0.02
+idempotency_lifetime_s = 86400
 {database}
 [[accounts.prices]]
 model = "deepseek-chat"

@@ -106,6 +106,19 @@ class Postgres:
     def stop(self) -> None:
         self._stack.close()
 
+    def pause(self) -> None:
+        """Let it fall silent without closing a connection, as a machine that hangs."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, number)
+
     def url(self, database: str) -> str:
         return f"postgresql://seekd@127.0.0.1:{self.port}/{database}"
 

@@ -243,6 +243,36 @@ async def test_a_database_that_goes_away_and_comes_back(
     after.close()
 
 
+async def test_a_database_that_falls_silent_keeps_no_answer_back_for_long_and_loses_no_charge(
+    make_books: MakeBooks,
+    key: str,
+    connection: Connection,
+    postgres: Postgres,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    books = await make_books(store_timeout_s=0.5)
+    caller = await books.authenticate(key)
+    reservation = await books.reserve(
+        caller, request_id="r", model="priced", num_prompt_tokens=60, max_completion_tokens=40
+    )
+    postgres.pause()
+    try:
+        with pytest.raises(StoreError):
+            await books.authenticate(key)
+        assert (await books.settle(reservation, FULL)).cost_micros == 100
+        assert (tmp_path / "books.unsettled.jsonl").exists()
+    finally:
+        postgres.resume()
+    for number in range(200):
+        try:
+            assert await answer(books, caller, f"next {number}")
+            break
+        except StoreError:
+            await asyncio.sleep(0.05)
+    assert connection.rows(statement("SELECT cost_micros FROM usage")) == [(100,), (100,)]
+    assert verify_ledger(connection).problems == ()
+
+
 def test_a_killed_gateway_on_postgresql_loses_no_charge(connection: Connection, url: str, tmp_path: Path) -> None:
     registry = Registry(connection)
     account = registry.create_account("load")

@@ -260,8 +260,9 @@ class Books:
         """Charge what a request used; call it before the last byte of the answer is sent.
 
         It is settled exactly once even when the caller is cancelled, and even when the database is away: then this
-        returns after the store timeout with the charge that will be made. A free request without a claim waits for
-        nothing: its usage row is written a moment later.
+        returns with the charge that will be made when the journal has it, at once where the database says that it is
+        away, after the store timeout where it says nothing.
+        A free request without a claim waits for nothing: its usage row is written a moment later.
 
         Args:
             reservation: of the request.
@@ -285,14 +286,16 @@ class Books:
         if claim is not None:
             future.add_done_callback(lambda _: self._wake(_claim_name(claim.account_id, claim.idempotency_key)))
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
-        if done and future.exception() is None:
-            charge: Charge = future.result()
+        charge = future.result() if done and future.exception() is None else None
+        if isinstance(charge, Charge):
             if charge.uncollected_micros:
                 logger.error(
                     "a request used more than was reserved for it",
                     extra={"action": "uncollected", "uncollected_micros": charge.uncollected_micros},
                 )
             return charge
+        if not done:
+            await self._save(operation, future)
         logger.error("a settlement waits for the database", extra={"action": "settle_later"})
         return Charge(
             request_id=reservation.request_id,
@@ -303,6 +306,14 @@ class Books:
                 num_completion_tokens=usage.num_completion_tokens,
             ),
         )
+
+    async def _save(self, settlement: Settle, future: asyncio.Future[object]) -> None:
+        """Put a settlement to which the database says nothing where not even a killed process loses it."""
+        try:
+            await asyncio.to_thread(self._writer.save, settlement)
+        except OSError:
+            logger.exception("the journal of the books cannot be written", extra={"action": "journal"})
+        future.add_done_callback(lambda _: self._writer.forget_saved(settlement))
 
     async def release(self, reservation: Reservation) -> None:
         """Give back the hold of a request that used nothing. Sure to happen even when the database is away now."""

@@ -20,7 +20,7 @@ from seekd.accounts.types import Price, Reservation, Usage
 
 
 class Journal:
-    """A file of settlements. Used by one thread."""
+    """A file of settlements. Used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -116,6 +116,11 @@ class PostgresConnection:
             self._url,
             autocommit=True,  # transactions are begun and ended by statements of our own
             connect_timeout=max(1, int(self._timeout_s)),
+            # A peer that vanished without a word is noticed in seconds, not in the kernel's quarter of an hour.
+            tcp_user_timeout=milliseconds,
+            keepalives_idle=max(1, int(self._timeout_s)),
+            keepalives_interval=1,
+            keepalives_count=max(1, int(self._timeout_s)),
             options=f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
             application_name="seekd",
         )

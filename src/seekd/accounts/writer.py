@@ -8,7 +8,8 @@ pays for a commit once in many requests, and an idle one waits for nobody.
 What happens when a transaction fails:
 
 - The database is away, busy or full. An operation that somebody waits for is tried again until its deadline, then
-  refused with `StoreError`. A settlement or a release is tried again for ever, and a settlement goes to the journal.
+  refused with `StoreError`. A settlement or a release is tried again for ever. A settlement goes to the journal, which
+  is as safe as the database, and its request waits no longer; so does one that a silent database keeps (`save`).
 - The transaction itself is at fault. Each operation of the batch is tried alone, and the guilty one is refused.
 
 Nothing is answered before its commit has succeeded. A commit whose answer was lost is tried again, which is safe
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 256  # bounds how long the first operation of a batch waits for the last
 _FIRST_RETRY_S = 0.1
 _MAX_RETRY_S = 2.0
+
+SAVED = object()
+"""What a settlement's future says when the journal has it and the database has not."""
 
 Connect = Callable[[], Connection]
 
@@ -80,6 +84,8 @@ class Writer:
         self._is_stopping = False
         self._has_journal = False
         self._is_behind = False
+        self._journal_lock = threading.Lock()
+        self._saved: set[str] = set()  # requests whose settlements `save` wrote and no commit has confirmed yet
         self._give_up_s = float("inf")
         self._thread = threading.Thread(target=self._run, name="seekd-books", daemon=True)
 
@@ -106,6 +112,24 @@ class Writer:
         deadline_s = None if is_durable else time.monotonic() + self._store_timeout_s
         self._queue.put(_Item(operation=operation, future=None, deadline_s=deadline_s))
 
+    def save(self, settlement: Settle) -> None:
+        """Write a settlement that the database has not answered to the journal. Blocks; called on any thread.
+
+        `forget_saved` follows when its future is done: the commit may have been faster.
+
+        Raises:
+            OSError: the journal cannot be written.
+        """
+        with self._journal_lock:
+            self._journal.append([settlement])
+            self._saved.add(settlement.reservation.request_id)
+            self._has_journal = True
+
+    def forget_saved(self, settlement: Settle) -> None:
+        """Let the journal be cleared of what `save` wrote."""
+        with self._journal_lock:
+            self._saved.discard(settlement.reservation.request_id)
+
     def stop(self, *, give_up_after_s: float) -> None:
         """Write what is queued, then end the thread. Blocks; unwritten settlements stay in the journal."""
         self._give_up_s = time.monotonic() + give_up_after_s
@@ -131,12 +155,14 @@ class Writer:
             batch, rest = pending[:MAX_BATCH], pending[MAX_BATCH:]
             left = self._process(batch)
             self._is_behind = bool(left)
+            self._forget_committed(batch, left)
             retry_s = min(_MAX_RETRY_S, max(_FIRST_RETRY_S, retry_s * 2)) if left else 0.0
             pending = left + rest
             self._tidy_journal(pending)
             if time.monotonic() > self._give_up_s:
                 self._deliver([(item, Outcome(error=StoreError())) for item in pending])
                 break
+        self._tidy_journal(pending)
         if self._connection is not None:
             self._connection.close()
 
@@ -202,18 +228,27 @@ class Writer:
 
     def _save(self, items: list[_Item]) -> None:
         try:
-            self._journal.append([item.operation for item in items if isinstance(item.operation, Settle)])
+            with self._journal_lock:
+                self._journal.append([item.operation for item in items if isinstance(item.operation, Settle)])
+                self._has_journal = True
         except OSError:  # the disk is full or away too: the holds in the database are what is left
             logger.exception("the journal of the books cannot be written", extra={"action": "journal"})
             return
         for item in items:
             item.is_journaled = True
-        self._has_journal = True
+        self._deliver([(item, Outcome(result=SAVED)) for item in items])
+
+    def _forget_committed(self, batch: list[_Item], left: list[_Item]) -> None:
+        if self._saved and not left:
+            for item in batch:
+                if isinstance(item.operation, Settle):
+                    self.forget_saved(item.operation)
 
     def _tidy_journal(self, pending: list[_Item]) -> None:
-        if self._has_journal and not any(item.is_journaled for item in pending):
-            self._journal.clear()
-            self._has_journal = False
+        with self._journal_lock:
+            if self._has_journal and not self._saved and not any(item.is_journaled for item in pending):
+                self._journal.clear()
+                self._has_journal = False
 
     def _deliver(self, results: Sequence[tuple[_Item, Outcome[object]]]) -> None:
         assert self._loop is not None

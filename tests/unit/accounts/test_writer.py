@@ -10,10 +10,10 @@ import pytest
 from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, Write, statement
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Reserve, Settle, TopUp
-from seekd.accounts.types import Price, Usage
+from seekd.accounts.types import Price, Reservation, Usage
 from seekd.accounts.unit import Needs, Unit, run_batch
 from seekd.accounts.verify import verify_ledger
-from seekd.accounts.writer import Writer
+from seekd.accounts.writer import SAVED, Writer
 from seekd.errors import StoreError
 
 LEDGER = statement("SELECT reference FROM ledger ORDER BY id")
@@ -184,8 +184,52 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     assert reservation.held_micros == 60
     faulty.lost_answers = 1
     usage = Usage(num_hit_tokens=0, num_miss_tokens=50, num_completion_tokens=0)
-    charge = await writer.submit_durable(Settle(reservation=reservation, usage=usage))
-    assert charge.cost_micros == 50
+    assert await writer.submit_durable(Settle(reservation=reservation, usage=usage)) is SAVED
     await asyncio.to_thread(writer.stop, give_up_after_s=5)
     assert connect().rows(statement("SELECT topped_up_micros, held_micros FROM pools")) == [(50, 0)]
     assert verify_ledger(connect()).problems == ()
+
+
+def settlement(request_id: str) -> Settle:
+    price = Price(hit_micros=1_000_000, miss_micros=1_000_000, output_micros=1_000_000)
+    reservation = Reservation(
+        request_id=request_id,
+        account_id="open",
+        key_id=None,
+        model="m",
+        currency="USD",
+        held_micros=0,
+        price=price,
+        is_retry_safe=False,
+        reserved_at_ms=1,
+    )
+    return Settle(reservation=reservation, usage=Usage(num_hit_tokens=0, num_miss_tokens=5, num_completion_tokens=0))
+
+
+async def test_a_settlement_waits_no_longer_than_until_the_journal_has_it(
+    make: Callable[..., Writer], faulty: Faulty, tmp_path: Path
+) -> None:
+    writer = make(store_timeout_s=60.0)
+    faulty.away = 10**9
+    writer.start(asyncio.get_running_loop())
+    async with asyncio.timeout(30):
+        assert await writer.submit_durable(settlement("r")) is SAVED
+    assert [saved.reservation.request_id for saved in Journal(tmp_path / "journal").read()] == ["r"]
+    faulty.away = 0
+    await asyncio.to_thread(writer.stop, give_up_after_s=30)
+    assert Journal(tmp_path / "journal").read() == []
+
+
+async def test_what_was_saved_from_outside_stays_in_the_journal_until_it_is_committed(
+    make: Callable[..., Writer], tmp_path: Path
+) -> None:
+    writer = make()
+    writer.save(settlement("r"))
+    writer.start(asyncio.get_running_loop())
+    await writer.submit(top_up(1))
+    await writer.submit(top_up(2))
+    assert len(Journal(tmp_path / "journal").read()) == 1
+    writer.forget_saved(settlement("r"))
+    await writer.submit(top_up(3))
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+    assert Journal(tmp_path / "journal").read() == []
