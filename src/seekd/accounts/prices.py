@@ -9,6 +9,7 @@ night discount) may name other prices. A request pays the price of the moment at
 from __future__ import annotations
 
 import bisect
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.types import Price
 from seekd.errors import ConfigError
 
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
+_MINUTES_A_DAY = 24 * 60
 PEAK = "peak"  # the schedule of `peak_` prices in the configuration
 
 
@@ -161,6 +164,8 @@ def _own_rule(setting: PriceSetting, peak: Schedule) -> PriceRule:
             output=setting.peak_output or setting.output,
         )
         from_ms = 0 if setting.valid_from is None else parse_instant(setting.valid_from)
+        if setting.peak_hours is not None:
+            peak = Schedule(windows=tuple(window for text in setting.peak_hours for window in _windows(text)))
     except ValueError as error:
         raise ConfigError(f"{name}: {error}.") from error
     return PriceRule(
@@ -171,6 +176,14 @@ def _own_rule(setting: PriceSetting, peak: Schedule) -> PriceRule:
         schedule=peak if dearer != price else None,
         scheduled=dearer if dearer != price else None,
     )
+
+
+def _windows(text: str) -> tuple[tuple[int, int], ...]:
+    """Minute ranges of hours such as `09:00-17:30`; those across midnight are two."""
+    if _HOURS.fullmatch(text) is None:
+        raise ValueError(f"{text!r} are not hours (write them as 09:00-17:30)")
+    start, end = (_minute(part) for part in text.split("-"))
+    return ((start, end),) if start < end else ((start, _MINUTES_A_DAY), (0, end))
 
 
 def _minute(text: str) -> int:

@@ -29,6 +29,7 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         hit, miss, output: decimal amounts per 1,000,000 tokens, such as "0.028".
         valid_from: ISO date or date-time in UTC from which it holds; None holds from the beginning.
         peak_hit, peak_miss, peak_output: the same during peak hours; None when they cost the same.
+        peak_hours: when those are, in UTC, such as ["22:00-06:00"], every day; None means the hosted service's.
     """
 
     model: str
@@ -40,6 +41,7 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     peak_hit: str | None = None
     peak_miss: str | None = None
     peak_output: str | None = None
+    peak_hours: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

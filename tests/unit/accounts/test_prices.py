@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -89,10 +90,46 @@ def test_own_prices_replace_official_ones_of_the_same_model_and_currency() -> No
 
 
 @pytest.mark.parametrize(
-    "changes", [{"hit": "-1"}, {"miss": "1,5"}, {"output": "0.0000001"}, {"valid_from": "soon"}, {"peak_hit": "x"}]
+    ("time", "is_peak"),
+    [("05:59", True), ("06:00", False), ("21:59", False), ("22:00", True), ("23:59:59", True), ("00:00", True)],
 )
-def test_a_price_that_cannot_be_read_stops_the_start(changes: dict[str, str]) -> None:
-    values = {"hit": "1", "miss": "1", "output": "1", **changes}
+def test_own_peak_hours_may_cross_midnight(time: str, is_peak: bool) -> None:
+    own = PriceSetting(
+        model="m", currency="USD", hit="0", miss="1", output="2", peak_output="3", peak_hours=("22:00-06:00",)
+    )
+    price = usd(load_prices(AccountsSettings(prices=(own,))), "m", f"2026-11-28T{time}")  # a Saturday
+    assert price == (0, 1_000_000, 3_000_000 if is_peak else 2_000_000)
+
+
+def test_own_peak_hours_may_be_several() -> None:
+    own = PriceSetting(
+        model="m",
+        currency="USD",
+        hit="0",
+        miss="1",
+        output="2",
+        peak_miss="4",
+        peak_hours=("08:00-12:00", "13:00-24:00"),
+    )
+    table = load_prices(AccountsSettings(prices=(own,)))
+    hours = [hour for hour in range(24) if usd(table, "m", f"2026-11-28T{hour:02}:00") == (0, 4_000_000, 2_000_000)]
+    assert hours == [8, 9, 10, 11, *range(13, 24)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hit": "-1"},
+        {"miss": "1,5"},
+        {"output": "0.0000001"},
+        {"valid_from": "soon"},
+        {"peak_hit": "x"},
+        {"peak_hours": ("8-12",)},
+        {"peak_hours": ("08:00-25:00",)},
+    ],
+)
+def test_a_price_that_cannot_be_read_stops_the_start(changes: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"hit": "1", "miss": "1", "output": "1", **changes}
     setting = PriceSetting(model="mine", currency="USD", **values)
     with pytest.raises(ConfigError, match=r"accounts\.prices of mine in USD"):
         load_prices(AccountsSettings(prices=(setting,)))
