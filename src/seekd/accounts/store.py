@@ -21,6 +21,7 @@ from seekd.accounts.settings import AccountsSettings, books_path
 from seekd.accounts.sqlite import SqliteConnection
 from seekd.errors import ConfigError, SeekdError, StoreError
 
+_OWN_FILES = frozenset({"admin-token", "books.sqlite3", "books.unsettled.jsonl", "cache", "models"})
 _READER_WAIT_S = 0.25  # readers run on the event loop and wait for nobody but a recovering log
 
 
@@ -52,11 +53,11 @@ class Store:
         """Make the directory and the schema; take the server's lock.
 
         Raises:
-            ConfigError: not possible, or another server has the lock.
+            ConfigError: not possible, other users can enter the directory, or another server has the lock.
             TransactionFailed: the database is away.
         """
         try:
-            self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(self._data_dir)
             if is_server and self.is_local:
                 self._take_lock()
         except OSError as error:
@@ -100,6 +101,21 @@ class Store:
                 "Stop it, choose another --data-dir, or keep the books of both in PostgreSQL."
             ) from error
         self._lock = file
+
+
+def _make_private(data_dir: Path) -> None:
+    """Make the directory, or close one of ours to other users; what else lies in an open one may be meant for them."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mode = data_dir.stat().st_mode & 0o777
+    if not mode & 0o077:
+        return
+    names = {path.name for path in data_dir.iterdir()}
+    if names and not names & _OWN_FILES:
+        raise ConfigError(
+            f"The data directory {data_dir} can be entered by other users (mode {mode:o}) and holds files that are not "
+            "seekd's. Choose a directory of its own with --data-dir, or close this one: chmod 700."
+        )
+    data_dir.chmod(0o700)
 
 
 def open_connection(settings: AccountsSettings, data_dir: Path) -> Connection:

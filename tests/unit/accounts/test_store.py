@@ -83,3 +83,24 @@ def test_a_start_with_current_books_imports_no_library_that_it_does_not_need(dat
     )
     result = subprocess.run([sys.executable, "-c", code, str(data_dir)], capture_output=True, text=True, check=False)
     assert result.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", [None, "admin-token"])
+def test_a_directory_of_ours_that_others_could_enter_is_closed(tmp_path: Path, name: str | None) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    data_dir.chmod(0o755)
+    if name is not None:
+        (data_dir / name).touch()
+    Store(AccountsSettings(), data_dir).prepare(is_server=False)
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_open_directory_with_files_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "index.html").touch()
+    data_dir.chmod(0o755)
+    with pytest.raises(ConfigError, match="chmod 700"):
+        Store(AccountsSettings(), data_dir).prepare(is_server=False)
+    assert data_dir.stat().st_mode & 0o777 == 0o755
