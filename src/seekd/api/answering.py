@@ -161,6 +161,7 @@ class Answering:
             error_frame=last_words,
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
+            is_admitted=lambda: generation.is_admitted,
         )
 
 

@@ -4,7 +4,7 @@ Room: api. May import: wire, service and below. Pure ASGI: the framework's own s
 before the first event into a real status, nor send keep-alive comments.
 
     first event, or an error before it ──> a real status
-    silence before or between events   ──> `: keep-alive` comments (these commit status 200)
+    silence after admission            ──> `: keep-alive` comments (these commit status 200)
     an error after the first byte      ──> an error frame, and the end without [DONE]
     the client leaves                  ──> the generation is closed, which frees its sequence within one engine step
 """
@@ -24,6 +24,8 @@ from seekd.errors import BodyTimeout, BodyTooLarge, SeekdError
 _NUM_LIMITS_READ = 4
 """Bodies of up to so many limits are read and dropped before the refusal: an answer to a client that still sends is
 lost when its connection is closed."""
+
+_ADMISSION_POLL_S = 0.5
 
 
 class ClientLeft(Exception):
@@ -107,6 +109,7 @@ class AnswerResponse:
         error_frame: turns one after it into the last frame.
         keep_alive: what fills a silence, an SSE comment or a blank line; None where nothing may.
         keep_alive_s: length of a silence that is filled.
+        is_admitted: False while the request may still be refused, which needs a status of its own.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class AnswerResponse:
         error_frame: Callable[[SeekdError], bytes],
         keep_alive: bytes | None,
         keep_alive_s: float,
+        is_admitted: Callable[[], bool],
     ) -> None:
         self._frames = frames
         self._headers = headers
@@ -125,6 +129,7 @@ class AnswerResponse:
         self._error_frame = error_frame
         self._keep_alive = keep_alive
         self._keep_alive_s = keep_alive_s
+        self._is_admitted = is_admitted
         self._started = False
         self._sending = asyncio.Lock()  # frames and comments come from two tasks
         self._last_send_s = 0.0
@@ -164,7 +169,9 @@ class AnswerResponse:
         loop = asyncio.get_running_loop()
         while True:
             silent_s = loop.time() - self._last_send_s
-            if silent_s >= self._keep_alive_s:
+            if silent_s < self._keep_alive_s:
+                await asyncio.sleep(self._keep_alive_s - silent_s)
+            elif self._is_admitted():
                 await self._send(send, filling)
             else:
-                await asyncio.sleep(self._keep_alive_s - silent_s)
+                await asyncio.sleep(min(self._keep_alive_s, _ADMISSION_POLL_S))

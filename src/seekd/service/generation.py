@@ -176,6 +176,11 @@ class Generation:
         return self._engine_request.request_id
 
     @property
+    def is_admitted(self) -> bool:
+        """Whether its limits and its balance have let it in."""
+        return self._tab is not None
+
+    @property
     def limit_headers(self) -> Sequence[tuple[str, str]]:
         """Where the caller stands in its limits; empty before the first event and without limits."""
         return () if self._tab is None else self._tab.admission.headers

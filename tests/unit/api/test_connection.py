@@ -41,7 +41,9 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
-async def _answer(client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float = 60.0) -> None:
+async def _answer(
+    client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float = 60.0, *, is_admitted: bool = True
+) -> None:
     response = AnswerResponse(
         frames,
         headers=lambda: {"content-type": "text/event-stream"},
@@ -49,6 +51,7 @@ async def _answer(client: Client, frames: AsyncGenerator[bytes, None], keep_aliv
         error_frame=lambda error: f"error: {error.message}\n\n".encode(),
         keep_alive=KEEP_ALIVE,
         keep_alive_s=keep_alive_s,
+        is_admitted=lambda: is_admitted,
     )
     async with asyncio.timeout(10):
         await response({"type": "http", "method": "POST", "headers": []}, client.receive, client.send)
@@ -205,3 +208,15 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
 async def test_a_client_that_leaves_within_its_body_is_noticed() -> None:
     with pytest.raises(ClientLeft):
         await read_body(_request(_part(b"a", more=True), {"type": "http.disconnect"}), ServerSettings())
+
+
+async def test_a_wait_for_admission_is_not_filled_so_that_a_refusal_keeps_its_status() -> None:
+    async def frames() -> AsyncGenerator[bytes, None]:
+        await asyncio.sleep(0.1)
+        raise Overloaded
+        yield b""
+
+    client = Client()
+    await _answer(client, frames(), keep_alive_s=0.01, is_admitted=False)
+    assert client.status == 503
+    assert KEEP_ALIVE not in client.body
