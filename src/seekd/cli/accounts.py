@@ -56,6 +56,27 @@ def create(
         typer.echo(f"made account {account.id}; next: seekd keys create --account {account.id}")
 
 
+@app.command()
+def limit(
+    account_id: IdArgument,
+    max_concurrency: MaxConcurrencyOption = None,
+    rpm: RequestsOption = None,
+    tpm: TokensOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Set the limits of an account, at once; what is left out is not limited."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.set_limits(account_id, limits_of(max_concurrency, rpm, tpm))
+    if account is None:
+        raise InvalidParameter(f"There is no account {account_id!r}.")
+    if as_json:
+        print_json(account_json(account))
+    else:
+        typer.echo(f"set the limits of account {account.id}")
+
+
 @app.command("list")
 def list_accounts(
     as_json: JsonOption = False,

@@ -98,3 +98,11 @@ def test_usage_of_one_account_is_a_report(data_dir: Path, account_id: str) -> No
 def test_the_ledger_of_what_was_done_verifies(data_dir: Path, account_id: str) -> None:
     run(accounts.app, data_dir, "top-up", account_id, "2")
     assert "1 ledger rows" in run(ledger.app, data_dir, "verify")
+
+
+def test_limits_of_an_account_can_be_set_and_lifted(data_dir: Path, account_id: str) -> None:
+    limited = run_json(accounts.app, data_dir, "limit", account_id, "--rpm", "60", "--tpm", "1000")
+    assert limited["limits"] == {"max_concurrency": None, "requests_per_minute": 60, "tokens_per_minute": 1000}
+    assert set(run_json(accounts.app, data_dir, "limit", account_id)["limits"].values()) == {None}
+    with pytest.raises(InvalidParameter):
+        run(accounts.app, data_dir, "limit", "none", "--rpm", "1")
