@@ -85,7 +85,7 @@ class Application:
         service = GenerationService(
             models=models, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
         )
-        gate = Gate(books=books, settings=settings.accounts)
+        gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(
             answering=Answering(
                 gate=gate,
@@ -101,6 +101,7 @@ class Application:
                 token=load_admin_token(settings.server.data_dir / "admin-token"),
                 open_connection=lambda: closing(open_connection(settings.accounts, settings.server.data_dir)),
                 explain=explain,
+                slow_down=books.slow_down,
                 settings=settings.server,
             ),
         )

@@ -17,6 +17,7 @@ import pytest
 
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.types import Limits
+from seekd.api.settings import ServerSettings
 from seekd.engine.scripted import Delay, EmitText, Fail, ScriptStep, say
 from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError
@@ -169,8 +170,9 @@ def test_too_many_requests_are_the_documented_rate_limit_error(seekd_server: Sta
     _post(server)
     refused = _post(server)
     assert refused.status_code == 429
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     error = refused.json()["error"]
-    assert error["message"].startswith("Rate limit exceeded")
+    assert error["message"] == "Rate limit exceeded: the limit is 2 requests a minute."
     assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
     assert int(refused.headers["retry-after"]) >= 1
     with (
@@ -187,6 +189,35 @@ def test_more_requests_at_once_than_allowed_are_refused(seekd_server: Start) -> 
         statuses = sorted(pool.map(lambda _: _post(server).status_code, range(4)))
     assert statuses == [200, 429, 429, 429]
     assert _post(server).status_code == 200
+
+
+def test_a_prompt_above_the_tokens_of_a_minute_is_refused_for_good(seekd_server: Start) -> None:
+    server = seekd_server(say("x"), accounts=AccountsSettings(account_limits=Limits(tokens_per_minute=100)))
+    long = {**BODY, "messages": [{"role": "user", "content": "a" * 200}]}
+    refused = _post(server, json=long)
+    assert refused.status_code == 429
+    assert "can never pass" in refused.json()["error"]["message"]
+    assert refused.headers["x-should-retry"] == "false"
+    assert "retry-after" not in refused.headers
+    assert _post(server).status_code == 200
+
+
+def test_concurrency_may_follow_the_balance_and_hosted_says_so_in_the_services_words(
+    seekd_server: Start, shell: Shell
+) -> None:
+    settings = AccountsSettings(balance_per_concurrency_micros=1_000_000)
+    server = seekd_server(lambda _: (Delay(delay_s=1.0), EmitText(text="x")), accounts=settings)
+    account_id, key = shell.new_key()
+    shell.run("accounts", "top-up", account_id, "2.00", "--currency", "USD")
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: _post(server, key, headers={"X-Seekd-Dialect": "hosted"}), range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 429]
+    [refused] = [answer for answer in answers if answer.status_code == 429]
+    assert refused.json()["error"]["message"] == (
+        "Too many requests. Your current concurrency is 3, which exceeds your concurrency limit of 2 based on your "
+        "remaining balance. Please top up your balance to restore your concurrency."
+    )
+    assert "retry-after" not in refused.headers
 
 
 class Numbered:
@@ -249,9 +280,51 @@ def test_a_failed_request_leaves_its_idempotency_key_free(seekd_server: Start) -
     assert _post(server, headers={"Idempotency-Key": "a"}).status_code == 200
 
 
+def test_a_refused_request_leaves_its_idempotency_key_free(seekd_server: Start, shell: Shell) -> None:
+    server = seekd_server(Numbered(), accounts=PRICED)
+    account_id, key = shell.new_key()
+    assert _post(server, key, headers={"Idempotency-Key": "a"}).status_code == 402
+    shell.run("accounts", "top-up", account_id, "5.00", "--currency", "USD")
+    assert _post(server, key, headers={"Idempotency-Key": "a"}).status_code == 200
+
+
+def test_a_failed_attempt_under_an_idempotency_key_costs_nothing(seekd_server: Start, shell: Shell) -> None:
+    outcomes = iter([(EmitText(text="abc"), Fail(error=EngineError())), (EmitText(text="four"),)])
+    server = seekd_server(lambda _: next(outcomes), accounts=PRICED)
+    account_id, key = shell.new_key()
+    shell.run("accounts", "top-up", account_id, "5.00", "--currency", "USD")
+    statuses = [_post(server, key, headers={"Idempotency-Key": "a"}).status_code for _ in range(3)]
+    assert statuses == [500, 200, 200]
+    balance = httpx.get(f"{server.url}/user/balance", headers={"Authorization": f"Bearer {key}"}).json()
+    assert balance["balance_infos"][0]["total_balance"] == "4.60"
+
+
+def test_reasoning_tokens_are_reported(seekd_server: Start, shell: Shell) -> None:
+    server = seekd_server(say("abc</think>d"))
+    assert _post(server, json={**BODY, "model": "deepseek-reasoner", "max_tokens": 50}).status_code == 200
+    [line] = shell.run("usage")
+    assert line["num_reasoning_tokens"] == 3
+
+
+def test_a_stream_that_waits_for_holds_is_refused_with_a_status(seekd_server: Start, shell: Shell) -> None:
+    settings = AccountsSettings(prices=PRICED.prices, synchronous="normal", hold_wait_s=0.5)
+    server = seekd_server(
+        lambda _: (EmitText(text="abc"), Delay(delay_s=3.0)),
+        accounts=settings,
+        server=ServerSettings(keep_alive_s=0.05),
+    )
+    account_id, key = shell.new_key()
+    shell.run("accounts", "top-up", account_id, "1.50", "--currency", "USD")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        statuses = sorted(pool.map(lambda _: _post(server, key, json={**BODY, "stream": True}).status_code, range(2)))
+    assert statuses == [200, 402]
+
+
 def test_a_key_for_one_model_does_not_open_another(seekd_server: Start, shell: Shell) -> None:
     server = seekd_server(say("x"))
     _, key = shell.new_key("--model", "deepseek-reasoner")
+    listed = httpx.get(f"{server.url}/v1/models", headers={"Authorization": f"Bearer {key}"}).json()["data"]
+    assert [model["id"] for model in listed] == ["deepseek-reasoner"]
     assert _post(server, key).status_code == 400
     assert _post(server, key, json={**BODY, "model": "deepseek-reasoner"}).status_code == 200
 

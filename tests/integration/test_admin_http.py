@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def test_admin_routes_ask_for_the_token_also_while_the_server_is_open(server: Sc
             assert httpx.get(f"{server.url}/admin/{path}", headers=headers).status_code == 401
 
 
+def test_whoever_guesses_the_token_is_slowed(seekd_server: Callable[..., ScriptedServer]) -> None:
+    server = seekd_server(say("x"), accounts=AccountsSettings(failed_auth_free=1, failed_auth_delay_s=0.2))
+    started_s = time.monotonic()
+    for _ in range(4):
+        headers = {"Authorization": "Bearer adm-wrong"}
+        assert httpx.get(f"{server.url}/admin/accounts", headers=headers).status_code == 401
+    assert time.monotonic() - started_s >= 0.05 + 0.1 + 0.2
+
+
 def test_an_account_is_made_paid_used_and_reported(admin: httpx.Client, server: ScriptedServer) -> None:
     account = admin.post("/accounts", json={"name": "team", "limits": {"requests_per_minute": 100}}).json()
     key = admin.post("/keys", json={"account_id": account["id"], "name": "ci"}).json()
@@ -55,6 +65,9 @@ def test_an_account_is_made_paid_used_and_reported(admin: httpx.Client, server: 
     assert admin.get("/usage", params={"format": "csv"}).text.splitlines()[0].startswith("day,")
     [own] = httpx.get(f"{server.url}/user/usage", params={"by": "model"}, headers=headers).json()
     assert (own["model"], own["num_requests"]) == ("deepseek-chat", 1)
+    table = httpx.get(f"{server.url}/user/usage", params={"by": "model", "format": "csv"}, headers=headers)
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    assert table.text.splitlines()[1].startswith("deepseek-chat,USD,1,")
     assert admin.delete(f"/keys/{key['id']}").json()["revoked_at"]
     assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 401
 

@@ -8,7 +8,7 @@ root the address that is listened on.
 | loopback | no | open: no key is asked for |
 | loopback | yes, revoked or not | enforced |
 | anywhere else | yes | enforced |
-| anywhere else | no | the start is refused; with `--insecure` open |
+| anywhere else | no | the start is refused; with `--insecure` open, also to a Host that is a plain address |
 
 While access is open, a web page that the user visits and a proxy that forwards from elsewhere could both reach a
 loopback address. `open_request_refusal` keeps them out.
@@ -93,6 +93,7 @@ def open_request_refusal(
     *,
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
+    is_insecure: bool = False,
 ) -> str | None:
     """Why a request without a key must not be served although access is open; None when it may.
 
@@ -100,6 +101,8 @@ def open_request_refusal(
         headers: every header of the request; names in any case, repeated ones repeated.
         allowed_hosts: Host names, without a port, that are served besides the loopback ones.
         allowed_origins: Origins, such as `https://app.example`, that are served besides the server's own.
+        is_insecure: the server is meant to be open on other addresses: a Host that is a plain address is served too. It
+            cannot be a name that somebody has pointed at this machine, which is what the check is against.
     """
     lowered = [(name.lower(), value.strip()) for name, value in headers]
     for name, _ in lowered:
@@ -109,7 +112,11 @@ def open_request_refusal(
     if len(hosts) != 1:
         return "there must be exactly one Host header"
     host_name = _host_name(hosts[0])
-    if host_name is None or not (is_loopback(host_name) or host_name in {host.lower() for host in allowed_hosts}):
+    if host_name is None or not (
+        is_loopback(host_name)
+        or host_name in {host.lower() for host in allowed_hosts}
+        or (is_insecure and _is_address(host_name))
+    ):
         return f"the Host {hosts[0]!r} is not this machine"
     for origin in (value for name, value in lowered if name == "origin"):
         if not _is_own_origin(origin, hosts[0]) and origin not in allowed_origins:
@@ -120,6 +127,14 @@ def open_request_refusal(
         if not any(origin in allowed_origins for origin in origins):
             return "the browser says that another site sent the request"
     return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_own_origin(origin: str, host: str) -> bool:

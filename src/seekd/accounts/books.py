@@ -133,10 +133,11 @@ class Books:
         try:
             return await self._read(lambda reader: self._ring.authenticate(reader, key, now_ms=now_ms))
         except Unauthenticated:
-            await self._slow_down(peer)
+            await self.slow_down(peer)
             raise
 
-    async def _slow_down(self, peer: str) -> None:
+    async def slow_down(self, peer: str) -> None:
+        """Wait before a wrong key or token is answered: longer with each one that the peer has sent."""
         delay_s = self._brake.failed(peer, now_s=time.monotonic())
         if delay_s and self._num_slowed < _MAX_SLOWED:
             self._num_slowed += 1

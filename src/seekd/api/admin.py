@@ -57,12 +57,14 @@ class AdminApi:
         token: what every request must carry as a Bearer key.
         open_connection: a connection to the books, closed at the end of the block.
         explain: what the prefix cache gave to a recent request; None when it is not known.
+        slow_down: waits before a wrong token is answered, given the peer that sent it.
         settings: limits of bodies.
     """
 
     token: AdminToken
     open_connection: Callable[[], AbstractContextManager[Connection]]
     explain: Callable[[str], CacheExplanation | None]
+    slow_down: Callable[[str], Awaitable[None]]
     settings: ServerSettings
 
     def routes(self) -> list[Route]:
@@ -99,7 +101,7 @@ class AdminApi:
     def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                self._check(request)
+                await self._check(request)
                 return await answer(request)
             except SeekdError as error:
                 return failed(error, CLASSIC)
@@ -108,36 +110,29 @@ class AdminApi:
 
         return endpoint
 
-    def _check(self, request: Request) -> None:
+    async def _check(self, request: Request) -> None:
         key = bearer_key(request.headers.get("authorization"))
         if not self.token.matches(key):
+            await self.slow_down(request.client.host if request.client else "")
             raise Unauthenticated(key_tail=None if key is None else key[-4:])
 
     async def _usage(self, request: Request) -> Response:
         async def answer(request: Request) -> Response:
-            query = _usage_query(request)
-
-            def work() -> bytes:
-                with self.open_connection() as connection:
-                    lines = usage_report(connection, query)
-                if request.query_params.get("format") == "csv":
-                    return to_csv(lines).encode()
-                return encode([asdict(line) for line in lines])
-
-            media_type = CSV if request.query_params.get("format") == "csv" else JSON
-            return Response(await asyncio.to_thread(work), media_type=media_type)
+            is_csv = wants_csv(request)
+            report = await asyncio.to_thread(self._report, _usage_query(request), is_csv=is_csv)
+            return Response(report, media_type=CSV if is_csv else JSON)
 
         return await self._guarded(answer)(request)
 
     async def usage_of(self, caller: Caller, request: Request) -> bytes:
-        """What the caller's own account has used; the query says by what, and since and until when."""
+        """What the caller's own account has used; the query says by what, since and until when, and in which form."""
         query = replace(_usage_query(request), account_id=caller.account_id)
+        return await asyncio.to_thread(self._report, query, is_csv=wants_csv(request))
 
-        def work() -> bytes:
-            with self.open_connection() as connection:
-                return encode([asdict(line) for line in usage_report(connection, query)])
-
-        return await asyncio.to_thread(work)
+    def _report(self, query: UsageQuery, *, is_csv: bool) -> bytes:
+        with self.open_connection() as connection:
+            lines = usage_report(connection, query)
+        return to_csv(lines).encode() if is_csv else encode([asdict(line) for line in lines])
 
     async def _explain(self, request: Request) -> Response:
         async def answer(request: Request) -> Response:
@@ -148,6 +143,11 @@ class AdminApi:
             return Response(encode(asdict(found)), media_type=JSON)
 
         return await self._guarded(answer)(request)
+
+
+def wants_csv(request: Request) -> bool:
+    """Whether a report is asked for as comma-separated values."""
+    return request.query_params.get("format") == "csv"
 
 
 def _usage_query(request: Request) -> UsageQuery:

@@ -25,10 +25,12 @@ class Gate:
     Attributes:
         books: know the keys.
         settings: hosts and origins that open requests may name.
+        is_insecure: the server is meant to be open on other addresses.
     """
 
     books: Books
     settings: AccountsSettings
+    is_insecure: bool = False
 
     async def admit(self, request: Request) -> Caller:
         """The caller of a request.
@@ -46,6 +48,7 @@ class Gate:
                 request.headers.items(),
                 allowed_hosts=self.settings.allowed_hosts,
                 allowed_origins=self.settings.allowed_origins,
+                is_insecure=self.is_insecure,
             )
             if refusal is not None:
                 raise ForbiddenOrigin(

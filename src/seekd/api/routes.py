@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from seekd import __version__
 from seekd.accounts.types import Caller
-from seekd.api.admin import AdminApi
+from seekd.api.admin import CSV, AdminApi, wants_csv
 from seekd.api.answering import Answering, as_response, failed, requested_dialect
 from seekd.engine.types import EngineHealth
 from seekd.errors import SeekdError
@@ -109,16 +109,16 @@ class Api:
         )
 
     async def _models(self, request: Request) -> Response:
-        async def body(_: Caller) -> bytes:
-            return models_body(self.model_cards())
+        async def body(caller: Caller) -> bytes:
+            return models_body([card for card in self.model_cards() if caller.may_use(card.model_id)])
 
         return await self._admitted(request, body)
 
     async def _model(self, request: Request) -> Response:
-        async def body(_: Caller) -> bytes:
+        async def body(caller: Caller) -> bytes:
             wanted = request.path_params["model_id"]
             for card in self.model_cards():
-                if card.model_id == wanted:
+                if card.model_id == wanted and caller.may_use(wanted):
                     return model_body(card)
             raise HTTPException(404)
 
@@ -134,7 +134,7 @@ class Api:
         async def body(caller: Caller) -> bytes:
             return await self.admin.usage_of(caller, request)
 
-        return await self._admitted(request, body)
+        return await self._admitted(request, body, media_type=CSV if wants_csv(request) else JSON)
 
     async def _health(self, _: Request) -> Response:
         now = self.health()

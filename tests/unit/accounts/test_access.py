@@ -84,3 +84,21 @@ def test_web_pages_and_proxies_are_refused(headers: list[tuple[str, str]], reaso
     refusal = open_request_refusal(headers)
     assert refusal is not None
     assert reason in refusal
+
+
+@pytest.mark.parametrize(
+    ("host", "is_served"),
+    [("192.168.1.5:8000", True), ("[2001:db8::5]:8000", True), ("rebound.example:8000", False), ("localhost", True)],
+)
+def test_an_insecure_server_is_open_to_plain_addresses_and_not_to_other_names(host: str, is_served: bool) -> None:
+    refusal = open_request_refusal([("Host", host)], is_insecure=True)
+    assert (refusal is None) == is_served
+
+
+def test_a_plain_address_is_no_host_of_a_server_that_is_open_by_default() -> None:
+    assert open_request_refusal([("Host", "192.168.1.5:8000")]) is not None
+
+
+def test_an_insecure_server_answers_no_foreign_page_either() -> None:
+    headers = [("Host", "192.168.1.5:8000"), ("Origin", "https://evil.example")]
+    assert open_request_refusal(headers, is_insecure=True) is not None
