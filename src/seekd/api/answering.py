@@ -161,7 +161,8 @@ class Answering:
             error_frame=last_words,
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
-            is_admitted=lambda: generation.is_admitted,
+            # While its model loads a client is kept alive: that may take longer than it would wait in silence.
+            is_admitted=lambda: opened.generation is None or opened.generation.is_admitted,
         )
 
 
