@@ -177,7 +177,7 @@ def main() -> None:
     for name, rule in rules().items():
         for _ in range(40):
             started = time.thread_time()
-            grammars[name] = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+            grammars[name] = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
             written_ms.append((time.thread_time() - started) * 1e3)
             started = time.thread_time()
             matcher = compiler(grammars[name] + f"\n// {len(compiled_ms)}\n", vocabulary)  # never kept

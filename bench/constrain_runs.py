@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true")
     options = parser.parse_args()
     rule = OutputRule(kind="json_schema", schema=SCHEMA.read_text())
-    grammar = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+    grammar = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
     compiler = ConstraintCompiler()
     settings = EngineSettings(
         context_length=2048, max_sequences=options.streams, batch_tokens=256, threads=options.threads

@@ -81,9 +81,9 @@ def engine(model_file: ModelFiles) -> Iterator[Engine]:
 
 
 def request(
-    rule: OutputRule, seed: int, *, thinking: bool = False, prompt_format: str = "deepseek-v4.1"
+    rule: OutputRule, seed: int, *, thinking: bool = False, call_syntax: str = "deepseek-v4.1"
 ) -> EngineRequest:
-    compiled = constraint_for(rule, prompt_format=prompt_format, starts_in_reasoning=thinking)
+    compiled = constraint_for(rule, call_syntax=call_syntax, starts_in_reasoning=thinking)
     return EngineRequest(
         request_id=f"{seed}",
         prompt_token_ids=[50 + seed, 60, 70],
@@ -101,9 +101,9 @@ def test_every_finished_answer_fits_its_schema(engine: Engine) -> None:
         jsonschema.validate(json.loads(text), PROFILE)
 
 
-@pytest.mark.parametrize("prompt_format", ["deepseek-v4.1", "deepseek-v4"])
-def test_every_finished_call_names_a_tool_and_fits_its_schema(engine: Engine, prompt_format: str) -> None:
-    requests = [request(CALL, seed, prompt_format=prompt_format) for seed in range(8)]
+@pytest.mark.parametrize("call_syntax", ["deepseek-v4.1", "deepseek-v4"])
+def test_every_finished_call_names_a_tool_and_fits_its_schema(engine: Engine, call_syntax: str) -> None:
+    requests = [request(CALL, seed, call_syntax=call_syntax) for seed in range(8)]
     texts = [engine.text(updates) for updates in engine.generate(*requests)]
     finished = [text for text in texts if text is not None]
     assert len(finished) >= 4

@@ -13,6 +13,7 @@ from seekd.wire.calls import Call
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC, Dialect
 from seekd.wire.failures import Failure, failure_response
+from tests.formats import V41
 
 IDENTITY_ID = "chatcmpl-123"
 CREATED_S = 1_795_354_258
@@ -63,7 +64,7 @@ def drive(
         created_s=CREATED_S,
         system_fingerprint=system_fingerprint,
     )
-    parser = call.request.body.open_parser(identity)
+    parser = call.request.body.open_parser(identity, V41)
     chunks = parser.ready(usage or PromptUsage(num_prompt_tokens=10))
     for text in texts:
         if parser.stopped:

@@ -20,6 +20,7 @@ from seekd.wire.calls import Call
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 from seekd.wire.messages import parse_messages
 from seekd.wire.responses import parse_responses
+from tests.formats import V41
 from tests.wire.driving import HELLO, Json, as_bytes, chat, drive
 
 BOTH = pytest.mark.parametrize("dialect", [CLASSIC, HOSTED], ids=lambda dialect: dialect.name)
@@ -175,7 +176,7 @@ def test_a_stream_may_fail_at_any_place(
 ) -> None:
     call = parse()
     identity = ResponseIdentity(response_id="ID", model="m", created_s=5)
-    parser = call.request.body.open_parser(identity)
+    parser = call.request.body.open_parser(identity, V41)
     chunks = parser.ready(PromptUsage(num_prompt_tokens=5))
     for text in ("Hello", " world", "!")[:num_pieces]:
         chunks += parser.push_text(text, num_tokens=1)
@@ -188,6 +189,7 @@ def test_log_probabilities_of_odd_bytes_are_json() -> None:
     call = chat({"logprobs": True, "top_logprobs": 1, "stream": True})
     parser = call.request.body.open_parser(
         ResponseIdentity(response_id="ID", model="m", created_s=5),
+        V41,
         tokenizer_json=tokenizer_json(ScriptedVocabulary()),
     )
     chunks = parser.ready(PromptUsage(num_prompt_tokens=5))

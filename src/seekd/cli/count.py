@@ -16,6 +16,7 @@ from seekd.errors import MalformedBody
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
+from seekd.prompt.chat_formats import chat_format, facts_of
 from seekd.prompt.segments import encode
 from seekd.prompt.types import PromptFormat
 from seekd.settings import Settings, planned_models
@@ -44,7 +45,9 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
         metadata = loaded.metadata()
         architecture = metadata.get("general.architecture", "")
         profile = profile_of(metadata, architecture=architecture, settings=plan.model)
-        return len(encode(body.render(PromptFormat(profile.prompt_format)), LlamaVocabulary(loaded)))
+        vocabulary = LlamaVocabulary(loaded)
+        facts = facts_of(metadata, vocabulary.special_tokens)
+        return len(encode(body.render(chat_format(PromptFormat(profile.prompt_format), facts)), vocabulary))
 
 
 def _text(data: bytes) -> str:

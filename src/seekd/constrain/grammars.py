@@ -20,7 +20,8 @@ from typing import Protocol
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from seekd.constrain import json_rule, lark, plain_strings
-from seekd.constrain.tool_rule import LAYOUTS, OPENER, CallLayout, OfferedTool, call_grammar
+from seekd.constrain.json_calls import JSON_LAYOUTS
+from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, OfferedTool
 from seekd.errors import InvalidParameter
 
 MAX_GRAMMAR_CHARS = 1_048_576
@@ -55,6 +56,25 @@ class OutputRule(Protocol):
         """Most calls in one answer; None for no limit."""
 
 
+class CallForm(Protocol):
+    """One form of calls."""
+
+    @property
+    def opener(self) -> str:
+        """What may only open calls, wherever it stands in an answer."""
+
+    @property
+    def block_start(self) -> str:
+        """What opens calls; begins with `opener`."""
+
+    @property
+    def separator(self) -> str:
+        """What stands between the reasoning and calls that are owed, as a piece of grammar."""
+
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
+        """What follows `block_start`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledRule:
     """What the engine and the caller get to know of a rule.
@@ -68,22 +88,29 @@ class CompiledRule:
     warnings: tuple[str, ...] = ()
 
 
-def constraint_for(rule: OutputRule, *, prompt_format: str, starts_in_reasoning: bool) -> CompiledRule:
+def constraint_for(
+    rule: OutputRule, *, call_syntax: str, starts_in_reasoning: bool, may_reason: bool = False
+) -> CompiledRule:
     """Write and check the grammar of a rule. Takes milliseconds; up to seconds for the largest schemas.
 
     Args:
         rule: of the request.
-        prompt_format: names the call format, `deepseek-v4.1` or `deepseek-v4`.
+        call_syntax: names the form of calls: a key of `LAYOUTS` or `JSON_LAYOUTS`.
         starts_in_reasoning: the prompt has opened the reasoning and not closed it.
+        may_reason: the model may open its reasoning itself.
 
     Raises:
         InvalidParameter: the rule cannot be enforced; the message says why.
     """
+    lead = "reasoning " if starts_in_reasoning else "thought? " if may_reason else ""
+    start = f"start: {lead}answer\n{_THOUGHT if may_reason else ''}"
     if rule.kind == "tools":
-        compiled = _tools(rule, LAYOUTS[prompt_format], starts_in_reasoning=starts_in_reasoning)
+        form: CallForm = LAYOUTS[call_syntax] if call_syntax in LAYOUTS else JSON_LAYOUTS[call_syntax]
+        # Only the forms of DSML are opened by a prompt; without reasoning they are where calls are owed.
+        is_opened = call_syntax in LAYOUTS and not starts_in_reasoning
+        compiled = _tools(rule, form, start=start, is_opened=is_opened)
     else:
-        grammar = f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {_answer(rule)}\n{_REASONING}"
-        compiled = CompiledRule(grammar=grammar)
+        compiled = CompiledRule(grammar=f"{start}answer: {_answer(rule)}\n{_REASONING}")
     compiled = replace(compiled, grammar=plain_strings.header(_schemas(rule)) + compiled.grammar)
     _check(compiled.grammar)
     return compiled
@@ -97,15 +124,13 @@ def _schemas(rule: OutputRule) -> list[object]:
     return schemas
 
 
+_THOUGHT = f"thought: {lark.literal('<think>')} reasoning\n"
 # A terminal that no rule uses costs nothing, so the grammar of the reasoning is always there.
 _REASONING = f"reasoning[lazy]: {lark.ANY_TEXT} {lark.literal(json_rule.THINK_END)}\n"
-_REASONING_BEFORE_CALLS = (
-    f"reasoning[lazy]: NO_CALLS {lark.literal(json_rule.THINK_END)}\nNO_CALLS: {lark.without(OPENER)}\n"
-)
 
 
-def _start(*, starts_in_reasoning: bool) -> str:
-    return f"start: {'reasoning ' if starts_in_reasoning else ''}answer\n"
+def _reasoning_before(opener: str) -> str:
+    return f"reasoning[lazy]: NO_CALLS {lark.literal(json_rule.THINK_END)}\nNO_CALLS: {lark.without(opener)}\n"
 
 
 def _answer(rule: OutputRule) -> str:
@@ -120,28 +145,25 @@ def _answer(rule: OutputRule) -> str:
     raise InvalidParameter(f"Outputs of kind {rule.kind} cannot be enforced.")
 
 
-def _tools(rule: OutputRule, layout: CallLayout, *, starts_in_reasoning: bool) -> CompiledRule:
+def _tools(rule: OutputRule, form: CallForm, *, start: str, is_opened: bool) -> CompiledRule:
     is_named = rule.tool_choice not in ("auto", "required")
     tools = [tool for tool in rule.tools if not is_named or tool.name == rule.tool_choice]
     if not tools:
         raise InvalidParameter(
             f"No tool named {rule.tool_choice!r} was offered." if is_named else "No tool is offered."
         )
-    calls = call_grammar(tools, layout=layout, max_calls=rule.max_calls)
-    block = f"{lark.literal(layout.block_start)} calls"
+    calls = form.calls(tools, max_calls=rule.max_calls)
+    block = f"{lark.literal(form.block_start)} calls"
     if rule.tool_choice != "auto":
-        # Without reasoning the prompt itself has opened the block already.
-        answer = f"{lark.literal(chr(10) * 2)} {block}" if starts_in_reasoning else "calls"
+        answer = "calls" if is_opened else f"{form.separator} {block}"
     elif rule.json_or_tools:
         body = json_rule.any_object() if rule.schema is None else json_rule.schema_object(rule.schema)
         answer = f"object | {lark.literal(chr(10) * 2)}? {block}\nobject: {body}"
     else:
-        rest_of_opener = lark.literal(layout.block_start.removeprefix(OPENER))
-        answer = f"TEXT | text_before {rest_of_opener} calls\n"
-        answer += f"text_before[lazy]: {lark.ANY_TEXT} {lark.literal(OPENER)}\nTEXT: {lark.without(OPENER)}"
-    grammar = (
-        f"{_start(starts_in_reasoning=starts_in_reasoning)}answer: {answer}\n{_REASONING_BEFORE_CALLS}{calls.rules}"
-    )
+        rest = form.block_start.removeprefix(form.opener)
+        answer = f"TEXT | text_before {lark.literal(rest) if rest else ''} calls\n"
+        answer += f"text_before[lazy]: {lark.ANY_TEXT} {lark.literal(form.opener)}\nTEXT: {lark.without(form.opener)}"
+    grammar = f"{start}answer: {answer}\n{_reasoning_before(form.opener)}{calls.rules}"
     return CompiledRule(grammar=grammar, warnings=calls.warnings)
 
 

@@ -71,14 +71,29 @@ class CallLayout:
         """What closes a block, and the turn."""
         return f"{CLOSER}{self.block}>"
 
+    @property
+    def opener(self) -> str:
+        """What may only open a block, wherever it stands in an answer."""
+        return OPENER
+
+    @property
+    def separator(self) -> str:
+        """What stands between the reasoning and a block that is owed, as a piece of grammar."""
+        return lark.literal("\n\n")
+
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
+        """Write the grammar of the inside of a block; see `call_grammar`."""
+        return call_grammar(tools, layout=self, max_calls=max_calls)
+
 
 LAYOUTS: Mapping[str, CallLayout] = MappingProxyType(
     {
         "deepseek-v4.1": CallLayout(block=" calls", invoke=" invoke", parameter=" parameter", between="\n"),
         "deepseek-v4": CallLayout(block="tool_calls", invoke="invoke", parameter="parameter", between=""),
+        "deepseek-v3.2": CallLayout(block="function_calls", invoke="invoke", parameter="parameter", between="\n"),
     }
 )
-"""Prompt format to its call format."""
+"""Call syntax to its layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +142,7 @@ class _Writer:
         """Why JSON of this schema cannot be enforced; None when it can. Asked once for equal schemas."""
         key = json.dumps(schema)
         if key not in self.errors:
-            self.errors[key] = _error_of(schema)
+            self.errors[key] = error_of(schema)
         return self.errors[key]
 
     def define(self, body: str, *, kind: str, options: str = "") -> str:
@@ -139,14 +154,11 @@ class _Writer:
         return self.names[key]
 
     def call(self, tool: OfferedTool) -> str:
-        if not _TOOL_NAME.fullmatch(tool.name):
-            raise InvalidParameter(f"The tool name {tool.name!r} cannot be written in the call format.")
+        checked_name(tool)
         root, alternatives, findings = _read(tool)
         arguments = _Arguments(writer=self, root=root, findings=findings)
         bodies = [arguments.write(alternative) for alternative in alternatives]
-        if findings and tool.strict:
-            reasons = "; ".join(map(str, findings[:5]))
-            raise InvalidParameter(f"Invalid schema for function '{tool.name}': it cannot be enforced: {reasons}.")
+        refuse_strict(tool, [str(finding) for finding in findings])
         self.warnings += [f"{tool.name}: {finding}" for finding in findings]
         start = lark.literal(f'{OPENER}{self.layout.invoke} name="{tool.name}">\n')
         end = lark.literal(f"{CLOSER}{self.layout.invoke}>\n")
@@ -159,6 +171,20 @@ class _Writer:
             return self.define(f"{lark.ANY_TEXT} {closer}", kind="raw", options="[lazy]")
         bodies = [self.define(text.terminal(forbidden=CLOSER), kind="RAW") for text in texts]
         return self.define(f"({' | '.join(bodies)}) {closer}", kind="RAW")
+
+
+def checked_name(tool: OfferedTool) -> str:
+    """The tool's name. Raises `InvalidParameter` when no call format can carry it."""
+    if not _TOOL_NAME.fullmatch(tool.name):
+        raise InvalidParameter(f"The tool name {tool.name!r} cannot be written in the call format.")
+    return tool.name
+
+
+def refuse_strict(tool: OfferedTool, findings: Sequence[str]) -> None:
+    """Raise `InvalidParameter` when a strict tool's schema is not enforced as a whole."""
+    if findings and tool.strict:
+        reasons = "; ".join(findings[:5])
+        raise InvalidParameter(f"Invalid schema for function '{tool.name}': it cannot be enforced: {reasons}.")
 
 
 def _read(tool: OfferedTool) -> tuple[Mapping[str, object], Sequence[ParameterSet], list[Finding]]:
@@ -274,7 +300,8 @@ def _as_json(text: RawText) -> dict[str, object]:
     return limits
 
 
-def _error_of(schema: object) -> str | None:
+def error_of(schema: object) -> str | None:
+    """Why JSON of this schema cannot be enforced; None when it can."""
     body = schema if isinstance(schema, Mapping) else {"allOf": [schema]}
     is_error, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(dict(body)))
     return messages[0].strip().splitlines()[0] if is_error else None

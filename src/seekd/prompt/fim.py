@@ -1,6 +1,6 @@
 """Fill-in-the-middle and plain completion: the `ParsedBody` and `OutputParser` of `POST /completions`.
 
-Room: prompt. May import: prompt.
+Room: prompt. May import: errors, prompt.
 
 Prompt (V3 layout, the same in all newer vocabularies), without role markers:
 
@@ -16,34 +16,34 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from seekd.errors import InvalidParameter
 from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.recipe import RecipeChunk
 from seekd.prompt.stops import StopScanner
 from seekd.prompt.tokenizer_json import token_bytes_of
-from seekd.prompt.types import OutputChunk, PromptFormat, PromptUsage, ResponseIdentity, Segment
-
-BOS = "<｜begin▁of▁sentence｜>"
-FIM_BEGIN = "<｜fim▁begin｜>"
-FIM_HOLE = "<｜fim▁hole｜>"
-FIM_END = "<｜fim▁end｜>"
-FIM_MARKERS = (FIM_BEGIN, FIM_HOLE, FIM_END)
+from seekd.prompt.types import AnswerStart, ChatFormat, OutputChunk, PromptUsage, ResponseIdentity, Segment
 
 
-def has_fim_tokens(special_tokens: Mapping[str, int]) -> bool:
-    """Whether a vocabulary with these control entries can fill in the middle."""
-    return all(marker in special_tokens for marker in FIM_MARKERS)
+def fim_segments(prompt: str, suffix: str | None, chat_format: ChatFormat) -> list[Segment]:
+    """The prompt, BOS first where the model has one.
 
-
-def fim_segments(prompt: str, suffix: str | None) -> list[Segment]:
-    """The prompt, BOS first."""
-    segments = [Segment(text=BOS, is_control=True)]
+    Raises:
+        InvalidParameter: there is a suffix, and the model cannot fill in the middle.
+    """
+    bos, markers = chat_format.bos, chat_format.fim
+    segments = _control(bos) if bos else []
     if suffix is None:
         return segments + _plain(prompt)
-    segments.append(Segment(text=FIM_BEGIN, is_control=True))
-    segments += _plain(prompt)
-    segments.append(Segment(text=FIM_HOLE, is_control=True))
-    segments += _plain(suffix)
-    return [*segments, Segment(text=FIM_END, is_control=True)]
+    if markers is None:
+        raise InvalidParameter("The loaded model cannot fill in the middle: send the prompt without a suffix.")
+    return [
+        *segments,
+        *_control(markers.begin),
+        *_plain(prompt),
+        *_control(markers.hole),
+        *_plain(suffix),
+        *_control(markers.end),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +67,20 @@ class CompletionBody:
         """Whether stop strings were asked for."""
         return bool(self.stops)
 
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
-        """The whole prompt, BOS first; the layout is the same for every family."""
-        del prompt_format
-        return fim_segments(self.prompt, self.suffix)
+    def render(self, chat_format: ChatFormat) -> list[Segment]:
+        """The whole prompt, BOS first."""
+        return fim_segments(self.prompt, self.suffix, chat_format)
 
-    def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> CompletionParser:
-        """A parser for this request's answer."""
+    def answer_start(self, chat_format: ChatFormat) -> AnswerStart:
+        """Completions never reason."""
+        del chat_format
+        return AnswerStart.CONTENT
+
+    def open_parser(
+        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+    ) -> CompletionParser:
+        """A parser for this request's answer, which is plain text in every family."""
+        del chat_format
         return CompletionParser(self, identity, None if tokenizer_json is None else token_bytes_of(tokenizer_json))
 
 
@@ -246,6 +253,10 @@ class CompletionParser:
 
 def _plain(text: str) -> list[Segment]:
     return [Segment(text=text)] if text else []
+
+
+def _control(spelling: str) -> list[Segment]:
+    return [Segment(text=spelling, is_control=True)]
 
 
 def _shown(token_bytes: bytes) -> str:

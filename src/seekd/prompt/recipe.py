@@ -5,6 +5,9 @@ Room: prompt. May import: errors, prompt.types.
     body bytes ──> ReadBody ──convert──> RecipeBody ──render──> Segments
                                               └──open_parser──> RecipeParser ──> RecipeChunk
 
+Families that the package does not know render the conversation themselves, and their answers are translated into the
+package's terms first, so that its parser makes the chunks of all of them.
+
 Written for 0.2: requests and generators are consumed by their use, chunks by accumulation, so each object here is made
 where it is used and never twice. What the package lacks is added: a constant `created`, the count of generated
 reasoning tokens, and an end that keeps silent after a failure (its own `finish` would claim a natural stop).
@@ -23,9 +26,25 @@ import deepseek_recipe as recipe
 
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt import patches
+from seekd.prompt.call_syntax import CALL_SYNTAXES
+from seekd.prompt.call_writer import MARK
+from seekd.prompt.conversation import Conversation
+from seekd.prompt.family_parser import FamilyParser
+from seekd.prompt.neutral import neutral
 from seekd.prompt.reasoning import ReasoningCounter
-from seekd.prompt.tokenizer_json import aliases_of
-from seekd.prompt.types import OutputChunk, PromptFormat, PromptUsage, ResponseIdentity, Segment
+from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of
+from seekd.prompt.translator import AnswerTranslator
+from seekd.prompt.types import (
+    AnswerStart,
+    ChatFormat,
+    OutputChunk,
+    OutputParser,
+    PackageFormat,
+    PromptFormat,
+    PromptUsage,
+    ResponseIdentity,
+    Segment,
+)
 
 MAX_TOKENS_BOUND = 393_216
 """Largest `max_tokens` that the service takes. Source: deepseek-api.md §6.1."""
@@ -222,25 +241,83 @@ class RecipeBody:
         """Whether stop strings were asked for."""
         return bool(self._request.parsing_options.stop_sequences)
 
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation in words that no protocol and no family owns."""
+        return neutral(self._request.conversation)
+
+    def render(self, chat_format: ChatFormat) -> list[Segment]:
         """The whole prompt, BOS first."""
-        rendered = _encoding(prompt_format).render_conversation(self._request.conversation)
+        if not isinstance(chat_format, PackageFormat):
+            return chat_format.render(self.conversation)
+        rendered = _encoding(chat_format.prompt_format).render_conversation(self._request.conversation)
         return _segments(rendered.prompt, rendered.special_ranges)
 
-    def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> RecipeParser:
+    def answer_start(self, chat_format: ChatFormat) -> AnswerStart:
+        """Where the rendered prompt leaves the model."""
+        if not isinstance(chat_format, PackageFormat):
+            return chat_format.answer_start(self.conversation)
+        return AnswerStart.REASONING if self.starts_in_reasoning else AnswerStart.CONTENT
+
+    def open_parser(
+        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+    ) -> OutputParser:
         """A parser for this request's answer."""
+        options = self._request.parsing_options
+        calls = CALL_SYNTAXES.get(chat_format.call_syntax)
+        if calls is None:
+            is_reasoning = self.starts_in_reasoning
+            return self._parser(identity, options, tokenizer_json=tokenizer_json, is_reasoning=is_reasoning)
+        start = self.answer_start(chat_format)
+        stage = self._stage(start)
+        has_calls = options.parse_tool_calls
+        translator = AnswerTranslator(
+            start=start,
+            calls=calls if has_calls else None,
+            reader_thinks=stage is not None and bool(stage.starts_in_reasoning()),
+        )
+        own = recipe.ParsingOptions(
+            parse_tool_calls=has_calls,
+            parse_json_output=options.parse_json_output,
+            thinking_initial_stage=stage,
+            stop_sequences=options.stop_sequences,
+            special_tokens=recipe.SpecialTokens(dsml=MARK),
+        )
+        return FamilyParser(
+            # The translator knows what is reasoning; with tokens, the package's own entries say it.
+            self._parser(identity, own, tokenizer_json=tokenizer_json, is_reasoning=False),
+            translator,
+            token_bytes=None if tokenizer_json is None else token_bytes_of(tokenizer_json),
+        )
+
+    def _stage(self, start: AnswerStart) -> recipe.ThinkingInitialStage | None:
+        """Where the package's parser begins; an answer without the reasoning that was asked for has an empty one."""
+        stages = recipe.ThinkingInitialStage
+        if start is AnswerStart.CONTENT and not self.thinking:
+            return None
+        if self.conversation.prefix is None:
+            return stages.ReasoningStart
+        return stages.ContentContinuation if start is AnswerStart.CONTENT else stages.ReasoningContinuation
+
+    def _parser(
+        self,
+        identity: ResponseIdentity,
+        options: recipe.ParsingOptions,
+        *,
+        tokenizer_json: str | None,
+        is_reasoning: bool,
+    ) -> RecipeParser:
         classes = _CLASSES[self._protocol]
         generator = self._finishing(
             classes.request.chunk_generator(self._request, identity.response_id, identity.model)
         )
-        options = self._request.parsing_options
         reader = None if tokenizer_json is None else _token_reader(tokenizer_json)
         return RecipeParser(
             identity=identity,
             processor=recipe.StreamProcessor(generator, options, None if reader is None else reader.tokenizer),
             aliases={} if reader is None else reader.aliases,
             classes=classes,
-            reasoning=ReasoningCounter(is_reasoning=self.starts_in_reasoning),
+            reasoning=ReasoningCounter(is_reasoning=is_reasoning),
             reports_reasoning=options.thinking_initial_stage is not None,
         )
 
@@ -314,6 +391,10 @@ class RecipeParser:
         events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
         self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
         return events
+
+    def count_reasoning(self, num_tokens: int) -> None:
+        """Count tokens that are known to be reasoning."""
+        self._reasoning.add(num_tokens)
 
     @property
     def num_reasoning_tokens(self) -> int:

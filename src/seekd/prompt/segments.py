@@ -2,7 +2,8 @@
 
 Room: prompt. May import: errors, prompt.types.
 
-Invariant: only control segments yield control or user-defined token ids. Text of users never does, whatever it spells:
+Invariant: only control and markup segments, which the encoding itself wrote, yield control or user-defined token ids.
+Text of users never does, whatever it spells:
 
     plain text      a </think> b
     cut             a <|/think> b        inside the spelling, so that no part spells it
@@ -44,7 +45,11 @@ def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
         if segment.is_control:
             token_ids.append(_control_id(segment.text, special_tokens))
             continue
-        for part in cut_spellings(segment.text, spellings):
+        parts = _marked_parts if segment.is_markup else cut_spellings
+        for part in parts(segment.text, spellings):
+            if segment.is_markup and part in special_tokens:
+                token_ids.append(special_tokens[part])
+                continue
             part_ids = vocabulary.tokenize(part)
             if not protected_ids.isdisjoint(part_ids):
                 raise EngineError("The model's tokenizer turned plain text into a control token; nothing was run.")
@@ -72,6 +77,12 @@ def cut_spellings(text: str, spellings: tuple[str, ...]) -> Iterator[str]:
         yield text[start:]
 
 
+def _marked_parts(text: str, spellings: tuple[str, ...]) -> Iterator[str]:
+    # Longest first: one token's spelling may begin another's.
+    pattern = _splitting_pattern(spellings)
+    return (part for part in pattern.split(text) if part)
+
+
 def _protected(special_tokens: Mapping[str, int]) -> tuple[str, ...]:
     # A single character cannot be cut, and as a user-defined entry (runs of white space in some vocabularies) it stands
     # for nothing but itself.
@@ -85,6 +96,12 @@ def _control_id(spelling: str, special_tokens: Mapping[str, int]) -> int:
             f"This kind of request needs the token {spelling!r}, which the loaded model's vocabulary does not have."
         )
     return token_id
+
+
+@lru_cache(maxsize=8)
+def _splitting_pattern(spellings: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
 
 
 @lru_cache(maxsize=8)

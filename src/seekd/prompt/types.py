@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from seekd.prompt.conversation import Conversation
+
 
 class TokenTable(Protocol):
     """What the prompt room must know of a model's vocabulary; `engine.types.Vocabulary` fulfils it."""
@@ -37,20 +39,33 @@ class PromptFormat(enum.StrEnum):
 
     V41 = "deepseek-v4.1"
     V4 = "deepseek-v4"
+    V32 = "deepseek-v3.2"
+    V31 = "deepseek-v3.1"
+    V3 = "deepseek-v3"
+    R1 = "deepseek-r1"
+    R1_0528 = "deepseek-r1-0528"
+    V25 = "deepseek-v2.5"
+    TEMPLATE = "template"
+    COMPLETION = "completion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A run of prompt text.
 
+    Plain text must not become a control or user-defined token, whatever it spells.
+
     Attributes:
         text: never empty.
         is_control: the text is the spelling of exactly one control or user-defined token, put there by the encoding;
-            otherwise it is plain text that must not become such a token, whatever it spells.
+            a model without that token cannot read the prompt.
+        is_markup: the encoding wrote the text, so each special token that it spells is meant; what is no token in the
+            model's vocabulary is text.
     """
 
     text: str
     is_control: bool = False
+    is_markup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,11 +183,77 @@ class ResponseIdentity:
     system_fingerprint: str | None = None
 
 
+class AnswerStart(enum.Enum):
+    """Where a prompt leaves the model."""
+
+    CONTENT = "content"
+    REASONING = "reasoning"
+    MAYBE_REASONING = "maybe reasoning"
+    """The model opens its reasoning itself, or answers at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FimMarkers:
+    """The markers around a prefix, the hole and a suffix, in the order in which they stand."""
+
+    begin: str
+    hole: str
+    end: str
+
+
+DEEPSEEK_BOS = "<｜begin▁of▁sentence｜>"
+DEEPSEEK_FIM = FimMarkers(begin="<｜fim▁begin｜>", hole="<｜fim▁hole｜>", end="<｜fim▁end｜>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFormat:
+    """A family that the protocol package speaks itself: V4 and V4.1."""
+
+    prompt_format: PromptFormat
+    bos: str | None = DEEPSEEK_BOS
+    fim: FimMarkers | None = DEEPSEEK_FIM
+
+    @property
+    def call_syntax(self) -> str:
+        """Each of the two has a form of calls of its own."""
+        return self.prompt_format.value
+
+
+class FamilyFormat(Protocol):
+    """How one loaded model is spoken to: the rules of its family, with the texts that its own file brings."""
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """The family."""
+
+    @property
+    def call_syntax(self) -> str:
+        """Names the form of tool calls, for `constrain`."""
+
+    @property
+    def bos(self) -> str | None:
+        """What every prompt of the model begins with; None where that is nothing."""
+
+    @property
+    def fim(self) -> FimMarkers | None:
+        """How to fill in the middle; None where the model cannot."""
+
+    def render(self, conversation: Conversation) -> list[Segment]:
+        """The whole prompt, BOS first. Raises `InvalidParameter` for what the family cannot do."""
+
+    def answer_start(self, conversation: Conversation) -> AnswerStart:
+        """Where `render` leaves the model."""
+
+
+ChatFormat = PackageFormat | FamilyFormat
+"""How a loaded model is spoken to."""
+
+
 class Renderable(Protocol):
     """Something that becomes a prompt. Rendering does not consume it."""
 
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
-        """The whole prompt, BOS first."""
+    def render(self, chat_format: ChatFormat) -> list[Segment]:
+        """The whole prompt, BOS first. Raises `InvalidParameter` for what the model cannot do."""
 
 
 class ParsedBody(Renderable, Protocol):
@@ -182,11 +263,17 @@ class ParsedBody(Renderable, Protocol):
     def has_stop(self) -> bool:
         """Whether stop strings were asked for; then push tokens one at a time, so that none is charged late."""
 
-    def open_parser(self, identity: ResponseIdentity, *, tokenizer_json: str | None = None) -> OutputParser:
+    def answer_start(self, chat_format: ChatFormat) -> AnswerStart:
+        """Where the rendered prompt leaves the model."""
+
+    def open_parser(
+        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+    ) -> OutputParser:
         """A parser for this request's answer.
 
         Args:
             identity: ids and names to answer with.
+            chat_format: of the model that answers.
             tokenizer_json: a Hugging Face `tokenizer.json` of the model; needed only where logprobs were asked for.
         """
 

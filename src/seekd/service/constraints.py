@@ -15,13 +15,15 @@ import msgspec
 
 from seekd.constrain.grammars import CompiledRule, constraint_for
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule, PromptFormat
+from seekd.prompt.types import AnswerStart, ChatFormat, OutputRule
 
 
 class CompileRule(Protocol):
     """Turns a rule into a grammar; called in a thread."""
 
-    def __call__(self, rule: OutputRule, *, prompt_format: str, starts_in_reasoning: bool) -> CompiledRule:
+    def __call__(
+        self, rule: OutputRule, *, call_syntax: str, starts_in_reasoning: bool, may_reason: bool
+    ) -> CompiledRule:
         """Raises `InvalidParameter` for a rule that cannot be enforced."""
 
 
@@ -49,22 +51,30 @@ class RuleCompiler:
         self._kept: OrderedDict[bytes, CompiledRule] = OrderedDict()
         self._running: dict[bytes, asyncio.Future[CompiledRule]] = {}
 
-    async def compile(
-        self, rule: OutputRule, *, prompt_format: PromptFormat, starts_in_reasoning: bool
-    ) -> CompiledRule:
+    async def compile(self, rule: OutputRule, *, chat_format: ChatFormat, start: AnswerStart) -> CompiledRule:
         """The grammar of a rule.
+
+        Args:
+            rule: of the request.
+            chat_format: of the model that answers.
+            start: where the prompt leaves it.
 
         Raises:
             InvalidParameter: the rule cannot be enforced, or not within the time limit; the message says why.
         """
-        key = msgspec.json.encode((rule, prompt_format, starts_in_reasoning))
+        call_syntax = chat_format.call_syntax
+        key = msgspec.json.encode((rule, call_syntax, start))
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         running = self._running.get(key)
         if running is None:
             work = partial(
-                self._compile_rule, rule, prompt_format=prompt_format.value, starts_in_reasoning=starts_in_reasoning
+                self._compile_rule,
+                rule,
+                call_syntax=call_syntax,
+                starts_in_reasoning=start is AnswerStart.REASONING,
+                may_reason=start is AnswerStart.MAYBE_REASONING,
             )
             running = self._running[key] = asyncio.get_running_loop().run_in_executor(self._threads, work)
             running.add_done_callback(partial(self._keep, key))

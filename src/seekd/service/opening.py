@@ -16,7 +16,7 @@ from functools import partial
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
 from seekd.errors import ContextTooLong, UnknownModel
-from seekd.prompt.types import GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
+from seekd.prompt.types import AnswerStart, GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
@@ -79,8 +79,9 @@ class GenerationService:
         lease = partial(self._models.lease, member)
         async with lease() as model:
             prompt_token_ids = await model.encode(request.body)
+            start = request.body.answer_start(model.chat_format)
             max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
-            constraint, warnings = await self._constraint(request, model)
+            constraint, warnings = await self._constraint(request, model, start)
             engine_request = EngineRequest(
                 request_id=request_id,
                 prompt_token_ids=prompt_token_ids,
@@ -99,7 +100,7 @@ class GenerationService:
             )
             needs_tokenizer = request.sampling.num_top_logprobs is not None
             parser = request.body.open_parser(
-                identity, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
+                identity, model.chat_format, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
             )
         return Generation(
             lease=lease,
@@ -115,7 +116,7 @@ class GenerationService:
                 max_completion_tokens=max_tokens,
             ),
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
-            one_token_at_a_time=request.body.has_stop or request.thinking,
+            one_token_at_a_time=request.body.has_stop or start is not AnswerStart.CONTENT,
             warnings=warnings,
             metrics=self._metrics,
             clock=self._clock,
@@ -143,13 +144,11 @@ class GenerationService:
             return await model.encode(body)
 
     async def _constraint(
-        self, request: GenerationRequest, model: ServedModel
+        self, request: GenerationRequest, model: ServedModel, start: AnswerStart
     ) -> tuple[ConstraintSpec | None, Sequence[str]]:
         if request.rule is None:
             return None, ()
-        compiled = await self._rules.compile(
-            request.rule, prompt_format=model.prompt_format, starts_in_reasoning=request.thinking
-        )
+        compiled = await self._rules.compile(request.rule, chat_format=model.chat_format, start=start)
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
 
 

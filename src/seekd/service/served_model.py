@@ -14,9 +14,10 @@ from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
 from seekd.errors import EngineError
 from seekd.models.profile import ModelProfile, map_temperature, profile_of
 from seekd.models.settings import ModelSettings
+from seekd.prompt.chat_formats import chat_format, facts_of
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import PromptFormat, Renderable
+from seekd.prompt.types import ChatFormat, PromptFormat, Renderable
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class ServedModel:
         self._tokenizer_json: str | None = None
         self._vocabulary: Vocabulary | None = None
         self._profile: ModelProfile | None = None
+        self._chat_format: ChatFormat | None = None
 
     async def start(self) -> None:
         """Load the model; again after a `close`. Raises `ConfigError` when its file cannot be used."""
@@ -55,6 +57,11 @@ class ServedModel:
         info = self.engine.info
         self._profile = profile_of(info.metadata, architecture=info.architecture, settings=self._settings)
         self._vocabulary = await asyncio.to_thread(self._resources.enter_context, self._open_vocabulary())
+        self._chat_format = await asyncio.to_thread(
+            chat_format,
+            PromptFormat(self._profile.prompt_format),
+            facts_of(info.metadata, self._vocabulary.special_tokens),
+        )
         _log.info(
             "model loaded",
             extra={
@@ -99,9 +106,11 @@ class ServedModel:
         return self._profile
 
     @property
-    def prompt_format(self) -> PromptFormat:
-        """The chat layout that the model was trained on."""
-        return PromptFormat(self.profile.prompt_format)
+    def chat_format(self) -> ChatFormat:
+        """How the model is spoken to. Raises `EngineError` while the model is being loaded."""
+        if self._chat_format is None:
+            raise EngineError("The model is still being loaded. Try again in a moment.")
+        return self._chat_format
 
     def tokenizer_json(self) -> str:
         """The vocabulary as a `tokenizer.json`; made at the first call, since only logprobs need it."""
@@ -111,7 +120,7 @@ class ServedModel:
 
     async def encode(self, body: Renderable) -> list[int]:
         """The prompt's token ids, shape `(num_prompt_tokens,)`."""
-        segments = body.render(self.prompt_format)
+        segments = body.render(self.chat_format)
         if sum(len(segment.text) for segment in segments) > LONG_PROMPT_CHARS:
             return await asyncio.to_thread(encode, segments, self.vocabulary)
         return encode(segments, self.vocabulary)

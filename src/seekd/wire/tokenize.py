@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from seekd.errors import MalformedBody
-from seekd.prompt.types import PromptFormat, Segment
+from seekd.prompt.types import ChatFormat, Segment
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import Dialect
 from seekd.wire.malformed import wrong_member
@@ -27,16 +27,16 @@ class TextToCount:
 
     text: str
 
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
+    def render(self, chat_format: ChatFormat) -> list[Segment]:
         """One plain segment; none for no text."""
-        del prompt_format
+        del chat_format
         return [Segment(text=self.text)] if self.text else []
 
 
 class Rendered(Protocol):
     """Something that can be counted."""
 
-    def render(self, prompt_format: PromptFormat) -> list[Segment]:
+    def render(self, chat_format: ChatFormat) -> list[Segment]:
         """The segments to encode, in the layout of the model."""
 
 

@@ -29,8 +29,8 @@ EMPTY_V41 = '<｜DSML｜ invoke name="get_time">\n\n</｜DSML｜ invoke>\n'
 OPEN_V41, CLOSE_V41 = "<｜DSML｜ calls>\n", "</｜DSML｜ calls>"
 
 
-def compiled(rule: OutputRule, *, prompt_format: str = V41, thinking: bool = False) -> CompiledRule:
-    return constraint_for(rule, prompt_format=prompt_format, starts_in_reasoning=thinking)
+def compiled(rule: OutputRule, *, call_syntax: str = V41, thinking: bool = False) -> CompiledRule:
+    return constraint_for(rule, call_syntax=call_syntax, starts_in_reasoning=thinking)
 
 
 def tools_rule(*tools: OfferedTool, choice: str = "auto", **more: object) -> OutputRule:
@@ -226,7 +226,7 @@ def test_the_marker_opens_a_block_in_any_spelling(random_model: RandomModel) -> 
 
 
 def test_older_layout_has_its_own_names(random_model: RandomModel) -> None:
-    grammar = compiled(tools_rule(WEATHER, TIME), prompt_format=V4).grammar
+    grammar = compiled(tools_rule(WEATHER, TIME), call_syntax=V4).grammar
     text = '<｜DSML｜tool_calls>\n<｜DSML｜invoke name="get_time">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>'
     assert accepted(random_model, grammar, text) == (True, True)
     assert read_answer(text).calls == [("get_time", {})]

@@ -14,7 +14,7 @@ from tests.unit.constrain.random_schemas import random_document, validator_of
 
 def grammar_of(schema: object) -> str:
     rule = OutputRule(kind="json_schema", schema=json.dumps(schema))
-    return constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+    return constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
 
 
 @pytest.mark.parametrize("batch", range(10))

@@ -104,7 +104,7 @@ def table(after: str) -> dict[str, str]:
 def grammar_of(schema: object) -> str:
     document = {"type": "object", "properties": {"v": schema}, "required": ["v"], "additionalProperties": False}
     rule = OutputRule(kind="json_schema", schema=json.dumps(document))
-    return constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+    return constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
 
 
 def is_written(model: RandomModel, grammar: str, text: str) -> bool:

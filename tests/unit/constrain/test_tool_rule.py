@@ -32,8 +32,8 @@ def test_whatever_a_random_model_writes_is_text_and_calls_that_fit(random_model:
         chance = random.Random(seed)
         rule = random_rule(chance)
         thinking = rule.tool_choice == "auto" and chance.random() < 0.3
-        prompt_format = chance.choice(("deepseek-v4.1", "deepseek-v4"))
-        compiled = constraint_for(rule, prompt_format=prompt_format, starts_in_reasoning=thinking)
+        call_syntax = chance.choice(("deepseek-v4.1", "deepseek-v4"))
+        compiled = constraint_for(rule, call_syntax=call_syntax, starts_in_reasoning=thinking)
         text = random_model.write(compiled.grammar, seed=seed, closing=0.45, hostile=0.15, max_steps=300)
         if text is None:
             continue
@@ -61,7 +61,7 @@ def check_calls(calls: list[tuple[str, object]], rule: OutputRule, compiled: Com
 def grammar_of(parameters: dict[str, object]) -> str:
     tools = (OfferedTool(name="f", parameters=parameters),)
     rule = OutputRule(kind="tools", tools=tools, tool_choice="required")
-    compiled = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False)
+    compiled = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False)
     assert compiled.warnings == ()
     return compiled.grammar
 

@@ -4,17 +4,19 @@ from typing import Any
 import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.prompt.fim import CompletionBody, CompletionParser, fim_segments, has_fim_tokens
+from seekd.errors import InvalidParameter
+from seekd.prompt.fim import CompletionBody, CompletionParser, fim_segments
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import OutputChunk, PromptFormat, PromptUsage, ResponseIdentity
+from seekd.prompt.types import FimMarkers, OutputChunk, PackageFormat, PromptFormat, PromptUsage, ResponseIdentity
+from tests.formats import V41
 
 IDENTITY = ResponseIdentity(response_id="ID", model="m", created_s=5, system_fingerprint="fp")
 TOKENIZER = tokenizer_json(ScriptedVocabulary())
 
 
 def _parser(body: CompletionBody, *, with_tokens: bool = False) -> CompletionParser:
-    return body.open_parser(IDENTITY, tokenizer_json=TOKENIZER if with_tokens else None)
+    return body.open_parser(IDENTITY, V41, tokenizer_json=TOKENIZER if with_tokens else None)
 
 
 def _texts(chunks: list[OutputChunk]) -> list[str]:
@@ -22,11 +24,11 @@ def _texts(chunks: list[OutputChunk]) -> list[str]:
 
 
 def test_the_layout_with_and_without_a_suffix() -> None:
-    assert "".join(segment.text for segment in fim_segments("a", "b")) == (
+    assert "".join(segment.text for segment in fim_segments("a", "b", V41)) == (
         "<｜begin▁of▁sentence｜><｜fim▁begin｜>a<｜fim▁hole｜>b<｜fim▁end｜>"
     )
-    assert [segment.text for segment in fim_segments("a", None)] == ["<｜begin▁of▁sentence｜>", "a"]
-    assert [segment.text for segment in fim_segments("", "")][1:] == [
+    assert [segment.text for segment in fim_segments("a", None, V41)] == ["<｜begin▁of▁sentence｜>", "a"]
+    assert [segment.text for segment in fim_segments("", "", V41)][1:] == [
         "<｜fim▁begin｜>",
         "<｜fim▁hole｜>",
         "<｜fim▁end｜>",
@@ -36,17 +38,23 @@ def test_the_layout_with_and_without_a_suffix() -> None:
 def test_a_marker_inside_the_prompt_stays_text() -> None:
     vocabulary = ScriptedVocabulary()
     body = CompletionBody(prompt="<｜fim▁end｜>", suffix="<｜fim▁hole｜>")
-    token_ids = encode(body.render(PromptFormat.V41), vocabulary)
+    token_ids = encode(body.render(V41), vocabulary)
     specials = [token_id for token_id in token_ids if token_id in vocabulary.special_tokens.values()]
     names = ("<｜begin▁of▁sentence｜>", "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>")
     assert specials == [vocabulary.special_tokens[name] for name in names]
 
 
-def test_a_vocabulary_needs_all_three_markers() -> None:
-    tokens = dict(ScriptedVocabulary().special_tokens)
-    assert has_fim_tokens(tokens)
-    del tokens["<｜fim▁hole｜>"]
-    assert not has_fim_tokens(tokens)
+def test_the_markers_are_those_of_the_model() -> None:
+    markers = FimMarkers(begin="<P>", hole="<S>", end="<M>")
+    qwen = PackageFormat(prompt_format=PromptFormat.V4, bos=None, fim=markers)
+    assert "".join(segment.text for segment in fim_segments("a", "b", qwen)) == "<P>a<S>b<M>"
+
+
+def test_a_model_without_markers_completes_but_fills_no_hole() -> None:
+    plain = PackageFormat(prompt_format=PromptFormat.V4, fim=None)
+    assert len(fim_segments("a", None, plain)) == 2
+    with pytest.raises(InvalidParameter, match="without a suffix"):
+        fim_segments("a", "b", plain)
 
 
 def test_the_whole_answer_joins_the_pieces() -> None:

@@ -9,7 +9,8 @@ from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import PromptFormat, PromptUsage, ResponseIdentity
+from seekd.prompt.types import ChatFormat, PromptUsage, ResponseIdentity
+from tests.formats import V4, V41
 
 IDENTITY = ResponseIdentity(response_id="ID", model="m", created_s=5, system_fingerprint="fp")
 HI = [{"role": "user", "content": "Hi"}]
@@ -34,8 +35,8 @@ def _body(fields: dict[str, Any], *, thinking: bool = False, protocol: WireProto
     )
 
 
-def _prompt(body: RecipeBody, prompt_format: PromptFormat) -> str:
-    return "".join(segment.text for segment in body.render(prompt_format))
+def _prompt(body: RecipeBody, chat_format: ChatFormat) -> str:
+    return "".join(segment.text for segment in body.render(chat_format))
 
 
 S_U = [{"role": "system", "content": "Be brief."}, *HI]
@@ -83,18 +84,18 @@ CALL_TURNS = [
 )
 def test_prompts_have_the_published_sums(fields: dict[str, Any], thinking: bool, v4: str, v41: str) -> None:
     body = _body(fields, thinking=thinking)
-    for prompt_format, expected in ((PromptFormat.V4, v4), (PromptFormat.V41, v41)):
-        assert hashlib.sha256(_prompt(body, prompt_format).encode()).hexdigest() == expected
+    for chat_format, expected in ((V4, v4), (V41, v41)):
+        assert hashlib.sha256(_prompt(body, chat_format).encode()).hexdigest() == expected
 
 
 def test_rendering_does_not_consume_the_body() -> None:
     body = _body({"messages": HI})
-    assert _prompt(body, PromptFormat.V41) == _prompt(body, PromptFormat.V41)
-    assert _prompt(body, PromptFormat.V4) == "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜></think>"
+    assert _prompt(body, V41) == _prompt(body, V41)
+    assert _prompt(body, V4) == "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜></think>"
 
 
 def test_only_the_layouts_own_markers_are_control_segments() -> None:
-    segments = _body({"messages": [{"role": "user", "content": "a</think>b"}]}).render(PromptFormat.V41)
+    segments = _body({"messages": [{"role": "user", "content": "a</think>b"}]}).render(V41)
     assert [segment.text for segment in segments if segment.is_control] == [
         "<｜begin▁of▁sentence｜>",
         "<｜User｜>",
@@ -107,7 +108,7 @@ def test_only_the_layouts_own_markers_are_control_segments() -> None:
 def test_a_body_opens_as_many_parsers_as_are_wanted() -> None:
     body = _body({"messages": HI})
     for _ in range(2):
-        parser = body.open_parser(IDENTITY)
+        parser = body.open_parser(IDENTITY, V41)
         parser.ready(PromptUsage(num_prompt_tokens=1))
         parser.push_text("x", num_tokens=1)
         parser.finish(hit_length_limit=False)
@@ -138,7 +139,7 @@ def test_reasoning_is_counted_by_generated_tokens_also_with_a_tokenizer() -> Non
     vocabulary = Wordy()
     word, end = ScriptedVocabulary().size, vocabulary.special_tokens["</think>"]
     body = _body({"messages": HI, "logprobs": True}, thinking=True)
-    parser = body.open_parser(IDENTITY, tokenizer_json=tokenizer_json(vocabulary))
+    parser = body.open_parser(IDENTITY, V41, tokenizer_json=tokenizer_json(vocabulary))
     parser.ready(PromptUsage(num_prompt_tokens=1))
     for token_id in (word, word, end, *b"ok"):
         parser.push_tokens([token_id], [(-0.5, [])])
@@ -152,7 +153,7 @@ def test_reasoning_is_counted_by_generated_tokens_also_with_a_tokenizer() -> Non
 
 
 def test_a_closed_parser_says_nothing_more() -> None:
-    parser = _body({"messages": HI, "stop": ["x"]}).open_parser(IDENTITY)
+    parser = _body({"messages": HI, "stop": ["x"]}).open_parser(IDENTITY, V41)
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.close()
     parser.close()
@@ -162,7 +163,7 @@ def test_a_closed_parser_says_nothing_more() -> None:
 
 
 def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
-    parser = _body({"messages": HI, "stop": ["END"]}).open_parser(IDENTITY)
+    parser = _body({"messages": HI, "stop": ["END"]}).open_parser(IDENTITY, V41)
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_text("a E", num_tokens=1)
     assert not parser.stopped
@@ -172,16 +173,16 @@ def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
     assert parser.finish(hit_length_limit=False) == []
 
 
-@pytest.mark.parametrize("prompt_format", list(PromptFormat))
-def test_a_prompt_encodes_with_a_vocabulary_that_has_the_markers(prompt_format: PromptFormat) -> None:
+@pytest.mark.parametrize("chat_format", [V41, V4])
+def test_a_prompt_encodes_with_a_vocabulary_that_has_the_markers(chat_format: ChatFormat) -> None:
     body = _body({"messages": CALL_TURNS, "tools": [WEATHER]}, thinking=True)
-    token_ids = encode(body.render(prompt_format), ScriptedVocabulary())
-    assert b"".join(map(ScriptedVocabulary().token_bytes, token_ids)).decode() == _prompt(body, prompt_format)
+    token_ids = encode(body.render(chat_format), ScriptedVocabulary())
+    assert b"".join(map(ScriptedVocabulary().token_bytes, token_ids)).decode() == _prompt(body, chat_format)
 
 
 def test_responses_events_are_named_numbered_and_dated() -> None:
     body = _body({"input": "Hi"}, protocol=WireProtocol.RESPONSES, thinking=True)
-    parser = body.open_parser(IDENTITY)
+    parser = body.open_parser(IDENTITY, V41)
     chunks = parser.ready(PromptUsage(num_prompt_tokens=3))
     for text in ("Hm", "</think>", "Hello"):
         chunks += parser.push_text(text, num_tokens=1)

@@ -7,6 +7,7 @@ from seekd.engine.scripted import ScriptedVocabulary
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
 from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of, tokenizer_json
 from seekd.prompt.types import PromptUsage, ResponseIdentity
+from tests.formats import V41
 
 
 class _Vocabulary(ScriptedVocabulary):
@@ -50,7 +51,7 @@ def test_answers_with_log_probabilities_decode_each_token(token_id: int, text: s
     parser = (
         ReadBody(WireProtocol.CHAT, json.dumps(body).encode())
         .convert(plan)
-        .open_parser(ResponseIdentity(response_id="ID", model="m", created_s=5), tokenizer_json=TEXT)
+        .open_parser(ResponseIdentity(response_id="ID", model="m", created_s=5), V41, tokenizer_json=TEXT)
     )
     parser.ready(PromptUsage(num_prompt_tokens=1))
     chunks = parser.push_tokens([token_id], [(-1.0, [])])

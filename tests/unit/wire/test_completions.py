@@ -3,10 +3,11 @@ import pytest
 from seekd.engine.scripted import ScriptedVocabulary
 from seekd.errors import InvalidParameter, UnknownModel
 from seekd.prompt.segments import encode
-from seekd.prompt.types import PromptFormat, RequestedSampling
+from seekd.prompt.types import RequestedSampling
 from seekd.wire.calls import Call
 from seekd.wire.completions import DEFAULT_MAX_TOKENS, parse_completion
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
+from tests.formats import V41
 from tests.wire.driving import Json, as_bytes, drive, message_of, refusal
 
 SHAPE = "Failed to deserialize the JSON body into the target type: "
@@ -39,7 +40,7 @@ def test_unset_parameters_have_their_defaults() -> None:
     assert request.default_max_tokens == DEFAULT_MAX_TOKENS
     assert request.sampling == RequestedSampling()
     assert not request.body.has_stop
-    assert len(request.body.render(PromptFormat.V41)) == 2
+    assert len(request.body.render(V41)) == 2
 
 
 def test_every_parameter_is_read() -> None:
@@ -78,8 +79,8 @@ def test_a_model_without_the_markers_refuses_a_suffix() -> None:
 
     call = _parse({"suffix": "x"})
     with pytest.raises(InvalidParameter, match="fim"):
-        encode(call.request.body.render(PromptFormat.V41), Plain())
-    assert encode(_parse({}).request.body.render(PromptFormat.V41), Plain())
+        encode(call.request.body.render(V41), Plain())
+    assert encode(_parse({}).request.body.render(V41), Plain())
 
 
 @pytest.mark.parametrize(

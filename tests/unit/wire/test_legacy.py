@@ -1,10 +1,10 @@
 import pytest
 
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import PromptFormat
 from seekd.testing.stream_check import check_chat_stream
 from seekd.wire.dialect import CLASSIC, HOSTED
 from seekd.wire.legacy import in_old_path
+from tests.formats import V41
 from tests.wire.driving import CALL_MARKUP, HELLO, Json, chat, drive, message_of, refusal
 
 FUNCTION: Json = {
@@ -21,7 +21,7 @@ ARGUMENTS = '{"location": "New York", "unit": "fahrenheit"}'
 
 
 def _prompt(body: Json) -> str:
-    return "".join(segment.text for segment in chat(body).request.body.render(PromptFormat.V41))
+    return "".join(segment.text for segment in chat(body).request.body.render(V41))
 
 
 def test_a_call_is_answered_in_the_legacy_shape() -> None:

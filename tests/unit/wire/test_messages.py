@@ -3,11 +3,11 @@ import json
 import pytest
 
 from seekd.errors import EngineError, InvalidParameter
-from seekd.prompt.types import PromptFormat
 from seekd.testing.stream_check import read_events
 from seekd.wire.calls import Call
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 from seekd.wire.messages import count_tokens_body, parse_messages, serving_name
+from tests.formats import V41
 from tests.wire.driving import CALL_MARKUP, HELLO, Json, as_bytes, drive
 
 TOOL: Json = {"name": "get_weather", "input_schema": {"type": "object", "properties": {}}}
@@ -111,7 +111,7 @@ def test_pictures_are_refused() -> None:
 
 
 def test_system_text_reaches_the_prompt() -> None:
-    segments = _parse({**OFF, "system": "Be brief."}).request.body.render(PromptFormat.V41)
+    segments = _parse({**OFF, "system": "Be brief."}).request.body.render(V41)
     assert "Be brief." in [segment.text for segment in segments]
 
 

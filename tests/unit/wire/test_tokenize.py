@@ -1,14 +1,14 @@
 import pytest
 
 from seekd.errors import MalformedBody, UnknownModel
-from seekd.prompt.types import PromptFormat
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.tokenize import parse_tokenize, tokenize_body
+from tests.formats import V41
 from tests.wire.driving import HELLO, Json, as_bytes
 
 
 def _text(body: Json) -> str:
-    segments = parse_tokenize(as_bytes(body), dialect=CLASSIC).render(PromptFormat.V41)
+    segments = parse_tokenize(as_bytes(body), dialect=CLASSIC).render(V41)
     return "".join(segment.text for segment in segments)
 
 

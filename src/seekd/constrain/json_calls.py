@@ -1,0 +1,105 @@
+"""Calls whose arguments are one JSON object, as grammar: V2.5 to V3.1, and the `<tool_call>` form of other models.
+
+Room: constrain. May import: errors, constrain.
+
+    opener  lead "name" middle {arguments} end  between  …  closer
+
+The reader of these calls follows the JSON, so a value may hold any mark of the form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from seekd.constrain import lark
+from seekd.constrain.schema_check import check_schema
+from seekd.constrain.tool_rule import CallGrammar, OfferedTool, checked_name, error_of, refuse_strict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonCallLayout:
+    """One form of calls; `opener` begins the group, and occurs in no other text of an answer."""
+
+    opener: str
+    lead: str
+    middle: str
+    end: str
+    between: str
+    closer: str
+
+    @property
+    def block_start(self) -> str:
+        """What opens the group."""
+        return self.opener
+
+    @property
+    def separator(self) -> str:
+        """What may stand between the reasoning and a group that is owed, as a piece of grammar."""
+        return f"{lark.literal(chr(10) * 2)}?"
+
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
+        """Write the grammar of what follows `block_start`.
+
+        Raises:
+            InvalidParameter: a strict tool's schema cannot be enforced as a whole, or a schema is beyond the limits.
+        """
+        lines, warnings = [], []
+        for index, tool in enumerate(tools):
+            body, found = _arguments(tool)
+            warnings += found
+            start = lark.literal(f"{self.lead}{checked_name(tool)}{self.middle}")
+            lines.append(f"call_{index}: {start} arguments_{index} {lark.literal(self.end)}")
+            lines.append(f"arguments_{index}: {body}")
+        further = f"{lark.literal(self.between)} call" if self.between else "call"
+        repeat = "*" if max_calls is None else f"{{0,{max(1, max_calls) - 1}}}"
+        closer = f" {lark.literal(self.closer)}" if self.closer else ""
+        lines.append(f"calls: call ({further}){repeat}{closer}")
+        lines.append(f"call: {' | '.join(f'call_{index}' for index in range(len(tools)))}")
+        return CallGrammar(rules="\n".join(lines) + "\n", warnings=tuple(warnings))
+
+
+JSON_LAYOUTS: Mapping[str, JsonCallLayout] = MappingProxyType(
+    {
+        "fenced": JsonCallLayout(
+            opener="<｜tool▁calls▁begin｜>",
+            lead="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+            middle="\n```json\n",
+            end="\n```<｜tool▁call▁end｜>",
+            between="\n",
+            closer="<｜tool▁calls▁end｜>",
+        ),
+        "bare": JsonCallLayout(
+            opener="<｜tool▁calls▁begin｜>",
+            lead="<｜tool▁call▁begin｜>",
+            middle="<｜tool▁sep｜>",
+            end="<｜tool▁call▁end｜>",
+            between="",
+            closer="<｜tool▁calls▁end｜>",
+        ),
+        "hermes": JsonCallLayout(
+            opener="<tool_call>",
+            lead='\n{"name": "',
+            middle='", "arguments": ',
+            end="}\n</tool_call>",
+            between="\n<tool_call>",
+            closer="",
+        ),
+    }
+)
+"""Call syntax to its layout."""
+
+
+def _arguments(tool: OfferedTool) -> tuple[str, list[str]]:
+    """A rule body for the arguments of one tool, and what of its schema is not enforced."""
+    if tool.parameters is None:
+        return lark.literal("{}"), []
+    checked = check_schema(tool.parameters, name=f"Invalid schema for function '{tool.name}': the schema")
+    findings = [str(finding) for finding in checked.findings]
+    schema: dict[str, object] = {**checked.schema, "type": "object"}
+    if reason := error_of(schema):
+        findings.append(f"it cannot be enforced ({reason})")
+        schema = {"type": "object"}
+    refuse_strict(tool, findings)
+    return lark.json_value(schema), [f"{tool.name}: {finding}" for finding in findings]

@@ -1,0 +1,1 @@
+"""One module per family of chat layouts: conversation to segments."""
