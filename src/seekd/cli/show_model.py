@@ -56,10 +56,7 @@ def describe_file(source: str, settings: Settings, machine: Machine) -> dict[str
 
 def _profile(file: ModelFile, settings: Settings) -> dict[str, object]:
     metadata = {name: _as_printed(value) for name, value in file.metadata.items()}
-    try:
-        profile = profile_of(metadata, architecture=file.architecture, settings=settings.model)
-    except ConfigError as error:
-        return {"chat_format": f"unknown: {error.message}", "temperature_mapping": None}
+    profile = profile_of(metadata, architecture=file.architecture, settings=settings.model)
     return {"chat_format": profile.prompt_format, "temperature_mapping": profile.temperature_mapping}
 
 

@@ -52,10 +52,11 @@ class JsonCallLayout:
             start = lark.literal(f"{self.lead}{checked_name(tool)}{self.middle}")
             lines.append(f"call_{index}: {start} arguments_{index} {lark.literal(self.end)}")
             lines.append(f"arguments_{index}: {body}")
-        further = f"{lark.literal(self.between)} call" if self.between else "call"
-        repeat = "*" if max_calls is None else f"{{0,{max(1, max_calls) - 1}}}"
+        further = f"({lark.literal(self.between)} call)" if self.between else "call"
+        num_further = None if max_calls is None else max(1, max_calls) - 1
+        more = "" if num_further == 0 else f" {further}{'*' if num_further is None else f'{{0,{num_further}}}'}"
         closer = f" {lark.literal(self.closer)}" if self.closer else ""
-        lines.append(f"calls: call ({further}){repeat}{closer}")
+        lines.append(f"calls: call{more}{closer}")
         lines.append(f"call: {' | '.join(f'call_{index}' for index in range(len(tools)))}")
         return CallGrammar(rules="\n".join(lines) + "\n", warnings=tuple(warnings))
 

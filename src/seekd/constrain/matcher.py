@@ -2,7 +2,7 @@
 
 Room: constrain. May import: errors, llguidance, numpy. Runs in the engine process.
 
-What the matcher calls text is what the parser of the answer sees: the spellings of `｜DSML｜`, `<think>` and `</think>`
+What the matcher calls text is what the parser of the answer sees: the spellings of the marks of reasoning and of calls
 count as text whether the model writes them as one token or byte by byte, because the parser reads them equally. Every
 other control token, and every user-defined one that looks like a marker, is outside of all text and never allowed.
 
@@ -29,7 +29,20 @@ from llguidance.numpy import allocate_token_bitmask
 from seekd.constrain.short_strings import ShortStrings, ShortStringTables
 from seekd.errors import EngineError, InvalidParameter
 
-TEXT_MARKERS = frozenset({"｜DSML｜", "<think>", "</think>"})
+TEXT_MARKERS = frozenset(
+    {
+        "｜DSML｜",
+        "<think>",
+        "</think>",
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+        "<｜tool▁call▁begin｜>",
+        "<｜tool▁call▁end｜>",
+        "<｜tool▁sep｜>",
+        "<tool_call>",
+        "</tool_call>",
+    }
+)
 """Markers that the parser matches by their text, so a grammar spells them as text."""
 
 VALUE_END = "</｜DSML｜"

@@ -40,12 +40,25 @@ _CONTROL = (
     "<｜latest_reminder｜>",
     "<｜image｜>",
 )
-_USER_DEFINED = ("<think>", "</think>", "｜DSML｜")
+_USER_DEFINED = (
+    "<think>",
+    "</think>",
+    "｜DSML｜",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁calls▁end｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁outputs▁begin｜>",
+    "<｜tool▁outputs▁end｜>",
+    "<｜tool▁output▁begin｜>",
+    "<｜tool▁output▁end｜>",
+    "<｜tool▁sep｜>",
+)
 _NUM_BYTES = 256
 
 
 class ScriptedVocabulary:
-    """Ids 0 to 255 are the bytes; the markers of the V4.1 layout follow. Implements `types.Vocabulary`."""
+    """Ids 0 to 255 are the bytes; the markers of DeepSeek's layouts follow. Implements `types.Vocabulary`."""
 
     def __init__(self) -> None:
         spellings = (*_CONTROL, *_USER_DEFINED)

@@ -1,6 +1,6 @@
 """How a model wants to be spoken to, read off its file.
 
-Room: models. May import: errors.
+Room: models. May import: models.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seekd.errors import ConfigError
-from seekd.models.settings import ModelSettings
+from seekd.models.detection import detect_format
+from seekd.models.settings import FormatName, ModelSettings
 
 TemperatureMapping = Literal["none", "v3"]
 
@@ -28,20 +28,16 @@ class ModelProfile:
         is_demonstration: small enough that its answers are for trying things out, not for use.
     """
 
-    prompt_format: str
+    prompt_format: FormatName
     temperature_mapping: TemperatureMapping
     is_demonstration: bool
 
 
 def profile_of(metadata: Mapping[str, str], *, architecture: str, settings: ModelSettings) -> ModelProfile:
-    """Read off a model file's metadata how to speak to it; explicit settings win.
-
-    Raises:
-        ConfigError: the chat layout is not one that seekd knows.
-    """
+    """Read off a model file's metadata how to speak to it; explicit settings win."""
     prompt_format = settings.prompt_format
     if prompt_format == "auto":
-        prompt_format = _detect_format(metadata, architecture)
+        prompt_format = detect_format(metadata, architecture)
     mapping = settings.temperature_mapping
     if mapping == "auto":
         mapping = "v3" if metadata.get("seekd.temperature_mapping") == "v3" or _is_v3(metadata) else "none"
@@ -49,21 +45,6 @@ def profile_of(metadata: Mapping[str, str], *, architecture: str, settings: Mode
         prompt_format=prompt_format,
         temperature_mapping=mapping,
         is_demonstration=metadata.get("seekd.demo", "").lower() == "true",
-    )
-
-
-def _detect_format(metadata: Mapping[str, str], architecture: str) -> Literal["deepseek-v4.1", "deepseek-v4"]:
-    declared = metadata.get("seekd.prompt_format")
-    if declared == "deepseek-v4.1":
-        return "deepseek-v4.1"
-    if declared == "deepseek-v4" or architecture == "deepseek4":
-        return "deepseek-v4"
-    template = metadata.get("tokenizer.chat_template", "")
-    if "DSML" in template or "dsml_token" in template:
-        return "deepseek-v4.1" if "<｜System｜>" in template else "deepseek-v4"
-    raise ConfigError(
-        f"The chat layout of this {architecture or 'model'} file is not known. Name it with [model] prompt_format "
-        "(deepseek-v4.1 or deepseek-v4)."
     )
 
 

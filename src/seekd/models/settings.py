@@ -12,7 +12,21 @@ from seekd.config import ByteSize
 
 BUNDLED_MODEL = "bundled"
 
-PromptFormatName = Literal["auto", "deepseek-v4.1", "deepseek-v4"]
+FormatName = Literal[
+    "deepseek-v4.1",
+    "deepseek-v4",
+    "deepseek-v3.2",
+    "deepseek-v3.1",
+    "deepseek-v3",
+    "deepseek-r1",
+    "deepseek-r1-0528",
+    "deepseek-v2.5",
+    "template",
+    "completion",
+]
+"""The chat layouts: families of DeepSeek's models, the model file's own template, or none at all."""
+
+PromptFormatName = Literal["auto", FormatName]
 TemperatureMappingName = Literal["auto", "none", "v3"]
 
 
@@ -24,7 +38,7 @@ class ModelSettings:
         source: `bundled`, a name that `seekd models list` shows, the path of a GGUF file, or
             `hf:OWNER/REPO:FILE`. None takes the bundled one; where there are `[models]`, it takes none, and only the
             names there are answered.
-        prompt_format: `auto` reads it off the model file.
+        prompt_format: the chat layout; `auto` reads it off the model file.
         temperature_mapping: how the API's temperature becomes the model's; `auto` reads it off the model file.
         memory_budget: of all loaded models together, with their keys and values and prefix caches; the least recently
             used one is unloaded when another needs its room. None takes three quarters of the machine's memory.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seekd.errors import ConfigError
+from seekd.errors import ConfigError, InvalidParameter
 from seekd.prompt.chat_template import ChatTemplate
 from seekd.prompt.families.dsml_v32 import DsmlV32Format, tools_text_of
 from seekd.prompt.families.fenced import FencedFormat
@@ -74,7 +74,10 @@ def chat_format(prompt_format: PromptFormat, facts: ModelFacts) -> ChatFormat:
         template = _template(facts)
         if template is None:
             raise ConfigError("[model] prompt_format is 'template', but the model file has no chat template.")
-        return TemplateFormat(template, bos=bos, fim=fim)
+        try:
+            return TemplateFormat(template, bos=bos, fim=fim)
+        except InvalidParameter as error:
+            raise ConfigError(f"The model file's chat template renders no question: {error.message}") from error
     if prompt_format is PromptFormat.COMPLETION:
         return CompletionFormat(bos=bos, fim=fim)
     return FencedFormat(prompt_format)

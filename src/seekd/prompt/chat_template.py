@@ -114,7 +114,7 @@ class ChatTemplate:
         if isinstance(value, Mapping):
             return {
                 key if key in _KNOWN_KEYS else self._seamed(key, seam): item
-                if key in ("role", "type") and item in _KNOWN_WORDS
+                if key in ("role", "type") and isinstance(item, str) and item in _KNOWN_WORDS
                 else self._seamed(item, seam)
                 for key, item in value.items()
             }

@@ -2,27 +2,13 @@
 
 import pytest
 
-from seekd.errors import ConfigError
 from seekd.models.profile import map_temperature, profile_of
 from seekd.models.settings import ModelSettings
 
 
-@pytest.mark.parametrize(
-    ("metadata", "architecture", "expected"),
-    [
-        ({"seekd.prompt_format": "deepseek-v4.1"}, "deepseek2", "deepseek-v4.1"),
-        ({}, "deepseek4", "deepseek-v4"),
-        ({"tokenizer.chat_template": "... dsml_token ..."}, "x", "deepseek-v4"),
-        ({"tokenizer.chat_template": "<｜System｜> ... <｜DSML｜ calls>"}, "x", "deepseek-v4.1"),
-    ],
-)
-def test_the_chat_layout_is_read_off_the_file(metadata: dict[str, str], architecture: str, expected: str) -> None:
-    assert profile_of(metadata, architecture=architecture, settings=ModelSettings()).prompt_format == expected
-
-
-def test_an_unknown_chat_layout_is_refused_and_says_how_to_name_it() -> None:
-    with pytest.raises(ConfigError, match="prompt_format"):
-        profile_of({"tokenizer.chat_template": "{{ messages }}"}, architecture="llama", settings=ModelSettings())
+def test_the_chat_layout_is_read_off_the_file() -> None:
+    profile = profile_of({"seekd.prompt_format": "deepseek-v4.1"}, architecture="x", settings=ModelSettings())
+    assert profile.prompt_format == "deepseek-v4.1"
 
 
 def test_settings_win_over_the_file() -> None:

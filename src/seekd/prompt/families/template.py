@@ -205,8 +205,10 @@ def _decoded(arguments: str) -> Any:  # templates take the object; what is none,
 def _in_plain_turns(messages: Sequence[Message]) -> list[Message]:
     """Calls and results as text, for templates that know neither; results join the user's turn."""
     turns: list[Message] = []
+    follows_result = False
     for message in messages:
-        shown = message
+        shown, joins = message, follows_result and message.role in ("user", "tool")
+        follows_result = message.role == "tool"
         if message.calls:
             blocks = [
                 f'<tool_call>\n{{"name": {json_text(call.name)}, "arguments": {call.arguments}}}\n</tool_call>'
@@ -216,7 +218,7 @@ def _in_plain_turns(messages: Sequence[Message]) -> list[Message]:
             shown = Message(role="assistant", content=content)
         elif message.role == "tool":
             shown = Message(role="user", content=f"<tool_response>\n{message.content}\n</tool_response>")
-        if turns and turns[-1].role == shown.role == "user":
+        if joins:
             shown = replace(shown, content=f"{turns.pop().content}\n\n{shown.content}")
         turns.append(shown)
     return turns

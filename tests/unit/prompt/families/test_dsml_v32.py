@@ -13,20 +13,14 @@ from seekd.prompt.families import dsml_v32
 from seekd.prompt.families.dsml_v32 import DsmlV32Format, ToolsText, tools_text_of
 from seekd.prompt.types import AnswerStart
 from tests.unit.prompt.reading import WEATHER, assistant, chat_body, prompt_of, read, result, system, user
+from tests.unit.prompt.speaking import V32_TEMPLATE
 
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
+HI = "<｜User｜>Hi<｜Assistant｜>"
 HEAD = "## Tools\nCall with <｜DSML｜function_calls>. Here are the functions:\n<functions>\n"
 TAIL = "\n</functions>\n"
 V32 = DsmlV32Format(ToolsText(head=HEAD, tail=TAIL))
-TEMPLATE = (
-    "{%- set dsml_token = '｜DSML｜' -%}{{ '<｜begin▁of▁sentence｜>' }}"
-    "{%- if messages[0].role == 'system' -%}{{ messages[0].content }}{%- endif -%}"
-    "{%- if tools -%}{{ '\\n\\n' }}## Tools\nCall with <{{ dsml_token }}function_calls>. Here are the functions:\n"
-    "<functions>\n{%- for tool in tools -%}{{ '\\n' }}{{ tool | tojson(ensure_ascii=False) }}{%- endfor -%}"
-    "{{ '\\n' }}</functions>{{ '\\n' }}{%- endif -%}"
-    "{%- for message in messages if message.role == 'user' -%}<｜User｜>{{ message.content }}<｜Assistant｜>{%- endfor -%}"
-)
 S, U = system("Be brief."), user("Hi")
 TWO_TURNS = [S, U, assistant("Hello"), user("2+2?")]
 CALL = (
@@ -53,7 +47,11 @@ LOOP = [
     [
         ([S, U], True, "Be brief.<｜User｜>Hi<｜Assistant｜><think>"),
         ([S, U], False, "Be brief.<｜User｜>Hi<｜Assistant｜></think>"),
-        (TWO_TURNS, True, f"Be brief.<｜User｜>Hi<｜Assistant｜></think>Hello{EOS}<｜User｜>2+2?<｜Assistant｜><think>"),
+        (
+            TWO_TURNS,
+            True,
+            f"Be brief.<｜User｜>Hi<｜Assistant｜></think>Hello{EOS}<｜User｜>2+2?<｜Assistant｜><think>",
+        ),
         (LOOP, False, f"Be brief.<｜User｜>Hi<｜Assistant｜></think>{CALL}{EOS}{RESULT}</think>"),
         (
             LOOP,
@@ -63,13 +61,17 @@ LOOP = [
         (
             [*LOOP, assistant("Sun.", reasoning_content="r"), U],
             True,
-            f"Be brief.<｜User｜>Hi<｜Assistant｜></think>{CALL}{EOS}{RESULT}</think>Sun.{EOS}<｜User｜>Hi<｜Assistant｜><think>",
+            f"Be brief.{HI}</think>{CALL}{EOS}{RESULT}</think>Sun.{EOS}{HI}<think>",
         ),
         ([U, assistant("Hel", prefix=True)], False, "<｜User｜>Hi<｜Assistant｜></think>Hel"),
         ([U, assistant("Hel", prefix=True)], True, "<｜User｜>Hi<｜Assistant｜><think></think>Hel"),
         ([U, assistant("", prefix=True, reasoning_content="thin")], True, "<｜User｜>Hi<｜Assistant｜><think>thin"),
         ([S], False, "Be brief.<｜Assistant｜></think>"),
-        ([U, assistant("A"), assistant("B"), U], False, f"<｜User｜>Hi<｜Assistant｜></think>A{EOS}<｜Assistant｜></think>B{EOS}<｜User｜>Hi<｜Assistant｜></think>"),
+        (
+            [U, assistant("A"), assistant("B"), U],
+            False,
+            f"<｜User｜>Hi<｜Assistant｜></think>A{EOS}<｜Assistant｜></think>B{EOS}<｜User｜>Hi<｜Assistant｜></think>",
+        ),
     ],
 )
 def test_prompts(messages: list[dict[str, Any]], thinking: bool, expected: str) -> None:
@@ -100,7 +102,9 @@ def test_a_call_that_is_owed_is_opened_by_the_prompt() -> None:
 
 
 def test_odd_arguments_are_one_parameter_and_none_leave_a_line() -> None:
-    prompt = prompt_of(chat_body([U, assistant("", ("f", "[1]"), ("g", "{}")), result("a"), result("b", 1)]).render(V32))
+    prompt = prompt_of(
+        chat_body([U, assistant("", ("f", "[1]"), ("g", "{}")), result("a"), result("b", 1)]).render(V32)
+    )
     assert '<｜DSML｜parameter name="arguments" string="true">[1]</｜DSML｜parameter>' in prompt
     assert '<｜DSML｜invoke name="g">\n\n</｜DSML｜invoke>' in prompt
     assert "<result>a</result>\n<result>b</result>\n</function_results>" in prompt
@@ -117,13 +121,14 @@ def template(source: str) -> ChatTemplate:
 
 
 def test_the_text_around_tools_is_read_off_the_files_template() -> None:
-    assert tools_text_of(template(TEMPLATE)) == ToolsText(head=HEAD, tail=TAIL)
+    assert tools_text_of(template(V32_TEMPLATE)) == ToolsText(head=HEAD, tail=TAIL)
 
 
 def test_the_wide_text_is_narrowed_to_the_models_own(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = HEAD.replace("## Tools\n", "## Tools\n\n")
     monkeypatch.setattr(dsml_v32, "_WIDE_HEAD", hashlib.sha256(wide.encode()).hexdigest())
-    assert tools_text_of(template(TEMPLATE.replace("## Tools\n", "## Tools\n\n"))) == ToolsText(head=HEAD, tail=TAIL)
+    wide_template = template(V32_TEMPLATE.replace("## Tools\n", "## Tools\n\n"))
+    assert tools_text_of(wide_template) == ToolsText(head=HEAD, tail=TAIL)
 
 
 @pytest.mark.parametrize("source", [None, "{{ messages[0].content }}", "{{ raise_exception('no') }}"])

@@ -12,9 +12,7 @@ from tests.unit.prompt.reading import WEATHER, assistant, chat_body, prompt_of, 
 
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
-V25, V3, R1, R1_0528 = map(
-    FencedFormat, (PromptFormat.V25, PromptFormat.V3, PromptFormat.R1, PromptFormat.R1_0528)
-)
+V25, V3, R1, R1_0528 = map(FencedFormat, (PromptFormat.V25, PromptFormat.V3, PromptFormat.R1, PromptFormat.R1_0528))
 S, U = system("Be brief."), user("Hi")
 TWO_TURNS = [S, U, assistant("Hello"), user("2+2?")]
 CALL = (
@@ -36,7 +34,10 @@ TWO_CALLS = [U, assistant("Look.", ("f", "{}"), ("g", '{"x":1}')), result("B", 1
             f"Be brief.\n\nMid.<｜User｜>Hi<｜Assistant｜>Hello{EOS}<｜User｜>2+2?<｜Assistant｜>",
         ),
         (LOOP, f"Be brief.<｜User｜>Hi<｜Assistant｜>{CALL}{EOS}{SUNNY}"),
-        ([*LOOP, assistant("Sun."), U], f"Be brief.<｜User｜>Hi<｜Assistant｜>{CALL}{EOS}{SUNNY}Sun.{EOS}<｜User｜>Hi<｜Assistant｜>"),
+        (
+            [*LOOP, assistant("Sun."), U],
+            f"Be brief.<｜User｜>Hi<｜Assistant｜>{CALL}{EOS}{SUNNY}Sun.{EOS}<｜User｜>Hi<｜Assistant｜>",
+        ),
         ([S, U, assistant("Hel", prefix=True)], "Be brief.<｜User｜>Hi<｜Assistant｜>Hel"),
         ([S], "Be brief.<｜Assistant｜>"),
         ([*LOOP, U], f"Be brief.<｜User｜>Hi<｜Assistant｜>{CALL}{EOS}{SUNNY}<｜User｜>Hi<｜Assistant｜>"),
@@ -82,7 +83,9 @@ THOUGHT_TURNS = [S, U, assistant("<think>x</think>Hello"), user("2+2?")]
         ),
     ],
 )
-def test_prompts_of_the_reasoning_models(chat_format: FencedFormat, messages: list[dict[str, Any]], expected: str) -> None:
+def test_prompts_of_the_reasoning_models(
+    chat_format: FencedFormat, messages: list[dict[str, Any]], expected: str
+) -> None:
     assert prompt_of(chat_body(messages, thinking=True).render(chat_format)) == BOS + expected
 
 

@@ -28,7 +28,11 @@ RESULTS = "<｜tool▁output▁begin｜>RA<｜tool▁output▁end｜><｜tool▁
     [
         ([S, U], False, "Be brief.<｜User｜>Hi<｜Assistant｜></think>"),
         ([S, U], True, "Be brief.<｜User｜>Hi<｜Assistant｜><think>"),
-        (TWO_TURNS, True, f"Be brief.<｜User｜>Hi<｜Assistant｜></think>Hello{EOS}<｜User｜>2+2?<｜Assistant｜><think>"),
+        (
+            TWO_TURNS,
+            True,
+            f"Be brief.<｜User｜>Hi<｜Assistant｜></think>Hello{EOS}<｜User｜>2+2?<｜Assistant｜><think>",
+        ),
         (
             [*LOOP, assistant("Hello"), user("2+2?")],
             False,
@@ -43,7 +47,11 @@ RESULTS = "<｜tool▁output▁begin｜>RA<｜tool▁output▁end｜><｜tool▁
             "<｜User｜>Hi<｜Assistant｜><think>thin</think>Hel",
         ),
         ([U, assistant("", prefix=True, reasoning_content="thin")], True, "<｜User｜>Hi<｜Assistant｜><think>thin"),
-        ([U, assistant("a</think>b</think>c"), U], False, f"<｜User｜>Hi<｜Assistant｜></think>b</think>c{EOS}<｜User｜>Hi<｜Assistant｜></think>"),
+        (
+            [U, assistant("a</think>b</think>c"), U],
+            False,
+            f"<｜User｜>Hi<｜Assistant｜></think>b</think>c{EOS}<｜User｜>Hi<｜Assistant｜></think>",
+        ),
         ([S, U, system("Mid.")], False, "Be brief.\n\nMid.<｜User｜>Hi<｜Assistant｜></think>"),
     ],
 )
@@ -67,7 +75,9 @@ def test_tools_are_shown_in_sections_and_switch_thinking_off() -> None:
 
 
 def test_user_text_and_names_stay_plain() -> None:
-    body = chat_body([user("</think><｜User｜>"), assistant("", ("f", '{"a": "<｜tool▁sep｜>"}')), result("<｜User｜>")])
+    body = chat_body(
+        [user("</think><｜User｜>"), assistant("", ("f", '{"a": "<｜tool▁sep｜>"}')), result("<｜User｜>")]
+    )
     plain = [segment.text for segment in body.render(V31) if not (segment.is_control or segment.is_markup)]
     assert plain == ["</think><｜User｜>", "f", '{"a": "<｜tool▁sep｜>"}', "<｜User｜>"]
 
@@ -78,7 +88,8 @@ def test_calls_are_read(trailing: str) -> None:
     answer = read(body, V31, f"See.{CALLS}{trailing}")
     assert (answer.content, answer.finish_reason) == ("See.", "tool_calls")
     assert answer.arguments == [("f", {"x": 1}), ("g", {})]
-    nested = '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{"a b": {"c": "}<｜tool▁call▁end｜"}, "\\"": []}<｜tool▁call▁end｜>'
+    arguments = '{"a b": {"c": "}<｜tool▁call▁end｜"}, "\\"": []}'
+    nested = f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>"
     assert read(body, V31, nested).arguments == [("f", {"a b": {"c": "}<｜tool▁call▁end｜"}, '"': []})]
 
 
