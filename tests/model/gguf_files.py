@@ -6,7 +6,7 @@ Layouts: the `deepseek2` one as DeepSeek V2/V3 files store MLA; the others as ll
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +58,29 @@ def byte_alphabet() -> list[str]:
 
 
 def write_gguf(
-    path: Path, architecture: Architecture = Architecture.LLAMA, *, shape: Shape | None = None, seed: int = 0
+    path: Path,
+    architecture: Architecture = Architecture.LLAMA,
+    *,
+    shape: Shape | None = None,
+    seed: int = 0,
+    template: str | None = None,
+    markers: Sequence[str] = (),
 ) -> Path:
-    """Write a model file; the same arguments give the same bytes."""
+    """Write a model file; the same arguments give the same bytes.
+
+    Args:
+        path: of the file.
+        architecture: of the model.
+        shape: its sizes.
+        seed: of its weights.
+        template: its chat template; None for none.
+        markers: user-defined tokens besides the usual ones.
+    """
     shape = shape if shape is not None else Shape()
     writer = gguf.GGUFWriter(str(path), str(architecture))
-    vocab_size = _write_vocabulary(writer)
+    vocab_size = _write_vocabulary(writer, markers)
+    if template is not None:
+        writer.add_chat_template(template)
     writer.add_name(f"random {architecture}")
     writer.add_context_length(shape.context_length)
     writer.add_embedding_length(shape.width)
@@ -83,12 +100,12 @@ def write_gguf(
     return path
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter) -> int:
+def _write_vocabulary(writer: gguf.GGUFWriter, markers: Sequence[str]) -> int:
     normal = [*byte_alphabet(), *(left + right for left, right in _MERGES)]
-    tokens = [*_LEADING_CONTROL, *normal, *_CONTROL, *_USER_DEFINED]
+    tokens = [*_LEADING_CONTROL, *normal, *_CONTROL, *_USER_DEFINED, *markers]
     control, plain, user_defined = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL, gguf.TokenType.USER_DEFINED
     kinds = [control] * len(_LEADING_CONTROL) + [plain] * len(normal)
-    kinds += [control] * len(_CONTROL) + [user_defined] * len(_USER_DEFINED)
+    kinds += [control] * len(_CONTROL) + [user_defined] * (len(_USER_DEFINED) + len(markers))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("deepseek-v3")
     writer.add_token_list(tokens)

@@ -92,15 +92,28 @@ JSON_LAYOUTS: Mapping[str, JsonCallLayout] = MappingProxyType(
 """Call syntax to its layout."""
 
 
+_COMBINING = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
+
+
 def _arguments(tool: OfferedTool) -> tuple[str, list[str]]:
     """A rule body for the arguments of one tool, and what of its schema is not enforced."""
     if tool.parameters is None:
         return lark.literal("{}"), []
     checked = check_schema(tool.parameters, name=f"Invalid schema for function '{tool.name}': the schema")
     findings = [str(finding) for finding in checked.findings]
-    schema: dict[str, object] = {**checked.schema, "type": "object"}
+    schema = _closed({**checked.schema, "type": "object"})
     if reason := error_of(schema):
         findings.append(f"it cannot be enforced ({reason})")
         schema = {"type": "object"}
     refuse_strict(tool, findings)
     return lark.json_value(schema), [f"{tool.name}: {finding}" for finding in findings]
+
+
+def _closed(schema: dict[str, object]) -> dict[str, object]:
+    """Leave out further arguments beside named ones: most schemas allow them and few mean them."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or schema.keys() & _COMBINING:
+        return schema
+    required = schema.get("required")
+    names = dict.fromkeys(required, True) if isinstance(required, list) else {}
+    return {**schema, "properties": {**names, **properties}, "additionalProperties": False}

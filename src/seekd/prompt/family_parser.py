@@ -6,20 +6,13 @@ Room: prompt. May import: prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from seekd.prompt.detokenizer import Detokenizer
+from seekd.prompt.reasoning import GivenCount
 from seekd.prompt.translator import AnswerTranslator
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 
 TokenLogprobs = tuple[float, Sequence[tuple[int, float]]]
-
-
-class CountingParser(OutputParser, Protocol):
-    """A parser that lets somebody else count the reasoning."""
-
-    def count_reasoning(self, num_tokens: int) -> None:
-        """Count tokens that are known to be reasoning."""
 
 
 class FamilyParser:
@@ -28,14 +21,21 @@ class FamilyParser:
     Args:
         inner: reads what `translator` writes.
         translator: of the family's answer.
+        reasoning: the count that `inner` reports, kept here.
         token_bytes: the bytes of each token; None where no log-probabilities were asked for.
     """
 
     def __init__(
-        self, inner: CountingParser, translator: AnswerTranslator, *, token_bytes: Mapping[int, bytes] | None
+        self,
+        inner: OutputParser,
+        translator: AnswerTranslator,
+        *,
+        reasoning: GivenCount,
+        token_bytes: Mapping[int, bytes] | None,
     ) -> None:
         self._inner = inner
         self._translator = translator
+        self._reasoning = reasoning
         self._token_bytes = token_bytes
         self._detokenizer = Detokenizer()
         self._pending: list[tuple[int, TokenLogprobs]] = []
@@ -43,7 +43,9 @@ class FamilyParser:
 
     def ready(self, usage: PromptUsage) -> list[OutputChunk]:
         """Say that generation begins; yields the opening events."""
-        return self._inner.ready(usage)
+        events = self._inner.ready(usage)
+        lead = self._translator.push("")
+        return events + self._inner.push_text(lead, num_tokens=0) if lead else events
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
         """Give the next text and how many generated tokens it accounts for."""
@@ -63,11 +65,7 @@ class FamilyParser:
             text = self._detokenizer.push(self._token_bytes[token_id])
             self._pending.append((token_id, entry))
             self._pending_text += text
-            translated = self._translator.push(text)
-            if translated == self._pending_text and translated:
-                events += self._pass_on()
-            elif translated:
-                events += self._pass_on_as(translated)
+            events += self._pass_on(self._translate(text, 1))
         return events
 
     @property
@@ -81,10 +79,7 @@ class FamilyParser:
         if not self._inner.stopped:
             translated = self._translator.push(self._detokenizer.flush())
             translated += self._translator.flush(is_cut=hit_length_limit)
-            if translated == self._pending_text and self._pending:
-                events += self._pass_on()
-            elif translated or self._pending:
-                events += self._pass_on_as(translated)
+            events += self._pass_on(translated) or self._inner.push_text("", num_tokens=len(self._pending))
         return events + self._inner.finish(hit_length_limit=hit_length_limit)
 
     def close(self) -> None:
@@ -99,13 +94,16 @@ class FamilyParser:
         was_reasoning = self._translator.is_reasoning
         translated = self._translator.push(text)
         if was_reasoning and self._translator.is_reasoning:
-            self._inner.count_reasoning(num_tokens)
+            self._reasoning.num_tokens += num_tokens
         return translated
 
-    def _pass_on(self) -> list[OutputChunk]:
-        pending, self._pending, self._pending_text = self._pending, [], ""
-        return self._inner.push_tokens([token_id for token_id, _ in pending], [entry for _, entry in pending])
-
-    def _pass_on_as(self, text: str) -> list[OutputChunk]:
-        num_tokens, self._pending, self._pending_text = len(self._pending), [], ""
-        return self._inner.push_text(text, num_tokens=num_tokens)
+    def _pass_on(self, translated: str) -> list[OutputChunk]:
+        """Send what a piece became: as the pending tokens where it is their text, else as text."""
+        if not translated:
+            return []
+        pending, text, self._pending, self._pending_text = self._pending, self._pending_text, [], ""
+        if not text or not translated.endswith(text):
+            return self._inner.push_text(translated, num_tokens=len(pending))
+        lead = translated.removesuffix(text)
+        events = self._inner.push_text(lead, num_tokens=0) if lead else []
+        return events + self._inner.push_tokens([token for token, _ in pending], [entry for _, entry in pending])

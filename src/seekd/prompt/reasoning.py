@@ -39,3 +39,16 @@ class ReasoningCounter:
     def add(self, num_tokens: int) -> None:
         """Count tokens that are known to be reasoning."""
         self.num_tokens += num_tokens
+
+
+class GivenCount:
+    """A count that whoever reads the answer's own markup keeps; what the protocol package sees does not change it."""
+
+    def __init__(self) -> None:
+        self.num_tokens = 0
+
+    def push(self, text: str, num_tokens: int) -> None:
+        """Not counted here."""
+
+    def add(self, num_tokens: int) -> None:
+        """Not counted here."""

@@ -31,7 +31,7 @@ from seekd.prompt.call_writer import MARK
 from seekd.prompt.conversation import Conversation
 from seekd.prompt.family_parser import FamilyParser
 from seekd.prompt.neutral import neutral
-from seekd.prompt.reasoning import ReasoningCounter
+from seekd.prompt.reasoning import GivenCount, ReasoningCounter
 from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of
 from seekd.prompt.translator import AnswerTranslator
 from seekd.prompt.types import (
@@ -266,8 +266,8 @@ class RecipeBody:
         options = self._request.parsing_options
         calls = CALL_SYNTAXES.get(chat_format.call_syntax)
         if calls is None:
-            is_reasoning = self.starts_in_reasoning
-            return self._parser(identity, options, tokenizer_json=tokenizer_json, is_reasoning=is_reasoning)
+            counter = ReasoningCounter(is_reasoning=self.starts_in_reasoning)
+            return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=counter)
         start = self.answer_start(chat_format)
         stage = self._stage(start)
         has_calls = options.parse_tool_calls
@@ -283,10 +283,11 @@ class RecipeBody:
             stop_sequences=options.stop_sequences,
             special_tokens=recipe.SpecialTokens(dsml=MARK),
         )
+        count = GivenCount()
         return FamilyParser(
-            # The translator knows what is reasoning; with tokens, the package's own entries say it.
-            self._parser(identity, own, tokenizer_json=tokenizer_json, is_reasoning=False),
+            self._parser(identity, own, tokenizer_json=tokenizer_json, reasoning=count),
             translator,
+            reasoning=count,
             token_bytes=None if tokenizer_json is None else token_bytes_of(tokenizer_json),
         )
 
@@ -305,7 +306,7 @@ class RecipeBody:
         options: recipe.ParsingOptions,
         *,
         tokenizer_json: str | None,
-        is_reasoning: bool,
+        reasoning: ReasoningCounter | GivenCount,
     ) -> RecipeParser:
         classes = _CLASSES[self._protocol]
         generator = self._finishing(
@@ -317,7 +318,7 @@ class RecipeBody:
             processor=recipe.StreamProcessor(generator, options, None if reader is None else reader.tokenizer),
             aliases={} if reader is None else reader.aliases,
             classes=classes,
-            reasoning=ReasoningCounter(is_reasoning=is_reasoning),
+            reasoning=reasoning,
             reports_reasoning=options.thinking_initial_stage is not None,
         )
 
@@ -344,7 +345,7 @@ class RecipeParser:
         processor: recipe.StreamProcessor,
         aliases: Mapping[int, int],
         classes: _Classes,
-        reasoning: ReasoningCounter,
+        reasoning: ReasoningCounter | GivenCount,
         reports_reasoning: bool,
     ) -> None:
         self._identity = identity
@@ -391,10 +392,6 @@ class RecipeParser:
         events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
         self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
         return events
-
-    def count_reasoning(self, num_tokens: int) -> None:
-        """Count tokens that are known to be reasoning."""
-        self._reasoning.add(num_tokens)
 
     @property
     def num_reasoning_tokens(self) -> int:

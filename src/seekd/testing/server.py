@@ -19,7 +19,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
-from seekd.models.settings import ModelSettings
+from seekd.models.settings import FormatName, ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
 from seekd.service.served_model import ServedModel
@@ -48,6 +48,7 @@ def serve_script(
     data_dir: Path,
     server: ServerSettings | None = None,
     accounts: AccountsSettings | None = None,
+    prompt_format: FormatName = "deepseek-v4.1",
     context_length: int = 8192,
 ) -> Iterator[ScriptedServer]:
     """Serve until the block ends.
@@ -57,12 +58,13 @@ def serve_script(
         data_dir: for books and caches; a temporary folder.
         server: limits and dialect; host, port and data_dir are chosen here.
         accounts: prices, limits and the like.
+        prompt_format: the chat layout that the script speaks.
         context_length: of the scripted model, in tokens (its tokens are bytes).
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
         accounts=accounts or AccountsSettings(),
-        model=ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none"),
+        model=ModelSettings(prompt_format=prompt_format, temperature_mapping="none"),
     )
     engine = ScriptedEngine(script, context_length=context_length)
     model = ServedModel(

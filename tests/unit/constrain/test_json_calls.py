@@ -66,6 +66,7 @@ def test_the_form_of_the_family_is_what_passes(random_model: RandomModel, syntax
     assert accepts(random_model, grammar, f"See.\n\n{call}")
     assert accepts(random_model, grammar, "Just text.")
     assert not accepts(random_model, grammar, call.replace('"x": 1', '"x": "1"'))
+    assert not accepts(random_model, grammar, call.replace('"x": 1', '"x": 1, "further": 1'))
     assert not accepts(random_model, grammar, call.replace("f", "h", 1) if syntax == "bare" else call + "more")
     opener = CALL_SYNTAXES[syntax].opener
     assert not accepts(random_model, grammar, f"Text {opener} text.")

@@ -1,6 +1,6 @@
 import pytest
 
-from seekd.prompt.reasoning import ReasoningCounter
+from seekd.prompt.reasoning import GivenCount, ReasoningCounter
 
 
 def _count(pieces: list[str], *, is_reasoning: bool = True) -> int:
@@ -33,3 +33,11 @@ def test_nothing_counts_where_the_prompt_ended_the_reasoning() -> None:
 
 def test_reasoning_that_never_ends_counts_whole() -> None:
     assert _count(["a"] * 100) == 100
+
+
+def test_a_given_count_is_not_changed_by_what_is_pushed() -> None:
+    count = GivenCount()
+    count.num_tokens += 2
+    count.push("text", 5)
+    count.add(3)
+    assert count.num_tokens == 2

@@ -85,3 +85,23 @@ def test_an_entry_of_one_character_may_appear_in_plain_text() -> None:
             return {**super().special_tokens, "\n": 10}
 
     assert encode([Segment(text="a\nb")], WithNewline()) == list(b"a\nb")
+
+
+@given(text=_texts_with_markers)
+def test_in_the_encodings_own_markup_every_marker_is_its_token(text: str) -> None:
+    vocabulary = ScriptedVocabulary()
+    token_ids = encode([Segment(text=text, is_markup=True)] if text else [], vocabulary)
+    assert token_ids == vocabulary.encode(text)
+
+
+def test_what_is_no_token_of_the_vocabulary_is_text_in_markup_and_an_error_as_control() -> None:
+    vocabulary = ScriptedVocabulary()
+    assert encode([Segment(text="<|im_end|>", is_markup=True)], vocabulary) == list(b"<|im_end|>")
+    with pytest.raises(InvalidParameter):
+        encode([Segment(text="<|im_end|>", is_control=True)], vocabulary)
+
+
+def test_markers_are_not_joined_across_segments() -> None:
+    segments = [Segment(text="<thi", is_markup=True), Segment(text="nk>", is_markup=True), Segment(text="</think")]
+    token_ids = encode([*segments, Segment(text=">", is_markup=True)], ScriptedVocabulary())
+    assert bytes(token_ids) == b"<think></think>"
