@@ -73,6 +73,11 @@ class FamilyParser:
         """Whether a stop string was found."""
         return self._inner.stopped
 
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """Generated tokens so far that were reasoning."""
+        return self._reasoning.num_tokens
+
     def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
         """Say that generation ended by itself."""
         events: list[OutputChunk] = []

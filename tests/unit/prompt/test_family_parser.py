@@ -69,6 +69,14 @@ def test_an_unfinished_character_is_shown_and_counted() -> None:
     assert answer["usage"]["completion_tokens"] == 1
 
 
+def test_reasoning_is_counted_as_it_comes() -> None:
+    parser = chat_body([user("x")], thinking=True).open_parser(IDENTITY, speaker_of(PromptFormat.R1))
+    parser.ready(PromptUsage(num_prompt_tokens=1))
+    parser.push_text("a", num_tokens=2)
+    parser.push_text("</think>b", num_tokens=3)
+    assert parser.num_reasoning_tokens == 2
+
+
 def test_a_stop_string_ends_it() -> None:
     answer = answered("one END two", PromptFormat.V3, stop=["END"])
     assert answer["choices"][0]["message"]["content"] == "one "
