@@ -19,7 +19,7 @@ import enum
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import deepseek_recipe as recipe
@@ -241,7 +241,7 @@ class RecipeBody:
         """Whether stop strings were asked for."""
         return bool(self._request.parsing_options.stop_sequences)
 
-    @property
+    @cached_property
     def conversation(self) -> Conversation:
         """The conversation in words that no protocol and no family owns."""
         return neutral(self._request.conversation)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
+from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import PromptFormat, PromptUsage
 from tests.unit.prompt.reading import IDENTITY, WEATHER, chat_body, user
@@ -75,6 +76,25 @@ def test_reasoning_is_counted_as_it_comes() -> None:
     parser.push_text("a", num_tokens=2)
     parser.push_text("</think>b", num_tokens=3)
     assert parser.num_reasoning_tokens == 2
+
+
+@pytest.mark.parametrize(("protocol", "fields"), [("messages", {"max_tokens": 9}), ("responses", {})])
+def test_the_other_protocols_get_their_own_events(protocol: str, fields: dict[str, Any]) -> None:
+    turns = {"messages": [{"role": "user", "content": "x"}]} if protocol == "messages" else {"input": "x"}
+    read = ReadBody(WireProtocol(protocol), json.dumps({"model": "m", **turns, **fields}).encode())
+    body = read.convert(ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False))
+    parser = body.open_parser(IDENTITY, speaker_of(PromptFormat.R1))
+    chunks = parser.ready(PromptUsage(num_prompt_tokens=1))
+    for text in ("Hm", "\n</think>", "\n\nok"):
+        chunks += parser.push_text(text, num_tokens=1)
+    chunks += parser.finish(hit_length_limit=False)
+    events = [json.loads(chunk.to_json()) for chunk in chunks]
+    deltas = [str(event["delta"]) for event in events if event["type"].endswith("delta") and "delta" in event]
+    assert any("Hm" in delta for delta in deltas)
+    assert any("ok" in delta for delta in deltas)
+    whole = parser.response_json()
+    assert "Hm" in whole
+    assert "think>" not in whole
 
 
 def test_a_stop_string_ends_it() -> None:
