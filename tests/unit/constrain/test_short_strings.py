@@ -87,7 +87,7 @@ def random_grammar(chance: random.Random) -> str:
     else:
         tools = tuple(OfferedTool(name=f"f{number}", parameters=schema) for number, schema in enumerate(schemas))
         rule = OutputRule(kind="tools", tools=tools, tool_choice="required")
-    return constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=chance.random() < 0.2).grammar
+    return constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=chance.random() < 0.2).grammar
 
 
 def num_from_table(matcher: GrammarMatcher) -> int:
@@ -130,7 +130,7 @@ def accept(token_ids: list[int], *matchers: GrammarMatcher) -> None:
 def short_string(compiler: ConstraintCompiler, words: WordVocabulary, max_length: int) -> GrammarMatcher:
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": max_length}}, "required": ["a"]}
     rule = OutputRule(kind="json_schema", schema=json.dumps(schema))
-    grammar = constraint_for(rule, prompt_format="deepseek-v4.1", starts_in_reasoning=False).grammar
+    grammar = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
     matcher = compiler(grammar, words)
     for byte in b'{"a": "':
         matcher.accept(byte)
