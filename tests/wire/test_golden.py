@@ -135,6 +135,15 @@ def test_an_unknown_model_is_told_the_names() -> None:
     )
 
 
+def test_every_answer_has_the_services_headers(http: httpx.Client) -> None:
+    for response in (http.get("/models"), http.get("/nope"), http.post("/chat/completions", content=b"")):
+        assert response.headers["vary"] == "origin, access-control-request-method, access-control-request-headers"
+        assert response.headers["access-control-allow-credentials"] == "true"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["x-ds-trace-id"])
+        assert "x-request-id" not in response.headers
+
+
 def test_a_balance_has_amounts_as_text() -> None:
     entry = CurrencyBalance(currency="CNY", granted_micros=10_000_000, topped_up_micros=100_000_000, held_micros=0)
     assert balance_body(Balance(account_id="a", is_available=True, currencies=(entry,))) == (

@@ -13,11 +13,18 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seekd import log
+from seekd.wire.dialect import HOSTED
 
 _log = logging.getLogger(__name__)
 
 TRACE_HEADER = b"x-ds-trace-id"
 REQUEST_ID_HEADER = b"x-request-id"
+# Source: deepseek-api.md §3.1. Left out: what only makes sense behind its TLS, `strict-transport-security`.
+_SERVICE_HEADERS = (
+    (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
+    (b"access-control-allow-credentials", b"true"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 class Edge:
@@ -51,7 +58,9 @@ class Edge:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 headers.append((TRACE_HEADER, request_id.encode()))
-                if scope["state"].get("dialect") != "hosted":
+                if scope["state"].get("dialect") == HOSTED.name:
+                    headers += _SERVICE_HEADERS
+                else:
                     headers.append((REQUEST_ID_HEADER, request_id.encode()))
                 message = {**message, "headers": headers}
             await send(message)

@@ -125,23 +125,9 @@ class Generation:
             async with self._lease() as model, aclosing(model.engine.generate(self._engine_request)) as updates:
                 vocabulary = model.vocabulary
                 async for update in updates:
-                    events: list[OutputChunk] = []
-                    if not self._was_admitted:
-                        self._was_admitted = True
-                        self.record.num_cached_tokens = update.num_cached_tokens
-                        events += self._parser.ready(
-                            PromptUsage(
-                                num_prompt_tokens=self.record.num_prompt_tokens,
-                                num_cached_tokens=update.num_cached_tokens,
-                            )
-                        )
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = self._clock() - started_s
-                    events += self._push(update, vocabulary)
-                    if self._parser.stopped:
-                        events += self._end("stop", hit_length_limit=False)
-                    elif update.finish_reason is not None:
-                        events += self._end_by_engine(update)
+                    events = self._take(update, vocabulary)
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
@@ -188,6 +174,23 @@ class Generation:
     def response_json(self) -> str:
         """The whole response; valid after `chunks` has ended by itself."""
         return self._parser.response_json()
+
+    def _take(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
+        """What one step of the engine says to the caller; `record.finish` tells whether it was the last."""
+        events: list[OutputChunk] = []
+        if not self._was_admitted:
+            self._was_admitted = True
+            self.record.num_cached_tokens = update.num_cached_tokens
+            usage = PromptUsage(
+                num_prompt_tokens=self.record.num_prompt_tokens, num_cached_tokens=update.num_cached_tokens
+            )
+            events += self._parser.ready(usage)
+        events += self._push(update, vocabulary)
+        if self._parser.stopped:
+            events += self._end("stop", hit_length_limit=False)
+        elif update.finish_reason is not None:
+            events += self._end_by_engine(update)
+        return events
 
     def _push(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
         events: list[OutputChunk] = []

@@ -1,6 +1,6 @@
 """Judges event streams of the Messages format.
 
-Room: testing. Imports the standard library and `stream_check`. Public.
+Room: testing. Imports the standard library, `stream_check` and `event_reader`. Public.
 
     message_start ─> block* ─> message_delta ─> message_stop        nothing follows, there is no [DONE]
     block:  content_block_start ─> content_block_delta* ─> content_block_stop, one index after the other
@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from seekd.testing.stream_check import Json, StreamFault, demand, judging, read_named_events
+from seekd.testing.event_reader import EventReader
+from seekd.testing.stream_check import Json, StreamFault, demand
 
 _BLOCK_ORDER: Mapping[str, int] = MappingProxyType({"thinking": 0, "text": 1, "tool_use": 2})
 _DELTAS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -53,9 +54,7 @@ def check_messages_stream(body: bytes) -> MessagesAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    answer = _read(body)
-    demand(answer.error is None, "the stream ends with an error")
-    return answer
+    return _Reader().read_good(body)
 
 
 def check_failed_messages_stream(body: bytes) -> MessagesAnswer:
@@ -64,24 +63,12 @@ def check_failed_messages_stream(body: bytes) -> MessagesAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    answer = _read(body)
-    demand(answer.error is not None, "no error event")
-    return answer
+    return _Reader().read_failed(body)
 
 
-def _read(body: bytes) -> MessagesAnswer:
-    reader = _Reader()
-    with judging():
-        for event in read_named_events(body):
-            reader.take(event)
-        reader.end()
-    return reader.answer
-
-
-class _Reader:
+class _Reader(EventReader[MessagesAnswer]):
     def __init__(self) -> None:
-        self.answer = MessagesAnswer()
-        self._expected = frozenset(("message_start", "error"))
+        super().__init__(MessagesAnswer(), first="message_start")
         self._block: Json | None = None
         self._pieces: list[str] = []
         self._num_blocks = 0
@@ -89,7 +76,6 @@ class _Reader:
 
     def take(self, event: Json) -> None:
         kind = event["type"]
-        demand(kind in self._expected, f"{kind} comes where {_names(self._expected)} may come")
         match kind:
             case "message_start":
                 self._start(event["message"])
@@ -97,7 +83,7 @@ class _Reader:
                 self._start_block(event)
             case "ping":
                 self._num_pings += 1
-                self._expect("content_block_delta", "content_block_stop")
+                self.expect("content_block_delta", "content_block_stop")
             case "content_block_delta":
                 self._take_delta(event)
             case "content_block_stop":
@@ -105,16 +91,10 @@ class _Reader:
             case "message_delta":
                 self._finish(event)
             case "message_stop":
-                self._expected = frozenset()
+                self.expect_only()
             case "error":
                 self.answer.error = event["error"]
-                self._expected = frozenset()
-
-    def end(self) -> None:
-        demand(not self._expected, f"the stream ends where {_names(self._expected)} should come")
-
-    def _expect(self, *kinds: str) -> None:
-        self._expected = frozenset((*kinds, "error"))
+                self.expect_only()
 
     def _start(self, message: Json) -> None:
         demand(message["type"] == "message" and message["role"] == "assistant", "message_start holds no message")
@@ -122,7 +102,7 @@ class _Reader:
         demand(message["usage"]["output_tokens"] == 0, "output was counted before the start")
         self.answer.message_id = message["id"]
         self.answer.usage = message["usage"]
-        self._expect("content_block_start", "message_delta")
+        self.expect("content_block_start", "message_delta")
 
     def _start_block(self, event: Json) -> None:
         block = event["content_block"]
@@ -137,9 +117,9 @@ class _Reader:
         self._block = block
         self._pieces = []
         if self._num_blocks == 0:
-            self._expect("ping")
+            self.expect("ping")
         else:
-            self._expect("content_block_delta", "content_block_stop")
+            self.expect("content_block_delta", "content_block_stop")
         self._num_blocks += 1
 
     def _take_delta(self, event: Json) -> None:
@@ -149,10 +129,10 @@ class _Reader:
         demand(delta["type"] in _DELTAS[self._block["type"]], f"{delta['type']} in a {self._block['type']} block")
         if delta["type"] == "signature_delta":
             demand(delta["signature"] == self.answer.message_id, "the signature is not the message's id")
-            self._expect("content_block_stop")
+            self.expect("content_block_stop")
             return
         self._pieces.append(delta[{"thinking": "thinking", "text": "text"}.get(self._block["type"], "partial_json")])
-        self._expect("content_block_delta", "content_block_stop")
+        self.expect("content_block_delta", "content_block_stop")
 
     def _stop_block(self, event: Json) -> None:
         assert self._block is not None
@@ -165,7 +145,7 @@ class _Reader:
                 self.answer.text += text
             case _:
                 self.answer.tool_uses.append({"id": self._block["id"], "name": self._block["name"], "input": text})
-        self._expect("content_block_start", "message_delta")
+        self.expect("content_block_start", "message_delta")
 
     def _finish(self, event: Json) -> None:
         reason = event["delta"]["stop_reason"]
@@ -183,7 +163,7 @@ class _Reader:
                 call["input"] = _input(call["input"])
         self.answer.stop_reason = reason
         self.answer.usage = usage
-        self._expected = frozenset(("message_stop",))
+        self.expect_only("message_stop")
 
 
 def _input(text: str) -> Json:
@@ -193,7 +173,3 @@ def _input(text: str) -> Json:
         raise StreamFault(f"a call's input is no JSON: {text!r}") from None
     demand(isinstance(value, dict), "a call's input is no object")
     return dict(value)
-
-
-def _names(kinds: frozenset[str]) -> str:
-    return " or ".join(sorted(kinds)) or "nothing"

@@ -1,6 +1,6 @@
 """Judges event streams of the Responses format.
 
-Room: testing. Imports the standard library and `stream_check`. Public.
+Room: testing. Imports the standard library, `stream_check` and `event_reader`. Public.
 
     response.created ─> response.in_progress ─> item* ─> response.completed | incomplete | failed
     item:   output_item.added ─> its parts ─> output_item.done, one output_index after the other
@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from seekd.testing.stream_check import Json, demand, judging, read_named_events
+from seekd.testing.event_reader import EventReader
+from seekd.testing.stream_check import Json, demand
 
 _ENDS: Mapping[str, str] = MappingProxyType(
     {"response.completed": "completed", "response.incomplete": "incomplete", "response.failed": "failed"}
@@ -51,8 +52,7 @@ def check_responses_stream(body: bytes) -> ResponsesAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    answer = _read(body)
-    demand(answer.error is None, "the stream ends with an error")
+    answer = _Reader().read_good(body)
     demand(answer.status in ("completed", "incomplete"), f"the response is {answer.status}")
     return answer
 
@@ -63,24 +63,12 @@ def check_failed_responses_stream(body: bytes) -> ResponsesAnswer:
     Raises:
         StreamFault: a rule is broken.
     """
-    answer = _read(body)
-    demand(answer.error is not None, "no error event")
-    return answer
+    return _Reader().read_failed(body)
 
 
-def _read(body: bytes) -> ResponsesAnswer:
-    reader = _Reader()
-    with judging():
-        for event in read_named_events(body):
-            reader.take(event)
-        reader.end()
-    return reader.answer
-
-
-class _Reader:
+class _Reader(EventReader[ResponsesAnswer]):
     def __init__(self) -> None:
-        self.answer = ResponsesAnswer()
-        self._expected = frozenset(("response.created", "error"))
+        super().__init__(ResponsesAnswer(), first="response.created")
         self._response_id = ""
         self._items: list[Json] = []  # as their `done` events showed them
         self._item: Json = {}
@@ -89,7 +77,6 @@ class _Reader:
 
     def take(self, event: Json) -> None:
         kind = event["type"]
-        demand(kind in self._expected, f"{kind} comes where {_names(self._expected)} may come")
         demand(event["sequence_number"] == self.answer.num_events, "sequence_number does not count the events")
         self.answer.num_events += 1
         if "output_index" in event:
@@ -103,24 +90,18 @@ class _Reader:
                 self._add_part(event["part"])
             case "response.content_part.done":
                 demand(event["part"]["text"] == "".join(self._pieces), "the part is not the sum of its deltas")
-                self._expect("response.output_item.done")
+                self.expect("response.output_item.done")
             case "response.output_item.done":
                 self._end_item(event["item"])
             case "error":
                 self.answer.error = event
-                self._expected = frozenset()
+                self.expect_only()
             case _ if kind in _ENDS:
                 self._finish(kind, event["response"])
             case _ if kind.endswith(".delta"):
                 self._pieces.append(event["delta"])
             case _:
                 self._end_text(event)
-
-    def end(self) -> None:
-        demand(not self._expected, f"the stream ends where {_names(self._expected)} should come")
-
-    def _expect(self, *kinds: str) -> None:
-        self._expected = frozenset((*kinds, "error"))
 
     def _check_place(self, event: Json) -> None:
         demand(event["output_index"] == len(self._items), "an event is for an item that is not open")
@@ -135,10 +116,10 @@ class _Reader:
         demand(response["output"] == [] and response["usage"] is None, "the response is not empty at its start")
         if event["type"] == "response.created":
             self._response_id = response["id"]
-            self._expect("response.in_progress")
+            self.expect("response.in_progress")
         else:
             demand(response["id"] == self._response_id, "the response's id changes")
-            self._expect("response.output_item.added", *_ENDS)
+            self.expect("response.output_item.added", *_ENDS)
 
     def _add_item(self, item: Json) -> None:
         demand(item["id"] not in [other["id"] for other in self._items], "two items have one id")
@@ -146,23 +127,23 @@ class _Reader:
         self._pieces = []
         if item["type"] == "function_call":
             demand(item["arguments"] == "", "a call starts with arguments")
-            self._expect(f"response.{_ARGUMENTS}.delta", f"response.{_ARGUMENTS}.done")
+            self.expect(f"response.{_ARGUMENTS}.delta", f"response.{_ARGUMENTS}.done")
         else:
             demand(item["type"] in _TEXTS, f"unknown item {item['type']!r}")
             demand(item["content"] == [], "an item starts with content")
-            self._expect("response.content_part.added")
+            self.expect("response.content_part.added")
 
     def _add_part(self, part: Json) -> None:
         self._part_type = _TEXTS[self._item["type"]]
         demand(part["type"] == self._part_type, f"a {part['type']} part in a {self._item['type']} item")
         demand(part["text"] == "", "a part starts with text")
-        self._expect(f"response.{self._part_type}.delta", f"response.{self._part_type}.done")
+        self.expect(f"response.{self._part_type}.delta", f"response.{self._part_type}.done")
 
     def _end_text(self, event: Json) -> None:
         is_call = self._item["type"] == "function_call"
         said = event["arguments" if is_call else "text"]
         demand(said == "".join(self._pieces), "what is done is not the sum of its deltas")
-        self._expect("response.output_item.done" if is_call else "response.content_part.done")
+        self.expect("response.output_item.done" if is_call else "response.content_part.done")
 
     def _end_item(self, item: Json) -> None:
         demand((item["id"], item["type"]) == (self._item["id"], self._item["type"]), "another item ends than began")
@@ -177,7 +158,7 @@ class _Reader:
             else:
                 self.answer.text += said
         self._items.append(item)
-        self._expect("response.output_item.added", *_ENDS)
+        self.expect("response.output_item.added", *_ENDS)
 
     def _finish(self, kind: str, response: Json) -> None:
         demand(response["status"] == _ENDS[kind], f"{kind} carries a response that is {response['status']}")
@@ -187,7 +168,7 @@ class _Reader:
             _check_usage(response["usage"])
         self.answer.status = response["status"]
         self.answer.usage = response["usage"]
-        self._expected = frozenset()
+        self.expect_only()
 
 
 def _check_usage(usage: Json) -> None:
@@ -195,7 +176,3 @@ def _check_usage(usage: Json) -> None:
     demand(usage["total_tokens"] == given + made, "total_tokens is not the sum")
     demand(0 <= usage["input_tokens_details"]["cached_tokens"] <= given, "cached_tokens is out of range")
     demand(0 <= usage["output_tokens_details"]["reasoning_tokens"] <= made, "reasoning_tokens is out of range")
-
-
-def _names(kinds: frozenset[str]) -> str:
-    return " or ".join(sorted(kinds)) or "nothing"

@@ -38,7 +38,8 @@ class Dialect:
         has_founding_errors: the founding document's sentences, types and codes; otherwise the service's.
         has_json_errors: every error is an `application/json` envelope; otherwise content types and plain texts follow
             the service.
-        sends_hints: `x-request-id` and `Retry-After` are sent.
+        sends_hints: `x-request-id` and `Retry-After` are sent; otherwise what every answer of the service has: `vary`,
+            `access-control-allow-credentials` and `x-content-type-options`.
         pads_waiting: a whole answer that must wait is preceded by blank lines, which commits the status 200.
     """
 
