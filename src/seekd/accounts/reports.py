@@ -110,11 +110,11 @@ def to_csv(lines: Sequence[UsageLine]) -> str:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
-    """The nearest-rank percentile of ordered values; None of no values."""
+    """The nearest-rank percentile of ordered values, to a tenth; None of no values."""
     if not ordered:
         return None
     rank = -(-len(ordered) * percent // 100)
-    return ordered[max(0, int(rank) - 1)]
+    return round(ordered[max(0, int(rank) - 1)], 1)
 
 
 def _cell(value: object) -> object:

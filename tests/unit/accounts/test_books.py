@@ -10,11 +10,13 @@ import pytest
 from seekd.accounts.access import AccessState
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection, statement
+from seekd.accounts.instants import format_instant
 from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.settings import PriceSetting
 from seekd.accounts.types import Answer, Caller, Claim, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated
-from tests.unit.accounts.conftest import Clock, OpenBooks, settings
+from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, settings
 
 PROMPT, COMPLETION = 60, 40
 FULL = Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=COMPLETION, latency_ms=5.0)
@@ -220,6 +222,22 @@ async def reserve_until_refused(books: Books, caller: Caller) -> None:
         while True:
             await reserve(books, caller, "refused", model="free")
             await asyncio.sleep(0.01)
+
+
+async def test_a_request_pays_the_price_at_which_it_was_let_in(
+    make_books: OpenBooks, registry: Registry, clock: Clock
+) -> None:
+    dearer = PriceSetting(
+        model="priced", currency="USD", hit="9", miss="9", output="9", valid_from=format_instant(clock.now_ms + 60_000)
+    )
+    books = await make_books(prices=(UNIT_PRICE, dearer))
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 10_000)
+    before = await reserve(books, caller, "before")
+    clock.now_s += 60
+    during = await reserve(books, caller, "after")
+    assert (await books.settle(before, FULL)).cost_micros == PROMPT + COMPLETION
+    assert (await books.settle(during, FULL)).cost_micros == 9 * (PROMPT + COMPLETION)
 
 
 async def test_free_requests_are_refused_from_the_first_usage_on_that_cannot_be_written(

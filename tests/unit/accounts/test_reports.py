@@ -72,3 +72,7 @@ def test_csv_has_the_columns_that_hold_something_and_no_formula(connection: Conn
 def test_percentiles_are_nearest_rank(percent: float, value: float) -> None:
     assert percentile([1.0, 2.0, 3.0, 4.0], percent) == value
     assert percentile([], percent) is None
+
+
+def test_percentiles_are_rounded_to_what_was_measured() -> None:
+    assert percentile([150.19944899995608], 50) == 150.2
