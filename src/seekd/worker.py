@@ -88,7 +88,7 @@ def _open_store(job: WorkerJob, runtime: Runtime) -> BlockStore:
         ram_budget_bytes=default_cache_ram() if settings.cache_ram is None else settings.cache_ram,
         disk_budget_bytes=disk_bytes,
         root=root,
-        binding=f"{runtime.info.name} {runtime.info.fingerprint}",
+        binding=runtime.binding,
     )
 
 

@@ -12,7 +12,7 @@ from seekd.engine.llama.binding import C, Library
 from seekd.engine.llama.devices import list_gpus
 from seekd.engine.llama.model_file import ModelFile, read_model_file
 from seekd.engine.llama.runtime import open_runtime
-from seekd.engine.llama.sizing import gpu_layers, kv_bytes_per_token, plan_memory, weights_bytes
+from seekd.engine.llama.sizing import gpu_layers, kv_bytes_per_token, parts, plan_memory, weights_bytes
 from seekd.engine.settings import EngineSettings, KvType
 from seekd.errors import ConfigError
 from tests.model.conftest import ModelFiles
@@ -85,6 +85,7 @@ def test_all_parts_of_a_split_model_count(tmp_path: Path) -> None:
     first = replace(_file(**{"split.count": 3}), path=tmp_path / "m-00001-of-00003.gguf", size_bytes=1)
     assert weights_bytes(first) == 6
     assert weights_bytes(replace(first, path=tmp_path / "other.gguf")) == 1
+    assert [path.name for path in parts(first)] == [f"m-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
 
 
 def test_a_build_for_the_processor_has_no_gpus() -> None:

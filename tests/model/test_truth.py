@@ -6,6 +6,8 @@ two tokens are closer than that noise, either is right, and everything behind it
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -190,6 +192,18 @@ def test_a_restarted_store_gives_the_same_from_disk(runtime: Runtime, tmp_path: 
         assert_same(served.generate(one), expected)
         (explanation,) = served.explanations
         assert (explanation.num_disk_tokens, explanation.num_used_tokens) == (256, 256)
+
+
+def test_saved_blocks_belong_to_one_writing_of_the_file(model_file: ModelFiles, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    shutil.copyfile(model_file(Architecture.QWEN2), path)
+    bindings, fingerprints = set(), set()
+    for modified_ns in (10**18, 10**18 + 1):
+        os.utime(path, ns=(modified_ns, modified_ns))
+        with open_runtime(path, EngineSettings(context_length=256, max_sequences=1, threads=1)) as runtime:
+            bindings.add(runtime.binding)
+            fingerprints.add(runtime.info.fingerprint)
+    assert (len(bindings), len(fingerprints)) == (2, 1)
 
 
 def logits(runtime: Runtime, token_ids: list[int], *, slot: int, start: int, size: int) -> npt.NDArray[np.float32]:

@@ -114,7 +114,6 @@ def has_amx() -> bool:
 
     llama.cpp 0c1e57098 cannot place the weights of MLA models there and aborts (its issue 19184), and compilers drop
     half of the unit's configuration, so that the first prompt is an illegal instruction (its pull request 26954).
-    scripts/bootstrap.py compiles without it; elsewhere its layouts are not used, nor others, which costs prompt speed.
     """
     return b"AMX_INT8 = 1" in C.llama_print_system_info()
 

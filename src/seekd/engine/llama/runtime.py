@@ -24,7 +24,7 @@ from seekd.engine.llama.devices import list_gpus
 from seekd.engine.llama.memory import LlamaMemory
 from seekd.engine.llama.model import Model
 from seekd.engine.llama.model_file import ModelFile, read_model_file
-from seekd.engine.llama.sizing import gpu_layers, plan_memory, weights_bytes
+from seekd.engine.llama.sizing import gpu_layers, parts, plan_memory, weights_bytes
 from seekd.engine.llama.vocabulary import LlamaVocabulary
 from seekd.engine.plan import Chunk
 from seekd.engine.settings import EngineSettings, KvType, default_threads
@@ -70,6 +70,8 @@ class Runtime:
 
     Attributes:
         num_cells: token positions of the memory.
+        binding: names what saved blocks belong to: the fingerprint, and when the file was written, since a change
+            between the fingerprint's samples must not go unseen.
     """
 
     info: ModelInfo
@@ -77,6 +79,7 @@ class Runtime:
     memory: LlamaMemory
     model: LlamaModel
     num_cells: int
+    binding: str
 
 
 @contextmanager
@@ -142,6 +145,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             memory=LlamaMemory(context, is_cuttable=is_cuttable),
             model=LlamaModel(context),
             num_cells=context.num_cells,
+            binding=_binding(model.file, info),
         )
 
 
@@ -151,13 +155,21 @@ def _fingerprint(file: ModelFile, kv_type: KvType) -> str:
     Of a large file only its beginning and evenly spread samples are read: another training changes every tensor.
     """
     digest = hashlib.blake2b(digest_size=16, person=b"seekd-model")
-    digest.update(f"{file.size_bytes} {kv_type} {build_info()}".encode())
-    step = max(_SAMPLE_BYTES, (file.size_bytes - _SAMPLE_BYTES) // _NUM_SAMPLES)
-    with file.path.open("rb") as data:
-        for offset in range(0, file.size_bytes, step):
-            data.seek(offset)
-            digest.update(data.read(_SAMPLE_BYTES))
+    digest.update(f"{kv_type} {build_info()}".encode())
+    for path in parts(file):
+        size_bytes = path.stat().st_size
+        digest.update(f" {size_bytes}".encode())
+        step = max(_SAMPLE_BYTES, (size_bytes - _SAMPLE_BYTES) // _NUM_SAMPLES)
+        with path.open("rb") as data:
+            for offset in range(0, size_bytes, step):
+                data.seek(offset)
+                digest.update(data.read(_SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def _binding(file: ModelFile, info: ModelInfo) -> str:
+    times = [str(path.stat().st_mtime_ns) for path in parts(file)]
+    return " ".join([info.name, info.fingerprint, *times])
 
 
 def find_cuttable(context: Context, vocabulary: LlamaVocabulary, *, num_tokens: int = BLOCK_SIZE) -> bool:

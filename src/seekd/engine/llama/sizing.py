@@ -114,14 +114,14 @@ def gpu_layers(file: ModelFile, settings: EngineSettings, *, gpu_bytes: int) -> 
 
 def weights_bytes(file: ModelFile) -> int:
     """Size of the file, and of its other parts where it is the first of several."""
+    found = parts(file)
+    return file.size_bytes if len(found) == 1 else sum(path.stat().st_size for path in found)
+
+
+def parts(file: ModelFile) -> list[Path]:
+    """The file, and its other parts that are there where it is the first of several."""
     num_parts = int(file.metadata.get("split.count", 1) or 1)
     if num_parts <= 1 or _NAME_OF_FIRST_PART not in file.path.name:
-        return file.size_bytes
-    return sum(path.stat().st_size for path in _parts(file.path, num_parts) if path.is_file())
-
-
-def _parts(first: Path, num_parts: int) -> list[Path]:
-    return [
-        first.with_name(first.name.replace(_NAME_OF_FIRST_PART, f"-{number:05}-of-"))
-        for number in range(1, num_parts + 1)
-    ]
+        return [file.path]
+    names = [file.path.name.replace(_NAME_OF_FIRST_PART, f"-{number:05}-of-") for number in range(1, num_parts + 1)]
+    return [path for name in names if (path := file.path.with_name(name)).is_file()]
