@@ -2,8 +2,8 @@
 
 Room: accounts. May import: accounts.operations, types.
 
-One JSON object a line. A settlement can be repeated, so a line that was already settled does no harm, and a last line
-cut short by a crash belongs to a request whose hold is still in the database.
+One JSON object a line. A settlement can be repeated, so a line that was already settled does no harm, and a line cut
+short by a crash or a full disk belongs to a request whose hold is still in the database.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Journal:
         """Add settlements, and return when they are on disk. Raises `OSError`."""
         lines = "".join(_line(settlement) for settlement in settlements)
         with open(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "w") as file:  # noqa: PTH123 - a descriptor, for its mode
-            file.write(lines)
+            file.write("\n" + lines)  # the last line may have been cut short, and must not spoil the next
             file.flush()
             os.fsync(file.fileno())
 

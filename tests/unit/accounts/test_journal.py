@@ -34,13 +34,23 @@ def test_a_journal_cut_anywhere_gives_every_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal(path).append([settlement(0), settlement(1)])
     whole = path.read_bytes()
-    first_end = whole.index(b"\n")
+    first_end = whole.index(b"\n", 1)
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         expected = [settlement(0)] if end >= first_end else []
         if end == len(whole) - 1:
             expected = [settlement(0), settlement(1)]  # only the line feed is missing
         assert Journal(path).read() == expected
+
+
+def test_a_line_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal(path).append([settlement(0)])
+    whole = path.read_bytes()
+    for end in range(len(whole) - 1):
+        path.write_bytes(whole[:end])
+        Journal(path).append([settlement(1)])
+        assert Journal(path).read()[-1] == settlement(1)
 
 
 def test_no_file_is_an_empty_journal(tmp_path: Path) -> None:
