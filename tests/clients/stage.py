@@ -27,7 +27,7 @@ UNPAID_MODEL = "deepseek-v4-flash-vision-exp"
 """It has a price, and no account here has a balance."""
 
 ACCOUNTS = AccountsSettings(
-    model_limits={LIMITED_MODEL: Limits(tokens_per_minute=1)},
+    model_limits={LIMITED_MODEL: Limits(requests_per_minute=1)},
     prices=(PriceSetting(model=UNPAID_MODEL, currency="USD", hit="1", miss="1", output="1"),),
     synchronous="normal",
 )

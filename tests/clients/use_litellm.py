@@ -72,8 +72,7 @@ def check_tools_streamed() -> None:
 def check_errors_are_the_documented_classes() -> None:
     raised(litellm.NotFoundError, _complete, model="deepseek/no-such-model")  # by the error's code, not its status
     raised(litellm.BadRequestError, _complete, temperature=3)
-    # LiteLLM reads the error's code before its status, and the service's code of a wrong key is this one.
-    assert "Authentication Fails" in str(raised(litellm.BadRequestError, _complete, api_key="sk-" + "0" * 32))
+    assert "Authentication Fails" in str(raised(litellm.AuthenticationError, _complete, api_key="sk-" + "0" * 32))
     raised_by_the_second(litellm.RateLimitError, _complete, model=f"deepseek/{LIMITED_MODEL}")
     raised(litellm.ServiceUnavailableError, _complete, messages=[{"role": "user", "content": "fail at once"}])
 
