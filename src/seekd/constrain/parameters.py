@@ -28,12 +28,14 @@ class ParameterSet:
         required: names that must be there.
         needs_one: at least one parameter must be there.
         others: schema of parameters of any further name; None for no further ones.
+        limits: names that a part of the schema lists, and the schema to which it holds every other one.
     """
 
     schemas: Mapping[str, object] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     needs_one: bool = False
     others: object | None = None
+    limits: tuple[tuple[frozenset[str], object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,10 @@ def parameters_of(schema: Mapping[str, object]) -> ToolParameters:
     if len(alternatives) > MAX_ALTERNATIVES or reader.num_left < 0:
         reader.report((), "its branches make too many different sets of parameters")
         alternatives = [reader.own_set(schema, ())]
-    writable = tuple(reader.without_unwritable(alternative) for alternative in alternatives)
+    if not alternatives:
+        reader.report((), "no parameters fit it")
+        alternatives = [ParameterSet()]
+    writable = tuple(reader.without_unwritable(reader.limited(alternative)) for alternative in alternatives)
     return ToolParameters(alternatives=writable, findings=tuple(dict.fromkeys(reader.findings)))
 
 
@@ -67,6 +72,8 @@ class _Reader:
     def read(self, schema: object, path: tuple[str, ...], references: frozenset[str]) -> list[ParameterSet]:
         """Every way to satisfy `schema`; the product of the ways to satisfy each of its keywords."""
         self.num_left -= 1
+        if schema is False or (isinstance(schema, Mapping) and not _allows_objects(schema)):
+            return []
         if self.num_left < 0 or not isinstance(schema, Mapping):
             return [ParameterSet()]
         factors: list[list[ParameterSet]] = [[self.own_set(schema, path)]]
@@ -76,14 +83,15 @@ class _Reader:
         for index, branch in enumerate(_branches(schema, "allOf")):
             factors.append(self.read(branch, (*path, "allOf", str(index)), references))
         for keyword in ("anyOf", "oneOf"):
+            branches = _branches(schema, keyword)
             ways = [
                 way
-                for index, branch in enumerate(_branches(schema, keyword))
+                for index, branch in enumerate(branches)
                 for way in self.read(branch, (*path, keyword, str(index)), references)
             ]
             if keyword == "oneOf" and len(ways) > 1:
                 self.report((*path, keyword), "that only one branch holds is not enforced for parameters")
-            if ways:
+            if branches:
                 factors.append(ways[: MAX_ALTERNATIVES + 1])
         product = itertools.islice(itertools.product(*factors), MAX_ALTERNATIVES + 1)
         return [_merged(ways) for ways in product]
@@ -104,13 +112,26 @@ class _Reader:
         maximum = schema.get("maxProperties")
         if isinstance(maximum, int) and maximum < len(properties):
             self.report((*path, "maxProperties"), "it is not enforced for parameters")
+        is_limit = "additionalProperties" in schema and "patternProperties" not in schema
         return ParameterSet(
             schemas=properties,
             required=frozenset(required),
             needs_one=needs_one,
+            limits=((frozenset(properties), others),) if is_limit else (),
             # Beside named parameters further ones are allowed by most schemas and meant by few: they are left out.
             others=None if properties or others in (None, False) else others,
         )
+
+    def limited(self, parameters: ParameterSet) -> ParameterSet:
+        """Hold each parameter to what the parts of the schema that do not list it say of others."""
+        schemas = dict(parameters.schemas)
+        for names, others in parameters.limits:
+            for name in schemas.keys() - names:
+                if others is not False or name not in parameters.required:
+                    schemas[name] = _both(schemas[name], others)
+                else:  # nothing fits; the parameter is more likely meant than its absence
+                    self.report(("properties", name), "it is required, and forbidden by additionalProperties elsewhere")
+        return replace(parameters, schemas=schemas)
 
     def without_unwritable(self, parameters: ParameterSet) -> ParameterSet:
         """Leave out parameters that can never be given, or whose name the call format cannot carry."""
@@ -138,16 +159,27 @@ def _branches(schema: Mapping[str, object], keyword: str) -> list[object]:
     return branches if isinstance(branches, list) else []
 
 
+def _allows_objects(schema: Mapping[str, object]) -> bool:
+    types = schema.get("type", "object")
+    return "object" in types if isinstance(types, list) else types == "object"
+
+
+def _both(one: object, other: object) -> object:
+    if one is False or other is False:
+        return False
+    return other if one is True else one if other is True else {"allOf": [one, other]}
+
+
 def _merged(ways: tuple[ParameterSet, ...]) -> ParameterSet:
     schemas: dict[str, object] = {}
     for way in ways:
         for name, schema in way.schemas.items():
-            known = schemas.get(name, True)
-            schemas[name] = schema if known is True else known if schema is True else {"allOf": [known, schema]}
+            schemas[name] = _both(schemas.get(name, True), schema)
     others = [way.others for way in ways if way.others is not None]
     return ParameterSet(
         schemas=schemas,
         required=frozenset().union(*(way.required for way in ways)),
         needs_one=any(way.needs_one for way in ways),
         others=others[0] if others and not schemas else None,
+        limits=tuple(limit for way in ways for limit in way.limits),
     )

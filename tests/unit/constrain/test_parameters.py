@@ -101,3 +101,31 @@ def test_a_parameter_that_nothing_fits_is_left_out() -> None:
 def test_names_are_written_as_json_writes_them() -> None:
     assert written_name('a"\\\n天') == 'a\\"\\\\\\n天'
     assert [name for name in ("", "a b", "x｜DSML｜", "a", "天\u3000") if is_writable_name(name)] == ["a", "天\u3000"]
+
+
+def test_a_part_that_allows_no_others_forbids_the_parameters_of_the_other_parts() -> None:
+    closed: dict[str, object] = {"properties": {"a": A}, "additionalProperties": False}
+    assert names({"allOf": [closed, {"properties": {"b": B}}]}) == [(["a"], [])]
+    found = parameters_of({"allOf": [closed, {"properties": {"b": B}, "required": ["b"]}]})
+    assert dict(found.alternatives[0].schemas) == {"a": A, "b": B}
+    assert [str(finding) for finding in found.findings] == [
+        "properties.b: it is required, and forbidden by additionalProperties elsewhere"
+    ]
+
+
+def test_a_part_holds_the_parameters_that_it_does_not_list_to_its_schema_of_others() -> None:
+    part: dict[str, object] = {"properties": {"a": A}, "additionalProperties": B}
+    [one] = parameters_of({"allOf": [part, {"properties": {"b": {}, "c": A}}]}).alternatives
+    assert dict(one.schemas) == {"a": A, "b": {"allOf": [{}, B]}, "c": {"allOf": [A, B]}}
+
+
+@pytest.mark.parametrize("schema", [{"type": "array"}, {"allOf": [False]}, {"anyOf": [{"type": "string"}, False]}])
+def test_a_schema_that_no_object_fits_is_reported(schema: dict[str, object]) -> None:
+    found = parameters_of(schema)
+    assert found.alternatives == (ParameterSet(),)
+    assert [finding.reason for finding in found.findings] == ["no parameters fit it"]
+
+
+def test_branches_that_allow_no_objects_are_no_alternatives() -> None:
+    schema: dict[str, object] = {"anyOf": [{"type": ["object", "null"], "properties": {"a": A}}, {"type": "array"}]}
+    assert names(schema) == [(["a"], [])]
