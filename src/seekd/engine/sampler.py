@@ -22,6 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 # Below this temperature the draw is greedy: the next best token's weight underflows for any gap that matters.
 _GREEDY_TEMPERATURE = 1e-4
+_FEW = 8  # of so many entries one is allowed: gathering them costs less than passes over whole rows
 _RUN = 512  # entries that are summed, or compared, at once
 
 Weights = npt.NDArray[np.float32]
@@ -56,9 +57,7 @@ class Sampler:
             allowed: which tokens may be chosen, same shape, at least one; None allows all.
         """
         scores = self._penalised(logits)
-        if allowed is not None:
-            scores = np.where(allowed, scores, np.float32(-np.inf))
-        token_id = self._choose(scores)
+        token_id = self._choose(scores) if allowed is None else self._choose_allowed(scores, allowed)
         self.count(token_id)
         num_top = self._params.num_top_logprobs
         return SampledToken(
@@ -79,6 +78,12 @@ class Sampler:
         counts = np.fromiter(self._counts.values(), dtype=np.float32, count=len(self._counts))
         scores[ids] -= np.float32(presence) + np.float32(frequency) * counts
         return scores
+
+    def _choose_allowed(self, scores: Logits, allowed: Mask) -> int:
+        if np.count_nonzero(allowed) > len(allowed) // _FEW:
+            return self._choose(np.where(allowed, scores, np.float32(-np.inf)))
+        ids = np.flatnonzero(allowed)
+        return int(ids[self._choose(scores[ids])])
 
     def _choose(self, scores: Logits) -> int:
         if self._params.temperature <= _GREEDY_TEMPERATURE:

@@ -76,6 +76,21 @@ def test_chooses_as_the_naive_twin(
         completion.append(chosen)
 
 
+@pytest.mark.parametrize("num_allowed", [1, 2, 12, 13, 60])
+def test_few_and_many_allowed_tokens_are_chosen_alike(num_allowed: int) -> None:
+    params = SamplingParams(temperature=1.0, top_p=0.9, seed=num_allowed)
+    random = np.random.default_rng(num_allowed)
+    logits = np.round(random.standard_normal(100).astype(np.float32) * 4) / np.float32(4)
+    allowed = np.zeros(100, dtype=np.bool_)
+    allowed[random.choice(100, num_allowed, replace=False)] = True
+    sampler, draws, completion = Sampler(params), np.random.Generator(np.random.PCG64(num_allowed)), list[int]()
+    for _ in range(30):
+        chosen = sampler.sample(logits, allowed=allowed).token_id
+        expected = naive_choice(logits, params, draw=draws.random(), allowed=allowed, completion=completion)
+        assert chosen == expected
+        completion.append(chosen)
+
+
 def is_a_near_tie(
     logits: Logits, params: SamplingParams, allowed: Mask, completion: list[int], draw: float, ids: set[int]
 ) -> bool:
