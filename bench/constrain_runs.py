@@ -84,9 +84,7 @@ class Served:
         self.core.add(request, self.core.compile_constraint(request))
         self.answers[request.request_id] = Answer()
 
-    def step(self) -> int:
-        """One step; how many requests ended in it."""
-        num_ended = 0
+    def step(self) -> None:
         updates = self.core.step()
         now_s = self._clock()
         for update in updates:
@@ -96,8 +94,6 @@ class Served:
             answer.last_s = now_s
             if update.finish_reason is not None:
                 answer.finish_reason, answer.error = update.finish_reason, update.error
-                num_ended += 1
-        return num_ended
 
     def run(self, request: EngineRequest) -> Answer:
         self.add(request)
@@ -137,26 +133,35 @@ def speed(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options:
 def runs(runtime: Runtime, compiler: ConstraintCompiler, grammar: str, options: argparse.Namespace) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
     served = Served(runtime, runtime.vocabulary, compiler, time.perf_counter, num_streams=options.streams)
-    num_added = num_running = 0
-    while num_added < options.runs or num_running:
-        while num_running < options.streams and num_added < options.runs:
+    outcomes: Counter[str] = Counter()
+    num_added = 0
+    running: set[str] = set()
+    while num_added < options.runs or running:
+        while len(running) < options.streams and num_added < options.runs:
             name = f"{num_added}"
             served.add(make_request(name, num_added, options.temperature, options.max_tokens, grammar))
+            running.add(name)
             num_added += 1
-            num_running += 1
-        num_running -= served.step()
-    outcomes: Counter[str] = Counter()
-    for name, answer in served.answers.items():
-        text = b"".join(map(runtime.vocabulary.token_bytes, answer.token_ids))
-        outcome = f"{answer.finish_reason} {answer.error or ''}".strip()
-        if answer.finish_reason is FinishReason.STOP:
-            outcome = "valid" if is_valid(validator, text) else "INVALID"
-        if outcome not in ("valid", str(FinishReason.LENGTH)):
-            print(f"run {name}: {outcome}: {text!r}", flush=True)
-        outcomes[outcome] += 1
+        served.step()
+        for name in [name for name in running if served.answers[name].finish_reason is not None]:
+            running.discard(name)
+            outcomes[judge(name, served.answers[name], runtime.vocabulary, validator)] += 1
+            if outcomes.total() % 100 == 0:
+                print(f"after {outcomes.total()} runs: {dict(outcomes)}", flush=True)
     num_tokens = [len(answer.token_ids) for answer in served.answers.values()]
     print(f"{options.runs} runs at temperature {options.temperature}: {dict(outcomes)} (bar: 90 % valid, 0 invalid)")
     print(f"tokens a run: median {statistics.median(num_tokens):.0f}, most {max(num_tokens)}")
+
+
+def judge(name: str, answer: Answer, vocabulary: Vocabulary, validator: jsonschema.Draft202012Validator) -> str:
+    """`valid`, `length`, or what went wrong, which is printed."""
+    text = b"".join(map(vocabulary.token_bytes, answer.token_ids))
+    outcome = f"{answer.finish_reason} {answer.error or ''}".strip()
+    if answer.finish_reason is FinishReason.STOP:
+        outcome = "valid" if is_valid(validator, text) else "INVALID"
+    if outcome not in ("valid", str(FinishReason.LENGTH)):
+        print(f"run {name}: {outcome}: {text!r}", flush=True)
+    return outcome
 
 
 def is_valid(validator: jsonschema.Draft202012Validator, text: bytes) -> bool:
