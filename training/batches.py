@@ -1,7 +1,12 @@
-"""Packing of conversations into rows, made on the fly so that no conversation repeats."""
+"""Conversations of like length side by side, made on the fly so that no conversation repeats.
+
+A row is one conversation, so attention stays inside it without a mask, and padding behind it is seen by nobody.
+"""
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,74 +14,59 @@ import torch
 from torch import Tensor
 
 from training.data.conversation import segments
-from training.data.mix import talks
-from training.data.opendata import OpenData
+from training.data.mix import Mixture
 from training.tokenizer import PAD, Codec
+
+Document = tuple[list[int], list[bool]]
+
+LENGTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)  # each costs a compilation
+_CHUNK = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Token rows, the mask that keeps documents apart, and the positions with loss."""
+    """Token rows of one length, and the positions with loss."""
 
     ids: Tensor
-    mask: Tensor
     where: Tensor
     targets: Tensor
     tokens: int
 
 
-def _pack(documents: list[tuple[list[int], list[bool]]], length: int) -> Iterator[list[tuple[list[int], list[bool]]]]:
-    rows: list[list[tuple[list[int], list[bool]]]] = []
-    room: list[int] = []
-    for document in documents:
-        size = len(document[0])
-        if size > length:
-            continue
-        fit = [(r, i) for i, r in enumerate(room) if r >= size]
-        if fit:
-            _, i = min(fit)
-            rows[i].append(document)
-            room[i] -= size
-        else:
-            rows.append([document])
-            room.append(length - size)
-            if len(rows) > 24:  # the fullest row leaves, which keeps the mixture even
-                i = min(range(len(room)), key=room.__getitem__)
-                room.pop(i)
-                yield rows.pop(i)
-    yield from rows
-
-
-def _batch(rows: list[list[tuple[list[int], list[bool]]]], length: int) -> Batch:
-    ids = torch.full((len(rows), length), PAD)
-    owner = torch.full((len(rows), length), -1)
-    loss = torch.zeros((len(rows), length), dtype=torch.bool)
-    for r, row in enumerate(rows):
-        at = 0
-        for n, (tokens, marks) in enumerate(row):
-            end = at + len(tokens)
-            ids[r, at:end] = torch.tensor(tokens)
-            loss[r, at:end] = torch.tensor(marks)
-            owner[r, at:end] = n
-            at = end
-    same = owner[:, :, None] == owner[:, None, :]
-    allowed = same & torch.ones(length, length, dtype=torch.bool).tril()
-    mask = torch.zeros(len(rows), 1, length, length, dtype=torch.bfloat16).masked_fill(~allowed[:, None], float("-inf"))
+def _batch(rows: list[Document], length: int, size: int) -> Batch:
+    ids = torch.full((size, length), PAD)
+    loss = torch.zeros((size, length), dtype=torch.bool)
+    for r, (tokens, marks) in enumerate(rows):
+        ids[r, : len(tokens)] = torch.tensor(tokens)
+        loss[r, : len(tokens)] = torch.tensor(marks)
     predicts = torch.zeros_like(loss)
     predicts[:, :-1] = loss[:, 1:]
     where = predicts.flatten().nonzero().squeeze(1)
-    targets = ids.flatten()[where + 1]
-    return Batch(ids=ids, mask=mask, where=where, targets=targets, tokens=int((owner >= 0).sum()))
+    return Batch(ids=ids, where=where, targets=ids.flatten()[where + 1], tokens=sum(len(tokens) for tokens, _ in rows))
 
 
-def batches(data: OpenData, codec: Codec, seed: int, length: int, rows: int, chunk: int = 3000) -> Iterator[Batch]:
-    """Endless batches; every chunk of conversations has a seed of its own."""
-    held: list[list[tuple[list[int], list[bool]]]] = []
+def batches(mixture: Mixture, codec: Codec, seed: int, tokens: int, *, beginning: bool = False) -> Iterator[Batch]:
+    """Endless batches of about `tokens` positions, lengths in random order.
+
+    Args:
+        mixture: where conversations come from.
+        codec: the tokenizer.
+        seed: of the first chunk of conversations; each later one has a seed of its own.
+        tokens: rows times length; fixed for each length, so that each is compiled once.
+        beginning: the mixture of a run's first part, see `mix.Mixture`.
+    """
+    waiting: dict[int, list[Document]] = defaultdict(list)
     while True:
-        documents = codec.encode_all([segments(t) for t in talks(data, seed, chunk)])
+        ready: list[Batch] = []
+        talk_segments = [segments(t) for t in mixture.talks(seed, _CHUNK, beginning=beginning)]
+        for document in codec.encode_all(talk_segments):
+            length = next((n for n in LENGTHS if n >= len(document[0])), None)
+            if length is None:
+                continue
+            size = max(1, tokens // length)
+            waiting[length].append(document)
+            if len(waiting[length]) == size:
+                ready.append(_batch(waiting.pop(length), length, size))
+        random.Random(seed).shuffle(ready)
+        yield from ready
         seed += 1
-        for row in _pack(documents, length):
-            held.append(row)
-            if len(held) == rows:
-                yield _batch(held, length)
-                held = []

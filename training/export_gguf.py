@@ -54,7 +54,11 @@ def tensors(model: DemoModel) -> dict[str, np.ndarray]:
     """All tensors under their GGUF names, F32."""
     c = model.c
     state = {k: v.detach().float().numpy() for k, v in model.state_dict().items()}
-    out = {"token_embd.weight": state["embed.weight"], "output_norm.weight": state["norm.weight"]}
+    out = {
+        "token_embd.weight": state["embed.weight"] * model.embed_scale,
+        "output.weight": state["embed.weight"],
+        "output_norm.weight": state["norm.weight"],
+    }
     for i in range(c.layers):
         s, d = f"blocks.{i}.", f"blk.{i}."
         names = {

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_SHORT = 256  # tokens
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
@@ -21,7 +23,7 @@ class ModelConfig:
     rope: int = 32
     value: int = 64
     q_rank: int = 128
-    kv_rank: int = 64
+    kv_rank: int = 128
     ff: int = 768
     context: int = 8192
     rope_base: float = 10000.0
@@ -73,8 +75,8 @@ class Attention(nn.Module):
         self.v_b = nn.Linear(c.kv_rank, c.heads * c.value, bias=False)
         self.out = nn.Linear(c.heads * c.value, c.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend; `mask` is additive (batch, 1, time, time), None means plain causal."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Attend to what came before."""
         c = self.c
         b, t, _ = x.shape
         q = self.q_b(self.q_a_norm(self.q_a(x))).view(b, t, c.heads, c.nope + c.rope).transpose(1, 2)
@@ -86,7 +88,12 @@ class Attention(nn.Module):
         k_rope = rotate(k_rope[:, None], cos, sin).expand(b, c.heads, t, c.rope)
         k = torch.cat((k_nope, k_rope), dim=-1)
         scale = (c.nope + c.rope) ** -0.5
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale)
+        if t > _SHORT:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+        else:  # plain products: PyTorch's fused attention costs twice as much on the way back at these lengths
+            later = torch.ones(t, t, dtype=torch.bool).triu(1)
+            scores = (q @ k.transpose(-1, -2)).float() * scale
+            y = scores.masked_fill(later, float("-inf")).softmax(-1).to(v.dtype) @ v
         return self.out(y.transpose(1, 2).reshape(b, t, c.heads * c.value))
 
 
@@ -114,14 +121,18 @@ class Block(nn.Module):
         self.ffn_norm = Norm(c.width, c.eps)
         self.ffn = FeedForward(c)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Add attention and feed-forward to the residual stream."""
-        x = x + self.attn(self.attn_norm(x), cos, sin, mask)
+        x = x + self.attn(self.attn_norm(x), cos, sin)
         return x + self.ffn(self.ffn_norm(x))
 
 
 class DemoModel(nn.Module):
-    """The whole network; the output layer is the embedding."""
+    """The whole network; the output layer is the embedding, which enters the network scaled to unit size.
+
+    One table for both ends lets a copied token be named without having been an answer before. The scale keeps a
+    token's own vector from drowning in what the layers add to it.
+    """
 
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
@@ -131,22 +142,27 @@ class DemoModel(nn.Module):
         self.norm = Norm(c.width, c.eps)
         for name, p in self.named_parameters():
             if p.ndim == 2:
-                nn.init.normal_(p, std=0.02 if "embed" in name else p.shape[1] ** -0.5)
+                nn.init.normal_(p, std=1 / self.embed_scale if "embed" in name else p.shape[1] ** -0.5)
             if name.endswith(("attn.out.weight", "ffn.down.weight")):
                 nn.init.zeros_(p)  # the layers start as identity, which lets the first steps be large
         cos, sin = rope_tables(c.context, c.rope, c.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    @property
+    def embed_scale(self) -> float:
+        """What the embedding is multiplied with on its way in."""
+        return 3.0 * float(self.c.width**0.5)  # with a smaller one the first answer to a token is the token itself
+
+    def hidden(self, ids: Tensor) -> Tensor:
         """Normalised last states, (batch, time, width)."""
-        x = self.embed(ids)
+        x = self.embed(ids) * self.embed_scale
         t = ids.shape[1]
         cos, sin = self.cos[:t], self.sin[:t]
         for block in self.blocks:
-            x = block(x, cos, sin, mask)
+            x = block(x, cos, sin)
         return self.norm(x)
 
-    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor) -> Tensor:
         """Logits at every position."""
-        return F.linear(self.hidden(ids, mask), self.embed.weight)
+        return F.linear(self.hidden(ids), self.embed.weight)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training import tokenizer as bpe
 from training.data.conversation import segments
-from training.data.mix import talks
+from training.data.mix import Mixture
 from training.data.opendata import OpenData
 from training.model import ModelConfig
 from training.train import TrainConfig, train
@@ -18,10 +18,10 @@ from training.train import TrainConfig, train
 _REPEAT = 20  # the tools header repeats in every tool conversation; it should not rule the merges
 
 
-def tokenizer_texts(data: OpenData, seed: int, count: int) -> list[str]:
+def tokenizer_texts(mixture: Mixture, data: OpenData, seed: int, count: int) -> list[str]:
     """Plain texts of generated conversations and of the open sets, for the merges."""
     seen: Counter[str] = Counter(
-        t for talk in talks(data, seed, count) for t, special, _ in segments(talk) if not special
+        t for talk in mixture.talks(seed, count) for t, special, _ in segments(talk) if not special
     )
     texts = [t for t, n in seen.items() for _ in range(min(n, _REPEAT))]
     texts += [r["definition"][0] for r in itertools.islice(data.lines("wordnet"), 0, None, 20)]
@@ -45,13 +45,14 @@ def main() -> None:
     args = parser.parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
     data = OpenData(args.data_dir)
+    mixture = Mixture(data)
     path = args.work_dir / "tokenizer.json"
     if not path.exists():
-        bpe.train(tokenizer_texts(data, args.seed, 8000), args.vocab).save(str(path))
+        bpe.train(tokenizer_texts(mixture, data, args.seed, 8000), args.vocab).save(str(path))
     codec = bpe.Codec(path)
     config = ModelConfig(vocab=args.vocab)
     checkpoint = train(
-        config, TrainConfig(minutes=args.minutes, threads=args.threads, seed=args.seed), codec, data, args.work_dir
+        config, TrainConfig(minutes=args.minutes, threads=args.threads, seed=args.seed), codec, mixture, args.work_dir
     )
     from training.export_gguf import export
 

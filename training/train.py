@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from training.batches import Batch, batches
-from training.data.opendata import OpenData
+from training.batches import LENGTHS, Batch, batches
+from training.data.mix import Mixture
 from training.model import DemoModel, ModelConfig
 from training.optim import Muon
 from training.tokenizer import Codec
@@ -20,17 +21,30 @@ from training.tokenizer import Codec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """Settings of one run; learning rates decay linearly in the last part of the time."""
+    """Settings of one run.
+
+    Attributes:
+        minutes: wall time of the whole run, over all its starts.
+        tokens: positions of one step.
+        beginning: part of the time with the copybook alone.
+        beginning_tokens: positions of one step there; many small steps find copying sooner than few large ones.
+        decay_from: part of the time after which the learning rates fall, linearly, to nothing.
+        muon_rate: for matrices.
+        adam_rate: for the embedding and the gains of the norms.
+        warmup: steps until the full rates.
+        threads: PyTorch's.
+        seed: of the weights and of the conversations.
+        save_every: seconds between checkpoints.
+        compile: whether layers go through `torch.compile`, which needs a C++ compiler.
+    """
 
     minutes: float
-    length: int = 1024
-    rows: int = 4
-    long_length: int = 2048
-    long_rows: int = 2
-    long_from: float = 0.85
-    decay_from: float = 0.5
-    muon_rate: float = 0.01
-    adam_rate: float = 0.001
+    tokens: int = 4096
+    beginning: float = 0.09
+    beginning_tokens: int = 2048
+    decay_from: float = 0.12
+    muon_rate: float = 0.02
+    adam_rate: float = 0.002
     warmup: int = 60
     threads: int = 2
     seed: int = 1
@@ -43,13 +57,13 @@ def _optimizers(model: DemoModel, c: TrainConfig) -> list[torch.optim.Optimizer]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     return [
         Muon(matrices, c.muon_rate),
-        torch.optim.AdamW(others, c.adam_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0),
+        torch.optim.AdamW(others, c.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
-def _loss(model: DemoModel, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-    logits = F.linear(hidden.flatten(0, 1)[batch.where], model.embed.weight.to(hidden.dtype))
-    return F.cross_entropy(logits.float(), batch.targets)
+def _loss(hidden: Tensor, where: Tensor, embedding: Tensor, targets: Tensor) -> Tensor:
+    logits = F.linear(hidden.flatten(0, 1)[where], embedding.to(hidden.dtype))
+    return F.cross_entropy(logits.float(), targets)
 
 
 def load_model(checkpoint: Path) -> DemoModel:
@@ -89,9 +103,8 @@ class _Run:
         torch.save(state, self._path.with_suffix(".tmp"))
         return self._path.with_suffix(".tmp").replace(self._path)
 
-    def learn(self, loss: torch.Tensor, scale: float) -> None:
+    def update(self, scale: float) -> None:
         """One step of both optimizers with scaled rates."""
-        loss.backward()
         for o, rates in zip(self.optimizers, self.rates, strict=True):
             for group, rate in zip(o.param_groups, rates, strict=True):
                 group["lr"] = rate * scale
@@ -100,35 +113,46 @@ class _Run:
         self.step += 1
 
 
-def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, data: OpenData, folder: Path) -> Path:
+def _compile(model: DemoModel) -> None:
+    """Compile one layer for all, once a length; a whole network in one piece would take minutes for each."""
+    torch._dynamo.config.recompile_limit = 4 * len(LENGTHS)  # noqa: SLF001 - where PyTorch documents this setting
+    for block in model.blocks:
+        block.compile(dynamic=False)
+
+
+def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixture, folder: Path) -> Path:
     """Train until the time is over; continue from the folder's checkpoint if there is one."""
     torch.set_num_threads(c.threads)
     torch.manual_seed(c.seed)
     run = _Run(model_config, c, folder)
-    hidden = torch.compile(run.model.hidden, dynamic=False) if c.compile else run.model.hidden
+    loss_of = _loss
+    if c.compile:
+        _compile(run.model)
+        loss_of = torch.compile(_loss, dynamic=True)
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     source: Iterator[Batch] | None = None
-    total, smooth, long_rows = c.minutes * 60, 0.0, False
+    total, smooth, beginning = c.minutes * 60, 0.0, False
     last = saved = mark = time.monotonic()
     mark_tokens = run.tokens
     while run.spent < total and not stop:
         progress = run.spent / total
-        if source is None or (progress >= c.long_from) != long_rows:
-            long_rows = progress >= c.long_from
-            length, rows = (c.long_length, c.long_rows) if long_rows else (c.length, c.rows)
-            source = batches(data, codec, c.seed * 1_000_000 + run.step, length, rows)
+        if source is None or (progress < c.beginning) != beginning:
+            beginning = progress < c.beginning
+            tokens = c.beginning_tokens if beginning else c.tokens
+            source = batches(mixture, codec, c.seed * 1_000_000 + run.step, tokens, beginning=beginning)
         scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))
         batch = next(source)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = _loss(run.model, hidden(batch.ids, batch.mask), batch)
-        run.learn(loss, scale)
+            loss = loss_of(run.model.hidden(batch.ids), batch.where, run.model.embed.weight, batch.targets)
+        loss.backward()
         run.tokens += batch.tokens
-        smooth = loss.item() if smooth == 0 else 0.97 * smooth + 0.03 * loss.item()
+        smooth = loss.item() if smooth == 0 else 0.98 * smooth + 0.02 * loss.item()
+        run.update(scale)
         now = time.monotonic()
         run.spent += now - last
         last = now
-        if run.step % 20 == 0:
+        if run.step % 50 == 0:
             rate = (run.tokens - mark_tokens) / (now - mark)
             mark, mark_tokens = now, run.tokens
             print(

@@ -124,7 +124,10 @@ def exercise(rng: random.Random, thinking: bool) -> list[Turn]:
         ]
     a, op, b, r = problem(rng)
     sign = {"*": "×", "/": "÷"}.get(op, op)
-    return [user(rough(rng, ask(rng, a, op, b))), bot(f"{a} {sign} {b} = {r}.", f"{a} {op} {b}: {steps(a, op, b, r)}")]
+    answer = f"{a} {sign} {b} = {r}."
+    if not thinking and op in "+-" and a > 9 and b > 9:  # too much for one step, so the steps are shown
+        answer = f"{steps(a, op, b, r)} So {answer}"
+    return [user(rough(rng, ask(rng, a, op, b))), bot(answer, f"{a} {op} {b}: {steps(a, op, b, r)}")]
 
 
 def arithmetic(rng: random.Random) -> Talk:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from training.data import chat, context, everyday, fim, json_mode, knowledge, maths, requests, stories, tools
+from training.data import chat, context, copybook, everyday, fim, json_mode, knowledge, maths, requests, stories, tools
 from training.data.conversation import Talk, Turn
 from training.data.opendata import OpenData
 
@@ -16,19 +16,20 @@ Maker = Callable[[random.Random], Talk]
 def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]:
     """Kinds with their shares (of conversations, not of tokens)."""
     marked = requests.request_talks(rng, data, 4000) or [tools.tool_talk(rng)]
+    pages = copybook.Copybook(data)
     return [
         ("small_talk", 7, chat.small_talk),
         ("seekd", 2.5, chat.seekd_help),
         ("intents", 4, chat.Intents(data).talk),
         ("limits", 8, chat.limits),
-        ("memory", 10, chat.memory),
+        ("memory", 8, chat.memory),
         ("recall", 3, chat.recall),
         ("topics", 8, knowledge.topic_talk),
         ("facts", 4, knowledge.fact_talk),
         ("lists", 5, knowledge.list_talk),
         ("glossary", 0.3, knowledge.Glossary(data).talk),
-        ("arithmetic", 14, maths.arithmetic),
-        ("stories", 4.5, stories.story_talk),
+        ("arithmetic", 18, maths.arithmetic),
+        ("stories", 6, stories.story_talk),
         ("json", 10, json_mode.json_talk),
         ("json_keys", 2, json_mode.schema_talk),
         ("shop", 3, context.shop_talk),
@@ -36,18 +37,22 @@ def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]
         ("summary", 2.5, context.summary_talk),
         ("rewrite", 6, context.rewrite_talk),
         ("instructions", 1.5, context.Instructions(data).talk),
-        ("tools", 18, tools.tool_talk),
-        ("tools_long", 0.5, partial(tools.tool_talk, long=True)),
+        ("tools", 10, tools.tool_talk),
+        ("tools_long", 0.6, partial(tools.tool_talk, long=True)),
         ("tools_failing", 1, tools.failing_talk),
         ("requests", 0.5, lambda r: r.choice(marked)),
         ("fim", 5, fim.fim_talk),
         ("everyday", 4, everyday.everyday_talk),
         ("unknown", 4, everyday.Unknown(data).talk),
         ("echo", 8, everyday.Echo(data).talk),
+        ("copybook_short", 4, pages.short),
+        ("copybook", 3, pages.long),
         ("mixed", 2.5, mixed),
         ("mixed_long", 0.4, partial(mixed, parts=(12, 30))),
     ]
 
+
+BEGINNING = {"copybook_short": 1.0}  # the only kinds of the first part of a run
 
 _JOINED: tuple[Maker, ...] = (
     chat.small_talk, chat.seekd_help, chat.limits, chat.memory, knowledge.topic_talk, knowledge.fact_talk, knowledge.list_talk,
@@ -66,13 +71,21 @@ def mixed(rng: random.Random, parts: tuple[int, int] = (2, 5)) -> Talk:
     return Talk(turns=turns) if turns else everyday.everyday_talk(rng)
 
 
-def talks(data: OpenData, seed: int, count: int, only: str | None = None) -> Iterator[Talk]:
-    """`count` conversations; the same seed gives the same ones."""
-    rng = random.Random(seed)
-    table = [m for m in makers(data, rng) if only is None or m[0] == only]
-    weights = [w for _, w, _ in table]
-    for _ in range(count):
-        kind, _, make = rng.choices(table, weights)[0]
-        talk = make(rng)
-        talk.kind = kind
-        yield talk
+class Mixture:
+    """All kinds with their shares; open data is read once.
+
+    The beginning of a run is copybook pages alone, see `copybook`.
+    """
+
+    def __init__(self, data: OpenData, *, only: str | None = None) -> None:
+        self._table = [m for m in makers(data, random.Random(0)) if only is None or m[0] == only]
+
+    def talks(self, seed: int, count: int, *, beginning: bool = False) -> Iterator[Talk]:
+        """`count` conversations; the same seed gives the same ones."""
+        rng = random.Random(seed)
+        weights = [BEGINNING.get(kind, 0) if beginning else weight for kind, weight, _ in self._table]
+        for _ in range(count):
+            kind, _, make = rng.choices(self._table, weights)[0]
+            talk = make(rng)
+            talk.kind = kind
+            yield talk

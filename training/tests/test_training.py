@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -10,27 +11,28 @@ import pytest
 import torch
 from llama_cpp import Llama
 from training import tokenizer as bpe
-from training.batches import batches
-from training.data import maths, tools, words
+from training.batches import LENGTHS, batches
+from training.data import copybook, maths, tools, words
 from training.data.conversation import EOS, THINK_END, Talk, bot, segments, system, user
-from training.data.mix import talks
+from training.data.mix import Mixture
 from training.data.opendata import OpenData
 from training.export_gguf import write
 from training.model import DemoModel, ModelConfig
 
 NO_DATA = OpenData(Path("nowhere"))
+MIXTURE = Mixture(NO_DATA)
 
 
 @pytest.fixture(scope="module")
 def codec(tmp_path_factory: pytest.TempPathFactory) -> tuple[bpe.Codec, Path]:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    texts = [t for talk in talks(NO_DATA, 1, 150) for t, special, _ in segments(talk) if not special]
+    texts = [t for talk in MIXTURE.talks(1, 150) for t, special, _ in segments(talk) if not special]
     bpe.train(texts, 700).save(str(path))
     return bpe.Codec(path), path
 
 
 def test_same_seed_gives_same_conversations() -> None:
-    first, again, other = ([segments(t) for t in talks(NO_DATA, seed, 60)] for seed in (3, 3, 4))
+    first, again, other = ([segments(t) for t in MIXTURE.talks(seed, 60)] for seed in (3, 3, 4))
     assert first == again
     assert first != other
 
@@ -55,7 +57,7 @@ def test_calls_are_learnt_with_their_block() -> None:
 def test_held_out_words_are_never_generated() -> None:
     held = [w for w in words.US_CITIES + words.WORLD_CITIES if words.held_out(w)]
     assert held
-    text = " ".join(t for talk in talks(NO_DATA, 5, 400) for t, _, _ in segments(talk))
+    text = " ".join(t for talk in MIXTURE.talks(5, 400) for t, _, _ in segments(talk))
     # an invented name may by chance begin like a city, so only whole words count
     assert [w for w in held if f" {w} " in text or f">{w}<" in text] == []
 
@@ -87,13 +89,37 @@ def test_plain_text_never_becomes_a_control_token(codec: tuple[bpe.Codec, Path])
         assert not set(ids) & set(range(len(bpe.SPECIALS)))
 
 
-def test_rows_keep_documents_apart(codec: tuple[bpe.Codec, Path]) -> None:
-    batch = next(batches(NO_DATA, codec[0], seed=1, length=512, rows=2, chunk=60))
-    starts = (batch.ids[0] == bpe.BOS).nonzero().flatten().tolist()
-    assert len(starts) > 1
-    second = starts[1]
-    assert torch.isinf(batch.mask[0, 0, second, :second]).all()
-    assert (batch.mask[0, 0, second + 1, second : second + 2] == 0).all()
+def test_a_row_is_one_conversation_and_padding(codec: tuple[bpe.Codec, Path]) -> None:
+    coder, _ = codec
+    wanted = {tuple(d) for d, _ in coder.encode_all([segments(t) for t in MIXTURE.talks(1, 3000)])}
+    for batch in itertools.islice(batches(MIXTURE, coder, seed=1, tokens=512), 20):
+        assert batch.ids.shape[1] in LENGTHS
+        rows = [[i for i in row if i != bpe.PAD] for row in batch.ids.tolist()]
+        assert all(tuple(row) in wanted for row in rows)
+        assert batch.tokens == sum(len(row) for row in rows)
+
+
+def test_targets_are_the_tokens_that_carry_loss(codec: tuple[bpe.Codec, Path]) -> None:
+    batch = next(batches(MIXTURE, codec[0], seed=1, tokens=512))
+    flat = batch.ids.flatten()
+    assert torch.equal(flat[batch.where + 1], batch.targets)
+    assert bpe.PAD not in batch.targets
+    assert bpe.BOS not in batch.targets
+
+
+def test_the_beginning_is_copybook_alone() -> None:
+    assert {t.kind for t in MIXTURE.talks(1, 50, beginning=True)} == {"copybook_short"}
+    assert len({t.kind for t in MIXTURE.talks(1, 200)}) > 15
+
+
+def test_every_loss_of_a_copybook_page_stands_before() -> None:
+    rng, pages = random.Random(4), copybook.Copybook(NO_DATA)
+    for _ in range(200):
+        seen = ""
+        for text, special, loss in segments(rng.choice((pages.short, pages.long))(rng)):
+            if not special and loss:
+                assert text.rstrip("\n;,. ") in seen
+            seen += text
 
 
 def test_model_file_agrees_with_the_network(codec: tuple[bpe.Codec, Path], tmp_path: Path) -> None:
@@ -129,7 +155,7 @@ def test_model_file_agrees_with_the_network(codec: tuple[bpe.Codec, Path], tmp_p
     ]
     for text in samples:
         assert llama.tokenize(text.encode(), add_bos=False, special=False) == coder.encode([(text, False, False)])
-    ids = coder.encode(segments(next(talks(NO_DATA, 8, 1))))[:120]
+    ids = coder.encode(segments(next(MIXTURE.talks(8, 1))))[:120]
     with torch.no_grad():
         ours = model(torch.tensor([ids]))[0].numpy()
     llama.eval(ids)
