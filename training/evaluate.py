@@ -403,6 +403,25 @@ def unknown(rng: random.Random, count: int) -> Iterator[Case]:
         )
 
 
+def stories(rng: random.Random, count: int) -> Iterator[Case]:
+    """Heroes that no story of the training has; a story must end and keep its one or two names throughout."""
+    heroes = [*_held(words.ANIMALS), "plumber", "violinist", "hamster", "flamingo", "gardener's cat", "bus driver"]
+    forms = ("Tell me a story about a {h}", "Write a short story about a {h}.", "Can you tell me a tale about a {h}?")
+    known = set(words.FIRST)
+
+    def check(o: Output) -> bool:
+        named = re.findall(r"named (\w+)", o.content)
+        names = {w for w in re.findall(r"\b[A-Z][a-z]+\b", o.content) if w in known or w in named}
+        return o.ended and 60 <= len(o.content.split()) <= 220 and 1 <= len(names) <= 2
+
+    for _ in range(count):
+        yield Case(
+            kind="story keeps its names",
+            talk=Talk(turns=[user(rng.choice(forms).format(h=rng.choice(heroes)))]),
+            check=check,
+        )
+
+
 def cases(data: OpenData, seed: int, count: int) -> list[Case]:
     """All held-out cases."""
     rng = random.Random(seed)
@@ -415,6 +434,7 @@ def cases(data: OpenData, seed: int, count: int) -> list[Case]:
         *json_cases(rng, count // 2),
         *memory(rng, count // 2),
         *unknown(rng, count // 2),
+        *stories(rng, count // 2),
     ]
 
 
@@ -433,7 +453,7 @@ def main() -> None:
     good: dict[str, int] = {}
     total: dict[str, int] = {}
     for case in cases(OpenData(args.data_dir), args.seed, args.count):
-        o = runner.write(case.talk, temperature=args.temperature, limit=260)
+        o = runner.write(case.talk, temperature=args.temperature, limit=320)
         ok = case.check(o)
         total[case.kind] = total.get(case.kind, 0) + 1
         good[case.kind] = good.get(case.kind, 0) + ok
