@@ -41,6 +41,6 @@ async def check_released_books(books: Books) -> None:
         ("CNY", 5_000_000, 0),
         ("USD", 2_000_053, 0),
     ]
-    kept = await books.claim(caller, idempotency_key="key", body=b"body", request_id="request-9")
+    kept = await books.claims.take(caller, idempotency_key="key", body=b"body", request_id="request-9")
     assert isinstance(kept, Answer)
     assert kept.body == '{"é":1}'.encode()

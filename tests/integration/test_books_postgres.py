@@ -194,11 +194,11 @@ async def test_a_settlement_that_waited_for_a_recovery_sees_what_it_did(
 async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, key: str) -> None:
     first, second = await make_books(), await make_books()
     caller = await first.authenticate(key)
-    claim = await first.claim(caller, idempotency_key="k", body=b"body", request_id="r1")
+    claim = await first.claims.take(caller, idempotency_key="k", body=b"body", request_id="r1")
     assert isinstance(claim, Claim)
-    twin = asyncio.create_task(second.claim(caller, idempotency_key="k", body=b"body", request_id="r2"))
+    twin = asyncio.create_task(second.claims.take(caller, idempotency_key="k", body=b"body", request_id="r2"))
     with pytest.raises(IdempotencyConflict):
-        await second.claim(caller, idempotency_key="k", body=b"other", request_id="r3")
+        await second.claims.take(caller, idempotency_key="k", body=b"other", request_id="r3")
     reservation = await first.reserve(
         caller, request_id="r1", model="priced", num_prompt_tokens=60, max_completion_tokens=40, is_retry_safe=True
     )

@@ -5,11 +5,11 @@ Room: accounts. May import: everything of this room. Runs on the event loop's th
     authenticate ─> reserve ─> (work; note what is used) ─> settle ─> send the last byte
                        └─────> release, when no work was done
 
-`settle` comes before the last byte, so that an answer that reached its caller whole is always charged, whatever
+`settle` comes before the last byte, so that an answer that reached its caller whole is always in the books, whatever
 happens next. The database being away refuses new requests with `StoreError`; it never loses a settlement.
 
-A free request holds no money: nothing is written before its work, and its last byte does not wait for its usage row.
-docs/decisions/free-requests.md says what that means after a crash.
+A free request holds no money: nothing is written before its work, and its last byte waits for a file and not for a
+commit. docs/decisions/free-requests.md says why, and what a crash means.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ from seekd.accounts import statements as sql
 from seekd.accounts.access import AccessState
 from seekd.accounts.balances import read_balance
 from seekd.accounts.brake import FailureBrake
-from seekd.accounts.claims import NOT_KEPT, EndClaim, ForgetClaims, TakeClaim, TwinRuns, check_key, hash_body
 from seekd.accounts.driver import Connection, TransactionFailed
+from seekd.accounts.idempotency import ClaimDesk
 from seekd.accounts.keys import KeyRing
+from seekd.accounts.lease import keep_lease
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
 from seekd.accounts.prices import PriceTable, load_prices
 from seekd.accounts.recovery import recover
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
+from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
 from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
 
@@ -44,14 +46,16 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_POLL_S = 0.25  # how soon a waiter sees what another process did
 _MAX_SLOWED = 256  # answers to wrong keys that may be delayed at once; more are refused without delay
 _CLOSE_S = 10.0
-_FORGET_S = 60.0
 
 
 class Books:
-    """Accounts, as the requests of one server see them. Use `open_books` to make one."""
+    """Accounts, as the requests of one server see them. Use `open_books` to make one.
+
+    Attributes:
+        claims: idempotency keys; a claim that it gives ends with `settle`.
+    """
 
     def __init__(
         self,
@@ -81,9 +85,9 @@ class Books:
             now_ms=self._now_ms,
             store_timeout_s=settings.store_timeout_s,
         )
-        self._freed: dict[str, asyncio.Future[None]] = {}
+        self.claims = ClaimDesk(self._writer, settings)
+        self._freed = Changes()
         self._noted_s: dict[str, float] = {}
-        self._forget_until_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -91,17 +95,21 @@ class Books:
     async def start(self) -> None:
         """Begin to write. Called once, on the event loop that will use the books."""
         self._writer.start(asyncio.get_running_loop())
-        self._tasks.append(asyncio.create_task(self._forget_claims()))
+        self._tasks.append(asyncio.create_task(self.claims.forget()))
         if not self._store.is_local:
-            self._tasks.append(asyncio.create_task(self._keep_lease()))
+            lease = keep_lease(self._store, self._settings, owner=self._owner, now_ms=self._now_ms)
+            self._tasks.append(asyncio.create_task(lease))
 
     async def close(self) -> None:
-        """Write what is queued and give everything back; what the database cannot take stays in the journal."""
+        """Write what is queued and give everything back; what the database cannot take stays in files."""
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self._writer.stop, give_up_after_s=_CLOSE_S)
+        if self._writer.num_written == self._writer.num_queued:
+            self._store.spool.clear()
+        self._store.spool.close()
         if self._reader_thread is not None:
             self._reader_thread.shutdown()
         self._reader.close()
@@ -199,9 +207,9 @@ class Books:
             if remaining_s <= 0:
                 raise InsufficientBalance
             if freed is not None and not freed.done():
-                await asyncio.wait({freed}, timeout=min(remaining_s, _POLL_S))
+                await asyncio.wait({freed}, timeout=min(remaining_s, POLL_S))
             # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
-            freed = self._freed_future(caller.account_id)
+            freed = self._freed.next(caller.account_id)
 
     async def _reserve_nothing(
         self, caller: Caller, request_id: str, model: str, *, is_retry_safe: bool
@@ -263,7 +271,7 @@ class Books:
         It is settled exactly once even when the caller is cancelled, and even when the database is away: then this
         returns with the charge that will be made when the journal has it, at once where the database says that it is
         away, after the store timeout where it says nothing.
-        A free request without a claim waits for nothing: its usage row is written a moment later.
+        A free request without a claim waits for no commit: it is in a file that a killed process does not lose.
 
         Args:
             reservation: of the request.
@@ -276,16 +284,16 @@ class Books:
             reservation=reservation,
             usage=usage,
             claim=claim,
-            answer=self._kept(answer),
+            answer=self.claims.kept(answer),
             answer_expires_at_ms=self._now_ms() + int(self._settings.idempotency_lifetime_s * 1000),
         )
-        if reservation.is_free and claim is None:
+        if reservation.is_free and claim is None and self._is_spooled(operation):
             self._writer.post(operation, is_durable=True)
             return Charge(request_id=reservation.request_id, currency=reservation.currency, cost_micros=0)
         future = self._writer.submit_durable(operation)
-        future.add_done_callback(lambda _: self._wake(reservation.account_id))
+        future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
         if claim is not None:
-            future.add_done_callback(lambda _: self._wake(_claim_name(claim.account_id, claim.idempotency_key)))
+            future.add_done_callback(lambda _: self.claims.ended(claim))
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
         charge = future.result() if done and future.exception() is None else None
         if isinstance(charge, Charge):
@@ -308,6 +316,18 @@ class Books:
             ),
         )
 
+    def _is_spooled(self, settlement: Settle) -> bool:
+        """Put a settlement where a killed process does not lose it; it must be queued next."""
+        writer = self._writer
+        try:
+            self._store.spool.add(settlement, number=writer.num_queued + 1, num_written=writer.num_written)
+        except OSError as error:
+            logger.warning(
+                "free requests wait for the database", extra={"action": "spool_failed", "reason": str(error)}
+            )
+            return False
+        return True
+
     async def _save(self, settlement: Settle, future: asyncio.Future[object]) -> None:
         """Put a settlement to which the database says nothing where not even a killed process loses it."""
         try:
@@ -322,8 +342,10 @@ class Books:
         if reservation.is_free:  # it noted nothing, so nothing was written
             return
         future = self._writer.submit_durable(Release(reservation=reservation))
-        future.add_done_callback(lambda _: self._wake(reservation.account_id))
-        await self._wait_for(future)
+        future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
+        done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
+        if not done or future.exception() is not None:
+            logger.error("a change of the books waits for the database", extra={"action": "write_later"})
 
     async def balance(self, account_id: str) -> Balance:
         """What an account has. Raises `StoreError`."""
@@ -350,76 +372,7 @@ class Books:
         prices = self.price(model)
         return tuple((currency, prices[currency]) for currency in self._settings.currency_order if currency in prices)
 
-    # --- idempotency
-
-    async def claim(self, caller: Caller, *, idempotency_key: str, body: bytes, request_id: str) -> Claim | Answer:
-        """The right to answer an idempotency key, or the answer that was given under it; waits for a running twin.
-
-        A claim ends with `settle(claim=...)` or `abandon`, always.
-
-        Args:
-            caller: whose key it is; accounts do not share keys.
-            idempotency_key: as the request's header has it.
-            body: what must be equal in a retry: the route and the request's body.
-            request_id: of this request.
-
-        Raises:
-            IdempotencyConflict: the key was used with another body.
-            InvalidParameter: the key is empty or too long.
-            StoreError: the database is away.
-        """
-        check_key(idempotency_key)
-        self._forget_until_s = time.monotonic() + self._settings.idempotency_lifetime_s + 2 * _FORGET_S
-        operation = TakeClaim(
-            account_id=caller.account_id,
-            idempotency_key=idempotency_key,
-            body_hash=hash_body(body),
-            request_id=request_id,
-            lifetime_ms=int(self._settings.idempotency_lifetime_s * 1000),
-        )
-        ended: asyncio.Future[None] | None = None
-        while True:
-            future = self._writer.submit(operation)
-            try:
-                result: Claim | Answer | TwinRuns = await future
-            except (asyncio.CancelledError, StoreError):
-                unsure = Claim(account_id=caller.account_id, idempotency_key=idempotency_key, request_id=request_id)
-                self._writer.post(EndClaim(claim=unsure), is_durable=True)
-                raise
-            if not isinstance(result, TwinRuns):
-                return result
-            if ended is not None and not ended.done():
-                await asyncio.wait({ended}, timeout=_POLL_S)
-            ended = self._freed_future(_claim_name(caller.account_id, idempotency_key))
-
-    async def abandon(self, claim: Claim) -> None:
-        """Free an idempotency key whose request gave no answer worth keeping."""
-        future = self._writer.submit_durable(EndClaim(claim=claim))
-        future.add_done_callback(lambda _: self._wake(_claim_name(claim.account_id, claim.idempotency_key)))
-        await self._wait_for(future)
-
-    def _kept(self, answer: Answer | None) -> Answer | None:
-        if answer is not None and len(answer.body) > self._settings.idempotency_max_body:
-            return NOT_KEPT
-        return answer
-
-    # --- waiting and reading
-
-    async def _wait_for(self, future: asyncio.Future[None]) -> None:
-        done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
-        if not done or future.exception() is not None:
-            logger.error("a change of the books waits for the database", extra={"action": "write_later"})
-
-    def _freed_future(self, name: str) -> asyncio.Future[None]:
-        future = self._freed.get(name)
-        if future is None or future.done():
-            future = self._freed[name] = asyncio.get_running_loop().create_future()
-        return future
-
-    def _wake(self, name: str) -> None:
-        future = self._freed.pop(name, None)
-        if future is not None and not future.done():
-            future.set_result(None)
+    # --- reading
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         try:
@@ -429,31 +382,6 @@ class Books:
                 return await asyncio.get_running_loop().run_in_executor(self._reader_thread, query, self._reader)
         except (TransactionFailed, TimeoutError) as error:
             raise StoreError from error
-
-    async def _forget_claims(self) -> None:
-        """Now and then drop the answers that no retry will ask for any more."""
-        while True:
-            await asyncio.sleep(_FORGET_S)
-            if time.monotonic() < self._forget_until_s:  # a server without idempotency keys writes nothing
-                self._writer.post(ForgetClaims(), is_durable=False)
-
-    async def _keep_lease(self) -> None:
-        """Say that this server lives, and end what dead ones left, several times a lease."""
-        while True:
-            await asyncio.sleep(self._settings.lease_s / 4)
-            try:
-                await asyncio.to_thread(self._renew_lease)
-            except TransactionFailed as failure:
-                logger.warning("the lease cannot be renewed", extra={"action": "lease", "reason": str(failure)})
-
-    def _renew_lease(self) -> None:
-        connection = self._store.connect()
-        try:
-            connection.run(sql.SEE_OWNER, {"id": self._owner, "now_ms": self._now_ms()})
-            lease_ms = int(self._settings.lease_s * 1000)
-            recover(connection, owner=self._owner, now_ms=self._now_ms, lease_ms=lease_ms, journal=None)
-        finally:
-            connection.close()
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
@@ -494,15 +422,17 @@ def open_books(
         try:
             connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": now_ms()})
             lease_ms = None if store.is_local else int(settings.lease_s * 1000)
-            found = recover(connection, owner=owner, now_ms=now_ms, lease_ms=lease_ms, journal=store.journal)
+            found = recover(
+                connection, owner=owner, now_ms=now_ms, lease_ms=lease_ms, journal=store.journal, spool=store.spool
+            )
         finally:
             connection.close()
-        if found.num_journaled or found.num_charged or found.num_released:
+        if found.num_settled or found.num_charged or found.num_released:
             logger.warning(
                 "ended the requests of a server that died",
                 extra={
                     "action": "recovered",
-                    "num_journaled": found.num_journaled,
+                    "num_settled": found.num_settled,
                     "num_charged": found.num_charged,
                     "num_released": found.num_released,
                 },
@@ -514,7 +444,3 @@ def open_books(
     except BaseException:
         store.close()
         raise
-
-
-def _claim_name(account_id: str, idempotency_key: str) -> str:
-    return f"{account_id}\0{idempotency_key}"

@@ -1,6 +1,6 @@
 """Where the books lie: a file in the data directory, or PostgreSQL by URL.
 
-Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, settings, sqlite.
+Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, settings, spool, sqlite.
 
 On SQLite the server holds a lock on a file beside the books for as long as it lives, so that a second server on the
 same data directory is refused and a recovery knows that every other server is dead. The command line needs no lock.
@@ -18,6 +18,7 @@ from seekd.accounts.journal import Journal
 from seekd.accounts.migrate import is_current, migrate_postgres, migrate_sqlite
 from seekd.accounts.postgres import PostgresConnection
 from seekd.accounts.settings import AccountsSettings, books_path
+from seekd.accounts.spool import Spool
 from seekd.accounts.sqlite import SqliteConnection
 from seekd.errors import ConfigError, SeekdError, StoreError
 
@@ -43,6 +44,7 @@ class Store:
         self._path = books_path(data_dir)
         self._lock: IO[str] | None = None
         self.journal = Journal(data_dir / "books.unsettled.jsonl")
+        self.spool = Spool(data_dir / "books.free.jsonl")
 
     @property
     def is_local(self) -> bool:

@@ -51,12 +51,14 @@ class _Item:
     """An operation on its way.
 
     Attributes:
+        number: how manieth it was queued, from 1.
         deadline_s: monotonic time after which nobody waits; None for what must not be lost.
         is_journaled: a settlement that is on disk already.
     """
 
     operation: Operation[Any]  # Any: operations of all kinds travel together
     future: asyncio.Future[Any] | None
+    number: int
     deadline_s: float | None
     is_journaled: bool = False
 
@@ -78,6 +80,8 @@ class Writer:
         self._owner = owner
         self._now_ms = now_ms
         self._store_timeout_s = store_timeout_s
+        self._num_queued = 0
+        self._num_written = 0
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._connection: Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,6 +103,16 @@ class Writer:
         """Whether the last transaction failed and is tried again."""
         return self._is_behind
 
+    @property
+    def num_queued(self) -> int:
+        """How many operations were queued so far; the next one has the number after it."""
+        return self._num_queued
+
+    @property
+    def num_written(self) -> int:
+        """The number up to which no operation waits to be written any more."""
+        return self._num_written
+
     def submit(self, operation: Operation[Any]) -> asyncio.Future[Any]:
         """Queue an operation that somebody waits for; the future fails with `StoreError` after the store timeout."""
         return self._put(operation, time.monotonic() + self._store_timeout_s)
@@ -110,7 +124,7 @@ class Writer:
     def post(self, operation: Operation[Any], *, is_durable: bool) -> None:
         """Queue an operation whose result nobody waits for."""
         deadline_s = None if is_durable else time.monotonic() + self._store_timeout_s
-        self._queue.put(_Item(operation=operation, future=None, deadline_s=deadline_s))
+        self._enqueue(operation, None, deadline_s)
 
     def save(self, settlement: Settle) -> None:
         """Write a settlement that the database has not answered to the journal. Blocks; called on any thread.
@@ -140,24 +154,31 @@ class Writer:
     def _put(self, operation: Operation[Any], deadline_s: float | None) -> asyncio.Future[Any]:
         assert self._loop is not None
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(_Item(operation=operation, future=future, deadline_s=deadline_s))
+        self._enqueue(operation, future, deadline_s)
         return future
+
+    def _enqueue(self, operation: Operation[Any], future: asyncio.Future[Any] | None, deadline_s: float | None) -> None:
+        self._num_queued += 1
+        self._queue.put(_Item(operation=operation, future=future, number=self._num_queued, deadline_s=deadline_s))
 
     # --- the thread
 
     def _run(self) -> None:
         pending: list[_Item] = []
         retry_s = 0.0
+        num_taken = 0
         while True:
             self._gather(pending, retry_s)
             if not pending:
                 break
+            num_taken = max(num_taken, pending[-1].number)
             batch, rest = pending[:MAX_BATCH], pending[MAX_BATCH:]
             left = self._process(batch)
             self._is_behind = bool(left)
             self._forget_committed(batch, left)
             retry_s = min(_MAX_RETRY_S, max(_FIRST_RETRY_S, retry_s * 2)) if left else 0.0
             pending = left + rest
+            self._num_written = min((item.number - 1 for item in pending), default=num_taken)
             self._tidy_journal(pending)
             if time.monotonic() > self._give_up_s:
                 self._deliver([(item, Outcome(error=StoreError())) for item in pending])

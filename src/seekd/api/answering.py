@@ -99,7 +99,7 @@ class Answering:
             opened = _Opened(generation)
             if idempotency_key is None:
                 return self._respond(call, opened, dialect, _frames(call, generation))
-            claimed = await self.gate.books.claim(
+            claimed = await self.gate.books.claims.take(
                 caller,
                 idempotency_key=idempotency_key,
                 body=f"{request.url.path}\n{dialect.name}\n".encode() + body,

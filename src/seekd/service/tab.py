@@ -61,7 +61,7 @@ class Counter:
             return await self._open_tab(order, claim)
         except BaseException:
             if claim is not None:  # a retry may have more luck
-                await asyncio.shield(self._books.abandon(claim))
+                await asyncio.shield(self._books.claims.abandon(claim))
             raise
 
     async def _open_tab(self, order: Order, claim: Claim | None) -> Tab:
@@ -135,5 +135,5 @@ class Tab:
             return await self._books.settle(self._reservation, usage, claim=self._claim, answer=answer)
         await self._books.release(self._reservation)
         if self._claim is not None:
-            await self._books.abandon(self._claim)
+            await self._books.claims.abandon(self._claim)
         return None

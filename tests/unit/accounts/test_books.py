@@ -194,12 +194,12 @@ async def test_a_free_model_needs_no_balance_and_is_written_down(
     assert connect().rows(statement("SELECT request_id, cost_micros FROM usage")) == [("r", 0)]
 
 
-async def test_a_free_request_waits_for_no_write_but_its_idempotency_key_does(
+async def test_a_free_request_waits_for_no_commit_but_its_idempotency_key_does(
     make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
 ) -> None:
     books = await make_books(busy_timeout_s=60.0, store_timeout_s=60.0)
     caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
-    claim = await books.claim(caller, idempotency_key="k", body=b"", request_id="kept")
+    claim = await books.claims.take(caller, idempotency_key="k", body=b"", request_id="kept")
     assert isinstance(claim, Claim)
     with locked(connect()):
         async with asyncio.timeout(30):
@@ -211,10 +211,43 @@ async def test_a_free_request_waits_for_no_write_but_its_idempotency_key_does(
         done, _ = await asyncio.wait({settling}, timeout=0.1)
         assert not done
     await settling
-    assert await books.claim(caller, idempotency_key="k", body=b"", request_id="again") == answer
+    assert await books.claims.take(caller, idempotency_key="k", body=b"", request_id="again") == answer
     rows = connect().rows(statement("SELECT request_id, num_completion_tokens FROM usage ORDER BY request_id"))
     assert rows == [("kept", COMPLETION), ("r", COMPLETION)]
     assert connect().rows(statement("SELECT * FROM holds")) == []
+
+
+async def test_what_a_free_request_used_outlives_a_process_that_never_wrote_it_to_the_database(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection], data_dir: Path
+) -> None:
+    books = await make_books(busy_timeout_s=60.0, store_timeout_s=60.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    with locked(connect()):
+        await books.settle(await reserve(books, caller, "r", model="free"), FULL)
+        left = (data_dir / "books.free.jsonl").read_bytes()  # what a killed process would leave
+    await books.close()
+    assert not (data_dir / "books.free.jsonl").exists()
+    connect().run(statement("DELETE FROM usage"))
+    for _ in range(2):  # a start that was killed itself does no harm
+        (data_dir / "books.free.jsonl").write_bytes(left)
+        await (await make_books()).close()
+    rows = connect().rows(statement("SELECT request_id, outcome, num_completion_tokens FROM usage"))
+    assert rows == [("r", "stop", COMPLETION)]
+
+
+async def test_where_the_file_cannot_be_written_a_free_request_waits_for_the_database(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection], data_dir: Path
+) -> None:
+    books = await make_books(busy_timeout_s=60.0, store_timeout_s=60.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    (data_dir / "books.free.jsonl").mkdir()
+    with locked(connect()):
+        settling = asyncio.create_task(books.settle(await reserve(books, caller, "r", model="free"), FULL))
+        done, _ = await asyncio.wait({settling}, timeout=0.1)
+        assert not done
+    assert (await settling).cost_micros == 0
+    assert connect().rows(statement("SELECT request_id FROM usage")) == [("r",)]
+    (data_dir / "books.free.jsonl").rmdir()
 
 
 async def reserve_until_refused(books: Books, caller: Caller) -> None:

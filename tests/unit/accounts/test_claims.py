@@ -1,162 +1,53 @@
-"""Idempotency keys through the facade: one charge, one answer."""
+"""The operations on idempotency keys; `test_idempotency.py` has what callers see of them."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from seekd.accounts.books import Books
-from seekd.accounts.claims import ForgetClaims
+from seekd.accounts.claims import EndClaim, ForgetClaims, TakeClaim, TwinRuns, check_key, hash_body
 from seekd.accounts.driver import Connection, statement
-from seekd.accounts.registry import Registry
-from seekd.accounts.types import Answer, Caller, Claim, Usage
+from seekd.accounts.types import Answer, Claim
 from seekd.accounts.unit import run_batch
-from seekd.errors import IdempotencyConflict, InvalidParameter, StoreError
-from tests.unit.accounts.conftest import Clock, OpenBooks
+from seekd.errors import InvalidParameter
 
-USED = Usage(num_hit_tokens=0, num_miss_tokens=5, num_completion_tokens=5)
-ANSWER = Answer(status=200, headers=(("content-type", "text/event-stream"),), body=b"data: 1\n\ndata: [DONE]\n\n")
+ANSWER = Answer(status=200, headers=(), body=b"whole")
+NOW_MS = 1_000_000
 
 
-async def run(books: Books, caller: Caller, claim: Claim, answer: Answer | None = ANSWER) -> None:
-    """What a server does with a claim: the whole request."""
-    reservation = await books.reserve(
-        caller,
-        request_id=claim.request_id,
-        model="priced",
-        num_prompt_tokens=5,
-        max_completion_tokens=5,
-        is_retry_safe=True,
+def take(connection: Connection, key: str, *, request_id: str = "r", owner: str = "me") -> object:
+    operation = TakeClaim(
+        account_id="open", idempotency_key=key, body_hash=hash_body(b"body"), request_id=request_id, lifetime_ms=600
     )
-    await books.settle(reservation, USED, claim=claim, answer=answer)
+    return run_batch(connection, [operation], now_ms=NOW_MS, owner=owner)[0].result
 
 
-def ask(books: Books, caller: Caller, request_id: str, body: bytes = b"body", key: str = "key"):  # type: ignore[no-untyped-def]
-    return books.claim(caller, idempotency_key=key, body=body, request_id=request_id)
-
-
-@pytest.fixture
-async def rich(caller: Caller, registry: Registry) -> Caller:
-    registry.top_up(caller.account_id, currency="USD", micros=1000)
-    return caller
-
-
-async def test_a_retry_gets_the_same_answer_and_is_charged_nothing(
-    books: Books, rich: Caller, connect: Callable[[], Connection]
-) -> None:
-    claim = await ask(books, rich, "r1")
+def keep(connection: Connection, claim: object, *, until_ms: int) -> None:
     assert isinstance(claim, Claim)
-    await run(books, rich, claim)
-    assert await ask(books, rich, "r2") == ANSWER
-    assert connect().rows(statement("SELECT request_id, cost_micros FROM usage")) == [("r1", 10)]
+    operation = EndClaim(claim=claim, answer=ANSWER, answer_expires_at_ms=until_ms)
+    run_batch(connection, [operation], now_ms=NOW_MS, owner="me")
 
 
-async def test_the_same_key_with_another_body_is_a_conflict_while_it_runs_and_after(books: Books, rich: Caller) -> None:
-    claim = await ask(books, rich, "r1")
-    with pytest.raises(IdempotencyConflict):
-        await ask(books, rich, "r2", body=b"other")
-    await run(books, rich, claim)
-    with pytest.raises(IdempotencyConflict):
-        await ask(books, rich, "r3", body=b"other")
+def test_a_claim_that_is_taken_twice_by_the_same_request_is_one(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    claim = take(connection, "k")
+    assert isinstance(claim, Claim)
+    assert take(connection, "k") == claim
+    assert isinstance(take(connection, "k", request_id="other"), TwinRuns)
+    assert isinstance(take(connection, "k", owner="another server"), TwinRuns)
 
 
-async def test_accounts_do_not_share_keys(books: Books, rich: Caller, registry: Registry) -> None:
-    other = await books.authenticate(registry.create_key(registry.create_account("other").id).secret)
-    assert isinstance(await ask(books, rich, "r1"), Claim)
-    assert isinstance(await ask(books, other, "r2", body=b"other"), Claim)
-
-
-async def test_twins_of_a_running_request_wait_and_get_its_answer(books: Books, rich: Caller) -> None:
-    claim = await ask(books, rich, "r0")
-    twins = [asyncio.create_task(ask(books, rich, f"r{number}")) for number in range(1, 10)]
-    await asyncio.sleep(0.05)
-    assert not any(twin.done() for twin in twins)
-    await run(books, rich, claim)
-    assert await asyncio.gather(*twins) == [ANSWER] * 9
-
-
-async def test_when_the_first_fails_one_of_its_twins_runs(books: Books, rich: Caller) -> None:
-    claim = await ask(books, rich, "r0")
-    twins = [asyncio.create_task(ask(books, rich, f"r{number}")) for number in range(1, 4)]
-    await asyncio.sleep(0.05)
-    await books.abandon(claim)
-    done, waiting = await asyncio.wait(twins, return_when=asyncio.FIRST_COMPLETED)
-    (first,) = done
-    assert isinstance(first.result(), Claim)
-    assert len(waiting) == 2
-    await run(books, rich, first.result())
-    assert [await twin for twin in waiting] == [ANSWER] * 2
-
-
-async def test_a_settlement_without_an_answer_frees_the_key(books: Books, rich: Caller) -> None:
-    await run(books, rich, await ask(books, rich, "r1"), answer=None)
-    assert isinstance(await ask(books, rich, "r2", body=b"other"), Claim)
-
-
-async def test_an_answer_is_forgotten_after_its_lifetime(books: Books, rich: Caller, clock: Clock) -> None:
-    await run(books, rich, await ask(books, rich, "r1"))
-    clock.now_s += 599.0
-    assert await ask(books, rich, "r2") == ANSWER
-    clock.now_s += 1.0
-    assert isinstance(await ask(books, rich, "r3", body=b"other"), Claim)
-
-
-async def test_an_answer_that_is_too_large_is_not_kept_and_not_computed_twice(
-    make_books: OpenBooks, registry: Registry
-) -> None:
-    books = await make_books(idempotency_max_body=8)
-    account = registry.create_account("a")
-    registry.top_up(account.id, currency="USD", micros=1000)
-    caller = await books.authenticate(registry.create_key(account.id).secret)
-    await run(books, caller, await ask(books, caller, "r1"))
-    with pytest.raises(IdempotencyConflict, match="too large"):
-        await ask(books, caller, "r2")
-
-
-async def test_the_claims_of_a_dead_server_are_free_and_its_answers_stay(
-    make_books: OpenBooks, books: Books, rich: Caller
-) -> None:
-    await run(books, rich, await ask(books, rich, "r1", key="answered"))
-    await ask(books, rich, "r2", key="running")
-    await books.close()
-    after = await make_books()
-    assert await ask(after, rich, "r3", key="answered") == ANSWER
-    assert isinstance(await ask(after, rich, "r4", key="running"), Claim)
-
-
-async def test_a_cancelled_claim_frees_its_key(books: Books, rich: Caller) -> None:
-    task = asyncio.create_task(ask(books, rich, "r1"))
-    await asyncio.sleep(0)
-    task.cancel()
-    assert isinstance(await ask(books, rich, "r2"), Claim)
-
-
-async def test_answers_whose_lifetime_is_over_leave_the_database(
-    books: Books, rich: Caller, clock: Clock, connect: Callable[[], Connection]
-) -> None:
-    await run(books, rich, await ask(books, rich, "r1", key="old"))
-    clock.now_s += 601.0
-    await run(books, rich, await ask(books, rich, "r2", key="new"))
-    await ask(books, rich, "r3", key="running")
-    run_batch(connect(), [ForgetClaims()], now_ms=clock.now_ms, owner="")
-    keys = connect().rows(statement("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key"))
+def test_answers_whose_lifetime_is_over_leave_the_database(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    keep(connection, take(connection, "old"), until_ms=NOW_MS + 1)
+    keep(connection, take(connection, "new"), until_ms=NOW_MS + 1000)
+    take(connection, "running")
+    run_batch(connection, [ForgetClaims()], now_ms=NOW_MS + 700, owner="")
+    keys = connection.rows(statement("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key"))
     assert keys == [("new",), ("running",)]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
-async def test_a_key_that_cannot_be_stored_is_refused(books: Books, rich: Caller, key: str) -> None:
+def test_a_key_that_cannot_be_stored_is_refused(key: str) -> None:
     with pytest.raises(InvalidParameter):
-        await ask(books, rich, "r", key=key)
-
-
-async def test_no_claim_is_given_while_the_database_is_away(
-    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
-) -> None:
-    books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
-    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
-    blocker = connect()
-    blocker.begin()
-    with pytest.raises(StoreError):
-        await ask(books, caller, "r1")
-    blocker.rollback()
-    assert isinstance(await ask(books, caller, "r2"), Claim)
+        check_key(key)
+    check_key("x" * 255)

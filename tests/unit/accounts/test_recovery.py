@@ -36,7 +36,7 @@ def test_only_the_requests_of_silent_servers_end(connect: Callable[[], Connectio
     assert connection.rows(HELD) == [("of me",), ("of other",)]
     found = run_recovery(connection, tmp_path, now_ms=NOW_MS + 101, lease_ms=100)
     assert connection.rows(HELD) == [("of me",)]
-    assert found == Recovered(num_journaled=0, num_charged=0, num_released=1)
+    assert found == Recovered(num_settled=0, num_charged=0, num_released=1)
 
 
 def test_without_a_lease_every_other_server_is_dead(connect: Callable[[], Connection], tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_the_journal_comes_before_what_was_noted(connect: Callable[[], Connectio
     full = Usage(num_hit_tokens=0, num_miss_tokens=3, num_completion_tokens=9)
     Journal(tmp_path / "journal").append([Settle(reservation=reservation, usage=full)])
     found = run_recovery(connection, tmp_path, now_ms=NOW_MS, lease_ms=None)
-    assert (found.num_journaled, found.num_released) == (1, 0)
+    assert (found.num_settled, found.num_released) == (1, 0)
     rows = connection.rows(statement("SELECT outcome, num_completion_tokens FROM usage"))
     assert rows == [("stop", 9)]
     assert not (tmp_path / "journal").exists()

@@ -143,6 +143,26 @@ async def test_while_the_database_is_away_waiting_ends_and_what_must_not_be_lost
     await asyncio.to_thread(writer.stop, give_up_after_s=5)
 
 
+async def test_what_is_written_is_known_by_its_number(make: Callable[..., Writer], faulty: Faulty) -> None:
+    writer = make()
+    writer.start(asyncio.get_running_loop())
+    assert (writer.num_queued, writer.num_written) == (0, 0)
+    await asyncio.gather(*(writer.submit_durable(top_up(number)) for number in range(3)))
+    async with asyncio.timeout(30):
+        while writer.num_written != 3:
+            await asyncio.sleep(0.001)
+    faulty.away = 10**6
+    writer.post(top_up(4), is_durable=True)
+    writer.post(top_up(5), is_durable=True)
+    async with asyncio.timeout(30):
+        while not writer.is_behind:
+            await asyncio.sleep(0.001)
+    assert (writer.num_queued, writer.num_written) == (5, 3)
+    faulty.away = 0
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+    assert writer.num_written == 5
+
+
 async def test_stopping_writes_what_is_queued(make: Callable[..., Writer], connect: Callable[[], Connection]) -> None:
     writer = make()
     writer.start(asyncio.get_running_loop())

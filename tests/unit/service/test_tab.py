@@ -63,7 +63,7 @@ def order(caller: Caller, request_id: str, *, num_prompt_tokens: int = 60, most:
 
 
 async def claim(books: Books, caller: Caller, request_id: str) -> Claim:
-    claimed = await books.claim(caller, idempotency_key="k", body=b"body", request_id=request_id)
+    claimed = await books.claims.take(caller, idempotency_key="k", body=b"body", request_id=request_id)
     assert isinstance(claimed, Claim)
     return claimed
 
@@ -92,7 +92,7 @@ async def test_a_retry_of_a_failed_attempt_runs_and_is_charged_once(
     await tab.settle(used("error", is_error=True))
     tab = await counter.open_tab(order(caller, "second"), claim=await claim(books, caller, "second"))
     await tab.settle(used("stop"), answer=ANSWER)
-    assert await books.claim(caller, idempotency_key="k", body=b"body", request_id="third") == ANSWER
+    assert await books.claims.take(caller, idempotency_key="k", body=b"body", request_id="third") == ANSWER
     assert report(connection).cost == "0.00007"
 
 

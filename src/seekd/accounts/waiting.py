@@ -1,0 +1,30 @@
+"""Waiting until something of a name has changed, here or in another process.
+
+Room: accounts. Used on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+POLL_S = 0.25  # how soon a waiter sees what another process did
+
+
+class Changes:
+    """Futures by name: those who wait for a change, and those who make it, know the name."""
+
+    def __init__(self) -> None:
+        self._futures: dict[str, asyncio.Future[None]] = {}
+
+    def next(self, name: str) -> asyncio.Future[None]:
+        """What the next `happened` ends. Take it before looking, so that no change between is missed."""
+        future = self._futures.get(name)
+        if future is None or future.done():
+            future = self._futures[name] = asyncio.get_running_loop().create_future()
+        return future
+
+    def happened(self, name: str) -> None:
+        """Wake all who wait."""
+        future = self._futures.pop(name, None)
+        if future is not None and not future.done():
+            future.set_result(None)

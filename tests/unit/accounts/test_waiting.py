@@ -1,0 +1,22 @@
+import asyncio
+
+from seekd.accounts.waiting import Changes
+
+
+async def test_a_change_wakes_all_who_wait_for_its_name_and_nobody_else() -> None:
+    changes = Changes()
+    first, second, other = changes.next("a"), changes.next("a"), changes.next("b")
+    changes.happened("a")
+    changes.happened("nobody waits for this")
+    assert [waiting.done() for waiting in (first, second, other)] == [True, True, False]
+    assert not changes.next("a").done()
+
+
+async def test_a_waiter_that_was_cancelled_spoils_nothing() -> None:
+    changes = Changes()
+    waiting = changes.next("a")
+    waiting.cancel()
+    changes.happened("a")
+    again = changes.next("a")
+    changes.happened("a")
+    await asyncio.wait_for(again, 1)
