@@ -137,10 +137,12 @@ class Application:
         """Say by `/healthz` that no new request should come."""
         self._is_stopping = True
 
-    def health(self) -> EngineHealth:
+    async def health(self) -> EngineHealth:
         """Whether a request would be answered now."""
         if self._is_stopping:
             return EngineHealth(ready=False, reason="The server is shutting down.")
+        if await self._books.is_away():
+            return EngineHealth(ready=False, reason="The accounts database cannot be reached.")
         return self._models.health
 
     def model_line(self) -> str:

@@ -3,6 +3,7 @@
 `python -m tests.integration.served_load --rounds 50 [--postgres URL]` runs many rounds; `test_serve_kill` runs few.
 
     plain account       whole answers, streams, clients that leave in the middle of a stream
+    free account        the same with a model that has no price
     retrying account    requests with an Idempotency-Key, asked again (also twice at once) until they are answered
 
 A round ends with SIGKILL of the API process, or of the engine process alone, at a random moment. What the audit says
@@ -40,7 +41,9 @@ from tests.integration.conftest import ServerProcess
 PRICE = Price(hit_micros=1_000_000, miss_micros=3_000_000, output_micros=7_000_000)
 TOP_UP = "900000.00"
 MAX_TOKENS = 20
+FREE_MODEL = "deepseek-reasoner"
 NUM_PLAIN = {"whole": 2, "streamed": 2, "leaving": 2}
+NUM_FREE = {"whole": 2, "streamed": 1, "leaving": 1}
 NUM_RETRYING = 3
 LIMIT_S = 60.0  # of one wait for answers; only a hang reaches it
 LEASE_S = 1.0
@@ -85,7 +88,7 @@ class Load:
     """What all clients saw, over all rounds.
 
     Attributes:
-        answered: of plain requests, by the request id of a whole answer.
+        answered: of plain and free requests, by the request id of a whole answer.
         left: requests whose client left or whose answer was cut off or failed, by request id.
         keyed: by idempotency key.
         num_answers: whole answers so far, of every kind.
@@ -107,8 +110,11 @@ class Load:
 class Client:
     """Asks one request after the other until it is told to stop or the server is dead."""
 
-    def __init__(self, load: Load, http: httpx.AsyncClient, randomness: random.Random) -> None:
+    def __init__(
+        self, load: Load, http: httpx.AsyncClient, randomness: random.Random, *, model: str = "deepseek-chat"
+    ) -> None:
         self.load = load
+        self.model = model
         self.http = http
         self.randomness = randomness
 
@@ -175,7 +181,7 @@ class Client:
     def body(self, *, stream: bool) -> dict[str, Any]:
         options = {"stream_options": {"include_usage": True}} if stream else {}
         return {
-            "model": "deepseek-chat",
+            "model": self.model,
             "messages": [
                 {"role": "system", "content": SYSTEM},
                 {"role": "user", "content": f"Count from {self.randomness.randint(0, 999)}."},
@@ -218,6 +224,7 @@ class Shop:
         self._accounts_settings = AccountsSettings(database_url=None if database_url is None else Secret(database_url))
         self._lease_s = 0.0 if database_url is None else LEASE_S
         self._plain = self._new_account("plain")
+        self._free = self._new_account("free")
         self._retrying = self._new_account("retrying")
         self._server: ServerProcess | None = None
 
@@ -266,15 +273,16 @@ class Shop:
 
     def _start_clients(self, group: asyncio.TaskGroup, url: str) -> None:
         self.load.is_stopping = False
-        kinds = [(kind, self._plain) for kind, number in NUM_PLAIN.items() for _ in range(number)]
-        kinds += [("retrying", self._retrying)] * NUM_RETRYING
+        kinds = [(kind, self._plain, "deepseek-chat") for kind, number in NUM_PLAIN.items() for _ in range(number)]
+        kinds += [(kind, self._free, FREE_MODEL) for kind, number in NUM_FREE.items() for _ in range(number)]
+        kinds += [("retrying", self._retrying, "deepseek-chat")] * NUM_RETRYING
 
-        async def run(kind: str, account: tuple[str, str], seed: int) -> None:
+        async def run(kind: str, account: tuple[str, str], model: str, seed: int) -> None:
             async with self._http(url, account) as http:
-                await Client(self.load, http, random.Random(seed)).run(kind)
+                await Client(self.load, http, random.Random(seed), model=model).run(kind)
 
-        for kind, account in kinds:
-            group.create_task(run(kind, account, self._randomness.getrandbits(32)))
+        for kind, account, model in kinds:
+            group.create_task(run(kind, account, model, self._randomness.getrandbits(32)))
 
     def _http(self, url: str, account: tuple[str, str]) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -314,30 +322,34 @@ class Shop:
             connection.close()
         charged = {row[0]: row for row in rows}
         assert len(charged) == len(rows)
-        self._audit_plain(charged, num_rounds)
+        self._audit_answered(charged)
+        self._audit_others(charged, num_rounds)
         self._audit_retried(charged, claims)
-        for account_id, _ in (self._plain, self._retrying):
+        for account_id, _ in (self._plain, self._free, self._retrying):
             cost = sum(row[6] for row in rows if row[1] == account_id)
             [balance] = self._command("accounts", "show", account_id)["balances"]
             assert balance["held_balance"] == "0.00"
             assert balance["total_balance"] == format_exact(parse_amount(TOP_UP) - cost)
 
-    def _audit_plain(self, charged: dict[str, Any], num_rounds: int) -> None:
-        """Each answer has its one charge; what else was charged was cut off, and is no more than its worst case."""
+    def _audit_answered(self, charged: dict[str, Any]) -> None:
+        """Each answer that a client saw the end of has its one row in the books, free or not."""
         for request_id, reported in self.load.answered.items():
-            _, account_id, _, *counts, cost = charged[request_id]
-            assert account_id == self._plain[0]
+            _, account_id, outcome, *counts, cost = charged[request_id]
+            assert outcome in ("stop", "length"), outcome
             assert tuple(counts) == (reported.num_hit_tokens, reported.num_miss_tokens, reported.num_completion_tokens)
-            assert cost == reported.cost_micros
-        others = [row for row in charged.values() if row[1] == self._plain[0] and row[0] not in self.load.answered]
+            assert (account_id, cost) in ((self._plain[0], reported.cost_micros), (self._free[0], 0))
+
+    def _audit_others(self, charged: dict[str, Any], num_rounds: int) -> None:
+        """What else is in the books was cut off, and is no more than its worst case."""
+        accounts = (self._plain[0], self._free[0])
+        others = [row for row in charged.values() if row[1] in accounts and row[0] not in self.load.answered]
         unseen = [row for row in others if row[0] not in self.load.left]  # killed before their headers were sent
-        assert len(unseen) <= num_rounds * sum(NUM_PLAIN.values())
-        for _, _, outcome, hit, miss, completion, cost in others:
+        assert len(unseen) <= num_rounds * (sum(NUM_PLAIN.values()) + sum(NUM_FREE.values()))
+        for _, account_id, outcome, hit, miss, completion, cost in others:
             assert outcome in ("stop", "length", "disconnect", "cancelled", "error", "recovered"), outcome
             assert completion <= MAX_TOKENS
-            assert (
-                cost == Reported(num_hit_tokens=hit, num_miss_tokens=miss, num_completion_tokens=completion).cost_micros
-            )
+            used = Reported(num_hit_tokens=hit, num_miss_tokens=miss, num_completion_tokens=completion)
+            assert cost == (used.cost_micros if account_id == self._plain[0] else 0)
 
     def _audit_retried(self, charged: dict[str, Any], claims: dict[str, str]) -> None:
         """Each idempotency key was charged once, for the answer that all who asked have got."""

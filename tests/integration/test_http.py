@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.config import ByteSize
 from seekd.engine.scripted import Delay, EmitText, Fail, say
@@ -152,3 +156,25 @@ def test_health_follows_the_engine(seekd_server: Start) -> None:
     response = httpx.get(f"{server.url}/healthz")
     assert response.status_code == 503
     assert "restarted" in response.json()["reason"]
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+
+
+def test_health_says_that_the_database_is_away_and_the_process_lives(seekd_server: Start, tmp_path: Path) -> None:
+    server = seekd_server(say("x"), accounts=AccountsSettings(busy_timeout_s=0.01))
+
+    def becomes(status: int) -> httpx.Response:
+        deadline_s = time.monotonic() + 30
+        while (response := httpx.get(f"{server.url}/healthz")).status_code != status:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        return response
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "seekd" / "books.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert _post(server, json=BODY).status_code == 200  # the first usage row that cannot be written makes it known
+        assert "database" in becomes(503).json()["reason"]
+        assert httpx.get(f"{server.url}/livez").json() == {"status": "ok"}
+        assert _post(server, json=BODY).status_code == 503
+        other.execute("ROLLBACK")
+    becomes(200)
+    assert _post(server, json=BODY).status_code == 200

@@ -94,6 +94,7 @@ def test_every_schema_is_a_schema_and_every_reference_leads_somewhere() -> None:
         ("GET", "/user/balance", None, None, "Balance"),
         ("GET", "/user/usage", None, None, "UsageReport"),
         ("GET", "/healthz", None, None, "Health"),
+        ("GET", "/livez", None, None, "Health"),
     ],
 )
 def test_good_requests_and_answers_have_the_documented_shapes(

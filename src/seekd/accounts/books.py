@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 _MAX_SLOWED = 256  # answers to wrong keys that may be delayed at once; more are refused without delay
 _CLOSE_S = 10.0
+_HEALTH_S = 2.0  # whoever watches a server's health waits no longer
 
 
 class Books:
@@ -114,6 +115,15 @@ class Books:
             self._reader_thread.shutdown()
         self._reader.close()
         self._store.close()
+
+    async def is_away(self) -> bool:
+        """Whether a request would be refused because the database can be neither read nor written."""
+        try:
+            async with asyncio.timeout(_HEALTH_S):
+                await self.any_key_ever()
+        except (StoreError, TimeoutError):
+            return True
+        return self._writer.is_behind
 
     # --- who calls
 
@@ -210,6 +220,23 @@ class Books:
                 await asyncio.wait({freed}, timeout=min(remaining_s, POLL_S))
             # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
             freed = self._freed.next(caller.account_id)
+
+    async def check_means(self, caller: Caller, model: str) -> None:
+        """Refuse an account that could not pay for one token in and one out, before work of any kind is done for it.
+
+        Raises:
+            InsufficientBalance: it has less than that, held or not.
+            StoreError: the database is away.
+        """
+        least = {
+            currency: price.worst_case_micros(num_prompt_tokens=1, max_completion_tokens=1)
+            for currency, price in self._prices_of(model)
+        }
+        if least:
+            balance = await self.balance(caller.account_id)
+            has = {entry.currency: entry.total_micros for entry in balance.currencies}
+            if not any(has.get(currency, 0) >= micros for currency, micros in least.items()):
+                raise InsufficientBalance
 
     async def _reserve_nothing(
         self, caller: Caller, request_id: str, model: str, *, is_retry_safe: bool

@@ -55,7 +55,7 @@ class Api:
     """
 
     answering: Answering
-    health: Callable[[], EngineHealth]
+    health: Callable[[], Awaitable[EngineHealth]]
     model_cards: Callable[[], Sequence[ModelCard]]
     metrics: Metrics
     admin: AdminApi
@@ -83,6 +83,7 @@ class Api:
             ]
         routes += [
             Route("/healthz", self._health, methods=["GET"]),
+            Route("/livez", _alive, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
             *self.admin.routes(),
             Route("/openapi.json", _openapi, methods=["GET"]),
@@ -137,7 +138,7 @@ class Api:
         return await self._admitted(request, body, media_type=CSV if wants_csv(request) else JSON)
 
     async def _health(self, _: Request) -> Response:
-        now = self.health()
+        now = await self.health()
         body = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
         return Response(msgspec.json.encode(body), status_code=200 if now.ready else 503, media_type=JSON)
 
@@ -174,6 +175,11 @@ class Api:
             return as_response(failure(dialect))
         except SeekdError as error:
             return failed(error, dialect)
+
+
+async def _alive(_: Request) -> Response:
+    # Asks nothing of anybody: who restarts a server because its database is away makes nothing better.
+    return Response(b'{"status":"ok"}', media_type=JSON)
 
 
 async def _openapi(_: Request) -> Response:

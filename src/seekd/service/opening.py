@@ -70,12 +70,15 @@ class GenerationService:
             UnknownModel: no model has this name, or the caller's key is not for it.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
             InvalidParameter: the output rule cannot be enforced.
+            InsufficientBalance: the model must be loaded first, and the account could not pay for anything.
             EngineError: the model cannot be loaded.
             Overloaded: the model was not loaded in time.
         """
         if not caller.may_use(request.requested_model):
             raise UnknownModel(request.requested_model, known_models=tuple(sorted(caller.allowed_models or ())))
         member = self._models.find(*_names(request))
+        if not member.is_usable:  # who cannot pay makes no other model leave
+            await self._counter.check_means(caller, request.requested_model)
         lease = partial(self._models.lease, member)
         async with lease() as model:
             prompt_token_ids = await model.encode(request.body)

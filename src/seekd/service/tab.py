@@ -44,6 +44,10 @@ class Counter:
         self._books = books
         self._limiter = limiter
 
+    async def check_means(self, caller: Caller, model: str) -> None:
+        """See `Books.check_means`."""
+        await self._books.check_means(caller, model)
+
     async def open_tab(self, order: Order, *, claim: Claim | None) -> Tab:
         """Admit a request and hold its worst case.
 

@@ -183,6 +183,14 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="get",
+        path="/livez",
+        bases=_ROOT,
+        summary="Say that the process lives, whatever else is away",
+        response="Health",
+        security=None,
+    ),
+    Operation(
+        method="get",
         path="/user/usage",
         bases=SERVICE_BASES,
         summary="Report what the account has used",

@@ -250,6 +250,33 @@ async def test_where_the_file_cannot_be_written_a_free_request_waits_for_the_dat
     (data_dir / "books.free.jsonl").rmdir()
 
 
+async def test_who_could_not_pay_for_two_tokens_is_known_without_a_prompt(
+    books: Books, caller: Caller, registry: Registry
+) -> None:
+    await books.check_means(caller, "free")
+    with pytest.raises(InsufficientBalance):
+        await books.check_means(caller, "priced")
+    top_up(registry, caller, 2)
+    await books.check_means(caller, "priced")
+
+
+async def test_books_that_cannot_be_read_or_written_are_away(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books(busy_timeout_s=0.01, store_timeout_s=0.05)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    assert not await books.is_away()
+    connect().run(statement("ALTER TABLE versions RENAME TO hidden"))
+    assert await books.is_away()
+    connect().run(statement("ALTER TABLE hidden RENAME TO versions"))
+    assert not await books.is_away()
+    with locked(connect()):
+        await books.settle(await reserve(books, caller, "r", model="free"), FULL)
+        async with asyncio.timeout(30):
+            while not await books.is_away():
+                await asyncio.sleep(0.01)
+
+
 async def reserve_until_refused(books: Books, caller: Caller) -> None:
     async with asyncio.timeout(30):
         while True:

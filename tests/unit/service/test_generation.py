@@ -15,11 +15,11 @@ import pytest
 
 from seekd.accounts.books import open_books
 from seekd.accounts.limiter import Limiter
-from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
-from seekd.errors import ContextTooLong, EngineError, Overloaded, ShuttingDown
+from seekd.errors import ContextTooLong, EngineError, InsufficientBalance, Overloaded, ShuttingDown
 from seekd.models.settings import ModelSettings
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
@@ -71,6 +71,28 @@ async def _run(generation: Generation) -> dict[str, Any]:
     async for _ in generation.chunks():
         pass
     return dict(json.loads(generation.response_json()))
+
+
+async def test_who_cannot_pay_is_refused_before_a_model_is_loaded() -> None:
+    engine = ScriptedEngine(say("x"))
+    model = ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
+    price = PriceSetting(model="deepseek-chat", currency="USD", hit="1", miss="1", output="1")
+    settings = AccountsSettings(prices=(price,))
+    with tempfile.TemporaryDirectory() as data_dir:
+        books = open_books(settings, Path(data_dir), allows_open=True)
+        await books.start()
+        pool = single_model(model)
+        counter = Counter(books, Limiter(settings, total_micros=books.total_micros))
+        service = GenerationService(models=pool, counter=counter, metrics=Metrics(engines={}))
+        try:
+            with pytest.raises(InsufficientBalance):
+                await _open(service)
+            assert not pool.members[0].is_usable
+            await _open(service, model="deepseek-reasoner")
+            assert pool.members[0].is_usable
+        finally:
+            await pool.close()
+            await books.close()
 
 
 async def test_an_answer_carries_its_text_its_end_and_its_counts() -> None:
