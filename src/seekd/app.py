@@ -26,6 +26,7 @@ from seekd.api.edge import Edge
 from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
+from seekd.api.screening import Screening
 from seekd.config import ByteSize
 from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.llama.sizing import plan_memory
@@ -41,6 +42,7 @@ from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
+from seekd.service.shield import Shields
 from seekd.service.tab import Counter
 from seekd.settings import ModelPlan, Settings, planned_models
 from seekd.wire.dialect import CLASSIC
@@ -62,7 +64,7 @@ class Application:
         explain: what the prefix cache gave to a recent request.
 
     Raises:
-        ConfigError: the admin token's file cannot be used.
+        ConfigError: the admin token's file cannot be used, or a rule of the guard is none.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Application:
                 service=service,
                 settings=settings.server,
                 detached=self._detached,
+                screening=Screening(shields=Shields(settings.guard, metrics=metrics), models=models.own_names),
                 models=models.own_names,
             ),
             health=self.health,

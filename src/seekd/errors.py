@@ -5,6 +5,7 @@
     │   ├── MalformedBody       the body is not JSON, or not of the protocol's shape
     │   ├── InvalidParameter    a value breaks a rule of the protocol
     │   ├── ContextTooLong      the prompt does not fit the model's context
+    │   ├── SensitiveContent    the request holds data of a kind that the server does not take
     │   ├── UnknownModel        no model of that name
     │   ├── IdempotencyConflict the idempotency key was sent before, with another request
     │   ├── BodyTooLarge        more bytes than the server takes
@@ -74,6 +75,19 @@ class ContextTooLong(RequestError):
         self.num_prompt_tokens = num_prompt_tokens
         self.num_requested_tokens = num_requested_tokens
         super().__init__("Maximum context length exceeded")
+
+
+class SensitiveContent(RequestError):
+    """The request holds sensitive data that this server does not take.
+
+    Attributes:
+        rules: that found it; what they found is not kept.
+    """
+
+    def __init__(self, *, rules: tuple[str, ...] = ()) -> None:
+        self.rules = rules
+        names = f": {', '.join(rules)} (guard.block)" if rules else ""
+        super().__init__(f"The request holds sensitive data that this server does not take{names}.")
 
 
 class UnknownModel(RequestError):

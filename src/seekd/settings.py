@@ -14,6 +14,7 @@ from seekd.api.settings import ServerSettings
 from seekd.config import ByteSize
 from seekd.engine.settings import EngineSettings, KvType
 from seekd.errors import ConfigError
+from seekd.guard.settings import GuardSettings
 from seekd.log import LogSettings
 from seekd.models.settings import BUNDLED_MODEL, ModelSettings, PromptFormatName, TemperatureMappingName
 
@@ -54,6 +55,7 @@ class Settings:
     models: Mapping[str, NamedModelSettings] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
     accounts: AccountsSettings = field(default_factory=AccountsSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 

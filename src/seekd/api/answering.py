@@ -22,6 +22,7 @@ from seekd.accounts.types import Answer, Charge, format_exact
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer
+from seekd.api.screening import Parse, Screening
 from seekd.api.settings import ServerSettings
 from seekd.errors import SeekdError, UnsupportedMedia
 from seekd.prompt.types import Renderable
@@ -43,13 +44,6 @@ WARNING_HEADER = "x-seekd-warning"
 """Says which parts of a tool's schema are not enforced."""
 
 
-class Parse(Protocol):
-    """Validates a body of one protocol, as `wire.chat.parse_chat` does."""
-
-    def __call__(self, body: bytes, *, dialect: Dialect, models: Collection[str]) -> Call:
-        """Raises a `RequestError` for a body that breaks the protocol's rules."""
-
-
 class ParseCountable(Protocol):
     """Validates a body whose tokens are to be counted, as `wire.tokenize.parse_tokenize` does."""
 
@@ -64,6 +58,7 @@ class Answering:
     Attributes:
         gate: knows who calls.
         service: opens generations.
+        screening: keeps what must not pass from everything behind it.
         settings: limits and the default dialect.
         detached: generations that outlive their client.
         models: names that this server answers to besides the official ones.
@@ -71,6 +66,7 @@ class Answering:
 
     gate: Gate
     service: GenerationService
+    screening: Screening
     settings: ServerSettings
     detached: DetachedRuns
     models: Collection[str] = ()
@@ -82,7 +78,7 @@ class Answering:
             dialect = requested_dialect(request, default=dialect)
             caller = await self.gate.admit(request)
             body = await self._body(request)
-            call = parse(body, dialect=dialect, models=self.models)
+            call = await self.screening.parse(body, parse, caller=caller, headers=request.headers, dialect=dialect)
             log.model_name.set(call.request.model)
             opening = partial(
                 self.service.open,
@@ -194,8 +190,8 @@ def _nobody() -> Response:
 
 def _content_headers(call: Call) -> dict[str, str]:
     if call.request.stream:
-        return {"content-type": STREAM_CONTENT_TYPE, "cache-control": "no-cache"}
-    return {"content-type": JSON}
+        return {"content-type": STREAM_CONTENT_TYPE, "cache-control": "no-cache", **call.headers}
+    return {"content-type": JSON, **call.headers}
 
 
 def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:

@@ -295,6 +295,7 @@ class GenerationRequest:
         user_id: the caller's own name for its user; isolates caches.
         rule: what the output must keep to; None for free text.
         body: renders the prompt and opens the parser.
+        unbroken: texts that an event of the answer has whole or not at all.
     """
 
     model: str
@@ -309,3 +310,4 @@ class GenerationRequest:
     user_id: str | None = None
     rule: OutputRule | None = None
     standing_for: str | None = None
+    unbroken: Sequence[str] = ()

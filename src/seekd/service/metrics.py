@@ -70,6 +70,12 @@ class Metrics:
             buckets=_TOTAL_BUCKETS_S,
             registry=self._registry,
         )
+        self._findings = Counter(
+            "seekd_sensitive_findings",
+            "Sensitive data in requests, by the rule that found it and what was done.",
+            ("rule", "action"),
+            registry=self._registry,
+        )
         self._registry.register(_EngineCollector(engines))
 
     def observe(
@@ -101,6 +107,10 @@ class Metrics:
             self._first_token.labels(model).observe(first_token_s)
             if num_completion_tokens > 1:
                 self._per_token.labels(model).observe((total_s - first_token_s) / (num_completion_tokens - 1))
+
+    def count_findings(self, *, rule: str, action: str, number: int) -> None:
+        """Take note of sensitive data in a request."""
+        self._findings.labels(rule, action).inc(number)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""

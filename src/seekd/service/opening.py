@@ -17,6 +17,7 @@ from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
 from seekd.errors import ContextTooLong, UnknownModel
 from seekd.prompt.types import AnswerStart, GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
+from seekd.prompt.unbroken import UnbrokenParser
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
@@ -105,6 +106,8 @@ class GenerationService:
             parser = request.body.open_parser(
                 identity, model.chat_format, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
             )
+            if request.unbroken:
+                parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
         return Generation(
             lease=lease,
             model_key=member.key,

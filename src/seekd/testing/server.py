@@ -19,6 +19,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
+from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName, ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
@@ -48,6 +49,7 @@ def serve_script(
     data_dir: Path,
     server: ServerSettings | None = None,
     accounts: AccountsSettings | None = None,
+    guard: GuardSettings | None = None,
     prompt_format: FormatName = "deepseek-v4.1",
     context_length: int = 8192,
 ) -> Iterator[ScriptedServer]:
@@ -58,12 +60,14 @@ def serve_script(
         data_dir: for books and caches; a temporary folder.
         server: limits and dialect; host, port and data_dir are chosen here.
         accounts: prices, limits and the like.
+        guard: sensitive data and what else is not let through.
         prompt_format: the chat layout that the script speaks.
         context_length: of the scripted model, in tokens (its tokens are bytes).
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
         accounts=accounts or AccountsSettings(),
+        guard=guard or GuardSettings(),
         model=ModelSettings(prompt_format=prompt_format, temperature_mapping="none"),
     )
     engine = ScriptedEngine(script, context_length=context_length)

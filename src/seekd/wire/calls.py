@@ -7,7 +7,8 @@ Room: wire. May import: errors, prompt.types, wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from seekd.prompt.types import GenerationRequest, OutputChunk
@@ -38,11 +39,13 @@ class Call:
 
     Attributes:
         id_prefix: how ids of this format begin where the dialect has such ids.
+        headers: of a good answer, beyond its content type.
     """
 
     request: GenerationRequest
     encoder: Encoder
     id_prefix: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChatEncoder:

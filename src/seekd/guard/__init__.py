@@ -1,0 +1,1 @@
+"""What must not pass: sensitive data in texts, and texts that a moderation service refuses."""
