@@ -198,6 +198,7 @@ def _example(kind: type[SeekdError]) -> SeekdError:
         "Unauthenticated": {"key_tail": "0000"},
         "BodyTooLarge": {"limit_bytes": 33554432},
         "BodyTimeout": {"limit_s": 60},
+        "LimitExceeded": {"what": "messages", "value": 300, "limit": 200, "setting": "guard.max_messages"},
         "RateLimited": {"retry_after_s": 3.0},
     }
     if kind.__name__ == "UnknownModel":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -36,10 +36,15 @@ from seekd.engine.process import EngineProcess
 from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError, EngineError
+from seekd.extensions import ExtensionPoint, extension_names, load_extension
+from seekd.guard.moderation import HttpGuard
+from seekd.guard.settings import GuardSettings
+from seekd.guard.types import Guard, Redactor
 from seekd.models.locate import find_model_file
 from seekd.models.store import ModelStore
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
+from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
@@ -64,7 +69,7 @@ class Application:
         explain: what the prefix cache gave to a recent request.
 
     Raises:
-        ConfigError: the admin token's file cannot be used, or a rule of the guard is none.
+        ConfigError: the admin token's file, a rule of the guard or an extension cannot be used.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class Application:
         limit_s = settings.server.request_timeout_s
         self._limiter = Limiter(settings.accounts, total_micros=books.total_micros)
         self._detached = DetachedRuns()
+        guard = _guard(settings.guard)
+        self._moderator = None if guard is None else Moderator(guard, settings.guard, metrics)
         service = GenerationService(
             models=models, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
         )
@@ -94,7 +101,11 @@ class Application:
                 service=service,
                 settings=settings.server,
                 detached=self._detached,
-                screening=Screening(shields=Shields(settings.guard, metrics=metrics), models=models.own_names),
+                screening=Screening(
+                    shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
+                    moderator=self._moderator,
+                    models=models.own_names,
+                ),
                 models=models.own_names,
             ),
             health=self.health,
@@ -133,6 +144,8 @@ class Application:
         """Free everything."""
         await self._models.close()
         await self._detached.wait()
+        if self._moderator is not None:
+            await self._moderator.close()
         await self._limiter.close()
         await self._books.close()
 
@@ -258,6 +271,28 @@ def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int)
                 is_demonstration=str(file.metadata.get("seekd.demo", "")).lower() == "true",
             )
     return member, engine
+
+
+def _guard(settings: GuardSettings) -> Guard | None:
+    """What judges requests and answers; None where nothing does."""
+    if settings.moderation is None:
+        return None
+    if settings.moderation.startswith(("http://", "https://")):
+        return HttpGuard(
+            settings.moderation,
+            key=settings.moderation_key,
+            model=settings.moderation_model,
+            timeout_s=settings.moderation_timeout_s,
+        )
+    guard: Guard = load_extension(ExtensionPoint.GUARDS, settings.moderation)
+    return guard
+
+
+def _redactors(settings: GuardSettings) -> Mapping[str, Redactor]:
+    """The redactors that the settings name, by the name of their rule."""
+    named = settings.named_rules
+    installed = [name for name in extension_names(ExtensionPoint.REDACTORS) if name in named]
+    return {name: load_extension(ExtensionPoint.REDACTORS, name) for name in installed}
 
 
 def open_server_books(settings: Settings) -> Books:

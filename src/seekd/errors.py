@@ -5,6 +5,8 @@
     │   ├── MalformedBody       the body is not JSON, or not of the protocol's shape
     │   ├── InvalidParameter    a value breaks a rule of the protocol
     │   ├── ContextTooLong      the prompt does not fit the model's context
+    │   ├── LimitExceeded       more messages, tools or tokens than the server takes
+    │   ├── ContentRefused      the moderation service refused the request or its answer
     │   ├── SensitiveContent    the request holds data of a kind that the server does not take
     │   ├── UnknownModel        no model of that name
     │   ├── IdempotencyConflict the idempotency key was sent before, with another request
@@ -17,6 +19,7 @@
     │   ├── InsufficientBalance the account cannot pay the worst case of the request
     │   └── RateLimited         a limit of the key or the account is reached
     ├── CapacityError           seekd cannot take the request now; the same request may work later
+    │   ├── ModerationUnavailable  the moderation service does not answer
     │   ├── Overloaded          the queue is full, or the wait was too long
     │   └── ShuttingDown        the server is stopping
     ├── EngineError             the model's engine failed while it served the request
@@ -77,6 +80,28 @@ class ContextTooLong(RequestError):
         super().__init__("Maximum context length exceeded")
 
 
+class LimitExceeded(RequestError):
+    """The request is larger than this server takes.
+
+    Attributes:
+        what: that is counted, in the plural.
+        value: of the request.
+        limit: the most that is taken.
+        setting: that says so.
+    """
+
+    def __init__(self, *, what: str, value: int, limit: int, setting: str) -> None:
+        self.what = what
+        self.value = value
+        self.limit = limit
+        self.setting = setting
+        super().__init__(f"The request has {value} {what}; this server takes {limit} ({setting}).")
+
+
+class ContentRefused(RequestError):
+    """Content Exists Risk"""
+
+
 class SensitiveContent(RequestError):
     """The request holds sensitive data that this server does not take.
 
@@ -117,7 +142,10 @@ class BodyTooLarge(RequestError):
 
     def __init__(self, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        super().__init__(f"The request body is larger than the {int(limit_bytes)} bytes that this server takes.")
+        super().__init__(
+            f"The request body is larger than the {int(limit_bytes)} bytes that this server takes "
+            "(server.max_body_bytes)."
+        )
 
 
 class BodyTimeout(RequestError):
@@ -201,6 +229,10 @@ class CapacityError(SeekdError):
 
 class Overloaded(CapacityError):
     """The server is too busy. Try again in a moment."""
+
+
+class ModerationUnavailable(CapacityError):
+    """The moderation service does not answer, and this server serves nothing without it. Try again in a moment."""
 
 
 class ShuttingDown(CapacityError):

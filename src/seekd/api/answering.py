@@ -78,7 +78,8 @@ class Answering:
             dialect = requested_dialect(request, default=dialect)
             caller = await self.gate.admit(request)
             body = await self._body(request)
-            call = await self.screening.parse(body, parse, caller=caller, headers=request.headers, dialect=dialect)
+            screened = await self.screening.screen(body, parse, caller=caller, headers=request.headers, dialect=dialect)
+            call = screened.call
             log.model_name.set(call.request.model)
             opening = partial(
                 self.service.open,
@@ -86,6 +87,7 @@ class Answering:
                 caller=caller,
                 request_id=request.state.request_id,
                 response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
+                watch=screened.watch,
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
             if idempotency_key is None and self.service.would_wait(call.request):

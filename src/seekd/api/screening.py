@@ -1,7 +1,9 @@
-"""From a body to a call, past what must not get through: sensitive data.
+"""From a body to a call, past what must not get through: too much of anything, sensitive data, refused content.
 
 Room: api. May import: wire, service and below. Everything behind it (caches, summaries, models, workers, logs) sees the
 texts as they are after it; what went before is put back into the answer by the call's own encoder.
+
+    body ──limits──> ──redaction──> ──parse──> call ──moderation──> on its way, with a watch over its answer
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ from starlette.datastructures import Headers
 
 from seekd.accounts.types import Caller
 from seekd.errors import RequestError
-from seekd.service.shield import Shield, Shields
+from seekd.guard.types import Stage
+from seekd.service.moderation import AnswerWatch, Moderator
+from seekd.service.shield import Policy, Shield, Shields
 from seekd.wire.calls import Call
 from seekd.wire.dialect import Dialect
 from seekd.wire.requests import decoded_object, text_or_none
 from seekd.wire.restoring import AnswerRestorer, ScreenedEncoder
-from seekd.wire.texts import replacing, texts_of, with_texts
+from seekd.wire.texts import num_messages, offered_tools, replacing, texts_of, with_texts
 
 REDACT_HEADER = "x-seekd-redact"
 RESTORE_HEADER = "x-seekd-restore"
 REDACTED_HEADER = "x-seekd-redacted"
 """Says how often each rule found something, and what was done."""
+MODERATION_HEADER = "x-seekd-moderation"
+"""Says whether the request was judged."""
 
 LONG_BODY_BYTES = 50_000
 """Larger bodies are screened in a thread: below it the switch costs more than the work."""
@@ -40,48 +46,108 @@ class Parse(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """A call that may go on its way.
+
+    Attributes:
+        watch: over its answer; None where nobody judges it.
+    """
+
+    call: Call
+    watch: AnswerWatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    # What is left of a body's texts. shield: None where nothing was found.
+    body: bytes
+    texts: list[str]
+    shield: Shield | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
     """Screens bodies, and parses what is left.
 
     Attributes:
-        shields: know what is done about which data.
+        shields: know what holds for whom.
+        moderator: judges; None where nobody does.
         models: names that this server answers to besides the official ones.
     """
 
     shields: Shields
+    moderator: Moderator | None = None
     models: Collection[str] = ()
 
-    async def parse(self, body: bytes, parse: Parse, *, caller: Caller, headers: Headers, dialect: Dialect) -> Call:
-        """The call of a body.
+    async def screen(
+        self, body: bytes, parse: Parse, *, caller: Caller, headers: Headers, dialect: Dialect
+    ) -> Screened:
+        """The call of a body, and what watches over its answer.
 
         Raises:
-            SensitiveContent: the body holds data that is not taken.
+            LimitExceeded: the body has more of something than is taken.
+            SensitiveContent: it holds data that is not taken.
+            ContentRefused: the moderation service does not allow it.
+            ModerationUnavailable: the moderation service does not answer.
             InvalidParameter: a header asks for what there is not.
             RequestError: as `parse` raises it.
         """
+        if (
+            self.shields.is_idle
+            and self.moderator is None
+            and not any(name in headers for name in (REDACT_HEADER, RESTORE_HEADER))
+        ):
+            return Screened(call=parse(body, dialect=dialect, models=self.models))
         fields = decoded_object(body)
         policy = self.shields.policy(model=text_or_none(fields.get("model")) or "", account_id=caller.account_id)
         policy = self.shields.asked(policy, redact=headers.get(REDACT_HEADER), restore=headers.get(RESTORE_HEADER))
+        _check_size(policy, fields)
+        screened = await self._texts(body, fields, policy)
+        call = self._call(body, screened, parse, dialect)
+        if policy.max_prompt_tokens is not None:
+            call = replace(call, request=replace(call.request, max_prompt_tokens=policy.max_prompt_tokens))
+        if self.moderator is None:
+            return Screened(call=call)
+        if policy.moderate_input:
+            outcome = await self.moderator.check("\n\n".join(screened.texts), stage=Stage.INPUT)
+            call = replace(call, headers={**call.headers, MODERATION_HEADER: f"input={outcome}"})
+        if policy.moderate_output == "off":
+            return Screened(call=call)
+        in_windows = policy.moderate_output == "windows" and call.request.stream
+        return Screened(call=call, watch=self.moderator.watch(in_windows=in_windows))
+
+    async def _texts(self, body: bytes, fields: Mapping[str, Any], policy: Policy) -> _Texts:
         if not policy.actions:
-            return parse(body, dialect=dialect, models=self.models)
+            return _Texts(body=body, texts=texts_of(fields))
         shield = self.shields.shield(policy)
         if len(body) > LONG_BODY_BYTES:
-            screened = await asyncio.to_thread(_screened, body, fields, shield)
-        else:
-            screened = _screened(body, fields, shield)
-        if not shield.found:
-            return parse(body, dialect=dialect, models=self.models)
+            return await asyncio.to_thread(_redacted, body, fields, shield)
+        return _redacted(body, fields, shield)
+
+    def _call(self, body: bytes, screened: _Texts, parse: Parse, dialect: Dialect) -> Call:
         try:
-            call = parse(screened, dialect=dialect, models=self.models)
+            call = parse(screened.body, dialect=dialect, models=self.models)
         except RequestError:
-            parse(body, dialect=dialect, models=self.models)  # places in the message are those of the caller's own body
+            if screened.body is not body:  # places in the message are those of the caller's own body
+                parse(body, dialect=dialect, models=self.models)
             raise
-        return _with_shield(call, shield)
+        return call if screened.shield is None else _with_shield(call, screened.shield)
 
 
-def _screened(body: bytes, fields: Mapping[str, Any], shield: Shield) -> bytes:
+def _check_size(policy: Policy, fields: Mapping[str, Any]) -> None:
+    tools = offered_tools(fields)
+    policy.check_size(
+        num_messages=num_messages(fields),
+        num_tools=len(tools),
+        num_schema_bytes=0 if policy.max_schema_bytes is None else len(msgspec.json.encode(tools)),
+    )
+
+
+def _redacted(body: bytes, fields: Mapping[str, Any], shield: Shield) -> _Texts:
     texts = shield.screened(texts_of(fields))
-    return msgspec.json.encode(with_texts(fields, replacing(texts))) if shield.placeholders.values else body
+    if shield.placeholders.values:
+        body = msgspec.json.encode(with_texts(fields, replacing(texts)))
+    return _Texts(body=body, texts=texts, shield=shield if shield.found else None)
 
 
 def _with_shield(call: Call, shield: Shield) -> Call:

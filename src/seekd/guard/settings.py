@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
+from seekd.config import Secret
+
 RULES = ("email", "phone", "card", "iban", "key", "ip")
 """The kinds of data that are known without an extension."""
+
+OutputModeration = Literal["off", "end", "windows"]
+
+LIMITS = ("max_messages", "max_prompt_tokens", "max_tools", "max_schema_bytes")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -34,7 +41,8 @@ class OverrideSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         model: the requests that ask for this name; None for all.
         account: the requests of the account of this id; None for all.
-        redact, block, report, restore: as in `[guard]`.
+        redact, block, report, restore, max_messages, max_prompt_tokens, max_tools, max_schema_bytes, moderate_input,
+            moderate_output: as in `[guard]`.
     """
 
     model: str | None = None
@@ -43,6 +51,12 @@ class OverrideSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     block: tuple[str, ...] | None = None
     report: tuple[str, ...] | None = None
     restore: bool | None = None
+    max_messages: int | None = None
+    max_prompt_tokens: int | None = None
+    max_tools: int | None = None
+    max_schema_bytes: int | None = None
+    moderate_input: bool | None = None
+    moderate_output: OutputModeration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +73,21 @@ class GuardSettings:
         phone_regions: countries whose national telephone numbers are known, as two letters; international ones, which
             begin with +, always are.
         overrides: other values for a model or an account, tables with `model` and `account`; later ones win.
+        max_messages: of one request; None for no limit.
+        max_prompt_tokens: of one request; None for what the model's context holds.
+        max_tools: offered in one request; None for what the protocol allows.
+        max_schema_bytes: of all tools of one request together; None for no limit.
+        moderation: what judges requests and answers: the address of a moderation endpoint, `http://…` or `https://…`,
+            or the name of an extension; None for nothing.
+        moderation_key: sent to the endpoint as a Bearer key.
+        moderation_model: named to the endpoint; None names none.
+        moderation_timeout_s: how long a verdict may take.
+        moderation_failure: what happens without a verdict: `refuse` answers 503, `allow` serves and says so.
+        moderate_input: judge requests.
+        moderate_output: judge answers. In streams: `windows` sends nothing before it was judged, `end` sends at once
+            and ends the stream with an error where the whole was not allowed.
+        moderation_window_chars: generated characters after which a stream's text is first judged; each further window
+            is twice as long, up to eight times.
     """
 
     redact: tuple[str, ...] = ()
@@ -68,6 +97,26 @@ class GuardSettings:
     patterns: tuple[PatternSetting, ...] = ()
     phone_regions: tuple[str, ...] = ("US",)
     overrides: tuple[OverrideSetting, ...] = ()
+    max_messages: int | None = None
+    max_prompt_tokens: int | None = None
+    max_tools: int | None = None
+    max_schema_bytes: int | None = None
+    moderation: str | None = None
+    moderation_key: Secret = Secret("")
+    moderation_model: str | None = None
+    moderation_timeout_s: float = 5.0
+    moderation_failure: Literal["refuse", "allow"] = "refuse"
+    moderate_input: bool = True
+    moderate_output: OutputModeration = "windows"
+    moderation_window_chars: int = 400
+
+    @property
+    def named_rules(self) -> frozenset[str]:
+        """Every rule that is named anywhere."""
+        lists = [self.redact, self.block, self.report]
+        for override in self.overrides:
+            lists += [override.redact or (), override.block or (), override.report or ()]
+        return frozenset(rule for rules in lists for rule in rules)
 
     def __post_init__(self) -> None:
         """Check what can be checked without the extensions; the message names the key."""
@@ -80,6 +129,12 @@ class GuardSettings:
                 raise ValueError(f"guard.patterns: the pattern of {setting.rule} is not valid: {error}.") from error
             if compiled.match("") is not None:
                 raise ValueError(f"guard.patterns: the pattern of {setting.rule} matches an empty text.")
+        for name in LIMITS:
+            for value in (getattr(self, name), *(getattr(override, name) for override in self.overrides)):
+                if value is not None and value < 0:
+                    raise ValueError(f"guard.{name} = {value} is not a limit; use 0 or more.")
+        if self.moderation_timeout_s <= 0 or self.moderation_window_chars < 1:
+            raise ValueError("guard.moderation_timeout_s and guard.moderation_window_chars must be more than 0.")
         for region in self.phone_regions:
             if re.fullmatch("[A-Z]{2}", region) is None:
                 raise ValueError(f"guard.phone_regions: {region!r} is not a country code such as US or DE.")

@@ -44,3 +44,45 @@ class Redactor(Protocol):
 
         Called in threads, for each text of a request; keeps nothing of it.
         """
+
+
+class Stage(enum.StrEnum):
+    """When a text is checked."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a guard thinks of a text.
+
+    Attributes:
+        allowed: whether it may pass.
+        reason: for the server's log; never for the caller. Holds nothing of the text.
+    """
+
+    allowed: bool
+    reason: str = ""
+
+
+class GuardUnavailable(Exception):
+    """A guard could not come to a verdict."""
+
+
+class Guard(Protocol):
+    """Judges what is asked and what is answered. An extension of `seekd.guards` is a callable that makes one."""
+
+    async def check(self, text: str, *, stage: Stage) -> Verdict:
+        """Judge a text.
+
+        Args:
+            text: all texts of a request, redacted; or the answer so far, reasoning and markup included.
+            stage: which of the two.
+
+        Raises:
+            GuardUnavailable: no verdict could be had; so does any other error.
+        """
+
+    async def close(self) -> None:
+        """Free what it holds; the server is stopping."""

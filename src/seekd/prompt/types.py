@@ -295,6 +295,7 @@ class GenerationRequest:
         user_id: the caller's own name for its user; isolates caches.
         rule: what the output must keep to; None for free text.
         body: renders the prompt and opens the parser.
+        max_prompt_tokens: more are refused; None for what the model's context holds.
         unbroken: texts that an event of the answer has whole or not at all.
     """
 
@@ -310,4 +311,5 @@ class GenerationRequest:
     user_id: str | None = None
     rule: OutputRule | None = None
     standing_for: str | None = None
+    max_prompt_tokens: int | None = None
     unbroken: Sequence[str] = ()

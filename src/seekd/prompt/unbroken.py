@@ -1,6 +1,6 @@
 """Generated text on its way to the parser, with certain texts kept in one piece.
 
-Room: prompt. May import: prompt.types, prompt.detokenizer.
+Room: prompt. May import: prompt.
 
 A placeholder that the model writes comes in several tokens; what is to be put in its place can only be put there when
 it is whole in one event. So text is held back while it may be the beginning of one, and everything else flows:
@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seekd.prompt.detokenizer import Detokenizer
-from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
+from seekd.prompt.parser_shell import ParserShell
+from seekd.prompt.types import OutputChunk, OutputParser
 
 
 class UnbrokenTexts:
@@ -39,7 +40,7 @@ class UnbrokenTexts:
         return held
 
 
-class UnbrokenParser:
+class UnbrokenParser(ParserShell):
     """A parser that gets `texts` in one piece. Implements `types.OutputParser`.
 
     Args:
@@ -49,17 +50,13 @@ class UnbrokenParser:
     """
 
     def __init__(self, parser: OutputParser, texts: Sequence[str], token_bytes: Callable[[int], bytes]) -> None:
-        self._parser = parser
+        super().__init__(parser)
         self._texts = UnbrokenTexts(texts)
         self._token_bytes = token_bytes
         self._detokenizer = Detokenizer()
         self._num_held_tokens = 0
         self._held_token_ids: list[int] = []
         self._held_logprobs: list[tuple[float, Sequence[tuple[int, float]]]] = []
-
-    def ready(self, usage: PromptUsage) -> list[OutputChunk]:
-        """Say that generation begins."""
-        return self._parser.ready(usage)
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
         """Give the next text; tokens of what is held back count when it is given on."""
@@ -76,16 +73,6 @@ class UnbrokenParser:
         self._texts.push("".join(self._detokenizer.push(self._token_bytes(token_id)) for token_id in token_ids))
         return [] if self._texts.held else self._give_tokens()
 
-    @property
-    def num_reasoning_tokens(self) -> int:
-        """Generated tokens so far that are reasoning."""
-        return self._parser.num_reasoning_tokens
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string was found."""
-        return self._parser.stopped
-
     def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
         """Say that generation ended by itself; what was held back is given on before."""
         events: list[OutputChunk] = []
@@ -96,14 +83,6 @@ class UnbrokenParser:
             elif held or self._num_held_tokens:
                 events += self._give(held)
         return events + self._parser.finish(hit_length_limit=hit_length_limit)
-
-    def close(self) -> None:
-        """Drop everything."""
-        self._parser.close()
-
-    def response_json(self) -> str:
-        """The whole response."""
-        return self._parser.response_json()
 
     def _give(self, text: str) -> list[OutputChunk]:
         num_tokens, self._num_held_tokens = self._num_held_tokens, 0

@@ -20,10 +20,11 @@ from typing import Protocol
 
 from seekd.accounts.types import Answer, Charge, Claim, Usage
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabulary
-from seekd.errors import EngineError, Overloaded, ShuttingDown
+from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
 from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
+from seekd.service.moderation import AnswerWatch
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter, Order, Tab
 
@@ -83,6 +84,7 @@ class Generation:
         model_key: str,
         engine_request: EngineRequest,
         parser: OutputParser,
+        watch: AnswerWatch | None = None,
         counter: Counter,
         order: Order,
         one_token_at_a_time: bool,
@@ -101,6 +103,7 @@ class Generation:
         self._model_key = model_key
         self._engine_request = engine_request
         self._parser = parser
+        self._watch = watch
         self._one_token_at_a_time = one_token_at_a_time
         self._clock = clock
         self._detokenizer = Detokenizer()
@@ -115,6 +118,8 @@ class Generation:
             InsufficientBalance: the account cannot pay the worst case; nothing was done.
             EngineError: the model cannot be loaded, or the engine failed; the events so far stand, and no closing event
                 follows.
+            ContentRefused: what was generated may not be sent.
+            ModerationUnavailable: nobody says whether it may.
             Overloaded: the queue was full, or the deadline passed.
             ShuttingDown: the server is stopping.
         """
@@ -127,7 +132,7 @@ class Generation:
                 async for update in updates:
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = self._clock() - started_s
-                    events = self._take(update, vocabulary)
+                    events = await self._passed(self._take(update, vocabulary))
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
@@ -191,6 +196,19 @@ class Generation:
         elif update.finish_reason is not None:
             events += self._end_by_engine(update)
         return events
+
+    async def _passed(self, events: list[OutputChunk]) -> list[OutputChunk]:
+        """The events that may be sent now."""
+        if self._watch is None:
+            return events
+        try:
+            return await self._watch.passed(events, is_last=self.record.finish is not None)
+        except ContentRefused:
+            self.record.finish = "refused"
+            raise
+        except ModerationUnavailable:
+            self.record.finish = "error"
+            raise
 
     def _push(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
         events: list[OutputChunk] = []

@@ -76,6 +76,12 @@ class Metrics:
             ("rule", "action"),
             registry=self._registry,
         )
+        self._verdicts = Counter(
+            "seekd_moderations",
+            "Texts that were judged, by when and with which outcome.",
+            ("stage", "outcome"),
+            registry=self._registry,
+        )
         self._registry.register(_EngineCollector(engines))
 
     def observe(
@@ -111,6 +117,10 @@ class Metrics:
     def count_findings(self, *, rule: str, action: str, number: int) -> None:
         """Take note of sensitive data in a request."""
         self._findings.labels(rule, action).inc(number)
+
+    def count_verdict(self, *, stage: str, outcome: str) -> None:
+        """Take note of a text that was judged; `outcome` is passed, refused or unavailable."""
+        self._verdicts.labels(stage, outcome).inc()
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -15,13 +15,14 @@ from functools import partial
 
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
-from seekd.errors import ContextTooLong, UnknownModel
+from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
 from seekd.prompt.types import AnswerStart, GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
 from seekd.prompt.unbroken import UnbrokenParser
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import ModelPool
+from seekd.service.moderation import AnswerWatch
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter, Order
 
@@ -57,7 +58,13 @@ class GenerationService:
         self._unix_time = unix_time
 
     async def open(
-        self, request: GenerationRequest, *, caller: Caller, request_id: str, response_id: str
+        self,
+        request: GenerationRequest,
+        *,
+        caller: Caller,
+        request_id: str,
+        response_id: str,
+        watch: AnswerWatch | None = None,
     ) -> Generation:
         """Check a request against the model and get it ready to run; nothing is held before it is iterated.
 
@@ -66,9 +73,11 @@ class GenerationService:
             caller: who asks; pays, and has caches and turns of its own.
             request_id: unique for ever; names the request in the engine, the books and the logs.
             response_id: the id that the answer carries.
+            watch: judges the answer; None lets all pass.
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
+            LimitExceeded: the prompt has more tokens than the settings take.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
             InvalidParameter: the output rule cannot be enforced.
             InsufficientBalance: the model must be loaded first, and the account could not pay for anything.
@@ -108,11 +117,14 @@ class GenerationService:
             )
             if request.unbroken:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
+            if watch is not None:
+                parser = watch.over(parser, model.vocabulary.token_bytes)
         return Generation(
             lease=lease,
             model_key=member.key,
             engine_request=engine_request,
             parser=parser,
+            watch=watch,
             counter=self._counter,
             order=Order(
                 caller=caller,
@@ -176,6 +188,11 @@ def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams
 
 
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:
+    limit = request.max_prompt_tokens
+    if limit is not None and num_prompt_tokens > limit:
+        raise LimitExceeded(
+            what="prompt tokens", value=num_prompt_tokens, limit=limit, setting="guard.max_prompt_tokens"
+        )
     room = context_length - num_prompt_tokens
     wanted = request.max_tokens
     if room < 1 or (wanted is not None and wanted > room and not request.lower_max_tokens):

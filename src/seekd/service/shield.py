@@ -1,4 +1,4 @@
-"""What is done about sensitive data in a request, by the settings, its model, its account and its own wish.
+"""What holds for a request, by the settings, its model, its account and its own wish; and what that does to its texts.
 
 Room: service. May import: guard and below.
 """
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from seekd.errors import ConfigError, InvalidParameter, SensitiveContent
+from seekd.errors import ConfigError, InvalidParameter, LimitExceeded, SensitiveContent
 from seekd.guard.finding import RuleBook
 from seekd.guard.placeholders import Placeholders
-from seekd.guard.settings import GuardSettings, OverrideSetting
+from seekd.guard.settings import LIMITS, GuardSettings, OutputModeration, OverrideSetting
 from seekd.guard.types import Action, Redactor
 from seekd.service.metrics import Metrics
 
@@ -25,10 +25,34 @@ class Policy:
     Attributes:
         actions: by rule; rules that are not here are off.
         restore: put the original back into the answer.
+        max_messages, max_prompt_tokens, max_tools, max_schema_bytes: as in the settings.
+        moderate_input: judge the request, where there is somebody who does.
+        moderate_output: judge the answer.
     """
 
     actions: Mapping[str, Action]
-    restore: bool
+    restore: bool = True
+    max_messages: int | None = None
+    max_prompt_tokens: int | None = None
+    max_tools: int | None = None
+    max_schema_bytes: int | None = None
+    moderate_input: bool = True
+    moderate_output: OutputModeration = "windows"
+
+    def check_size(self, *, num_messages: int, num_tools: int, num_schema_bytes: int) -> None:
+        """Raises `LimitExceeded` for a request that is too large; its tokens are counted later."""
+        for what, value, name in (
+            ("messages", num_messages, "max_messages"),
+            ("tools", num_tools, "max_tools"),
+            ("bytes of tools and their schemas", num_schema_bytes, "max_schema_bytes"),
+        ):
+            limit = getattr(self, name)
+            if limit is not None and value > limit:
+                raise LimitExceeded(what=what, value=value, limit=limit, setting=f"guard.{name}")
+
+
+_PLAIN = ("restore", "moderate_input", "moderate_output", *LIMITS)
+"""What an override replaces as it is."""
 
 
 class Shields:
@@ -38,6 +62,9 @@ class Shields:
         settings: rules, and overrides by model and account.
         extensions: redactors by the name of their rule.
         metrics: count findings by rule and action.
+
+    Attributes:
+        is_idle: nothing is set, so nothing holds for anybody.
 
     Raises:
         ConfigError: a rule that does not exist, or one with two actions.
@@ -53,9 +80,10 @@ class Shields:
                 {Action.BLOCK: settings.block, Action.REDACT: settings.redact, Action.REPORT: settings.report},
                 "guard",
             ),
-            restore=settings.restore,
+            **{name: getattr(settings, name) for name in _PLAIN},
         )
         self._overrides = settings.overrides
+        self.is_idle = settings == GuardSettings()
         for override in settings.overrides:  # a wrong one stops the start, not a request
             self._overridden(self._policy, override)
 
@@ -105,7 +133,8 @@ class Shields:
                 actions = {rule: own for rule, own in actions.items() if own is not action}
         given = {action: rules for action, rules in named.items() if rules is not None}
         actions |= self._actions(given, "guard.overrides")
-        return Policy(actions=actions, restore=policy.restore if override.restore is None else override.restore)
+        values = {name: getattr(override, name) for name in _PLAIN if getattr(override, name) is not None}
+        return replace(policy, actions=actions, **values)
 
     def _actions(self, named: Mapping[Action, Sequence[str]], place: str) -> Mapping[str, Action]:
         actions: dict[str, Action] = {}

@@ -45,8 +45,8 @@ def with_texts(fields: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
 
 def num_messages(fields: Mapping[str, Any]) -> int:
     """Messages of a conversation; 1 for a body that is one text."""
-    messages = fields.get("messages", fields.get("input"))
-    return len(messages) if isinstance(messages, list) else 1
+    lists = [fields[name] for name in ("messages", "input") if isinstance(fields.get(name), list)]
+    return max(map(len, lists), default=1)
 
 
 def offered_tools(fields: Mapping[str, Any]) -> Sequence[Any]:

@@ -1,50 +1,16 @@
 """Texts that reach the parser in one piece."""
 
 import itertools
-from collections.abc import Sequence
 
-from seekd.prompt.types import OutputChunk, PromptUsage
+from seekd.prompt.types import PromptUsage
 from seekd.prompt.unbroken import UnbrokenParser, UnbrokenTexts
+from tests.unit.prompt.parsers import ListeningParser
 
 TEXTS = ("[EMAIL_1]", "[EMAIL_12]", "[IP_1]")
 
 
-class _Parser:
-    """Writes down what it gets. Implements `types.OutputParser`."""
-
-    def __init__(self) -> None:
-        self.pushed: list[tuple[object, int]] = []
-        self.stopped = False
-        self.num_reasoning_tokens = 7
-        self.closed = False
-
-    def ready(self, usage: PromptUsage) -> list[OutputChunk]:
-        self.pushed.append(("ready", usage.num_prompt_tokens))
-        return []
-
-    def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
-        self.pushed.append((text, num_tokens))
-        return []
-
-    def push_tokens(
-        self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
-    ) -> list[OutputChunk]:
-        self.pushed.append((bytes(token_ids).decode(), len(logprobs)))
-        return []
-
-    def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
-        self.pushed.append(("finish", int(hit_length_limit)))
-        return []
-
-    def close(self) -> None:
-        self.closed = True
-
-    def response_json(self) -> str:
-        return "{}"
-
-
-def _open() -> tuple[UnbrokenParser, _Parser]:
-    inner = _Parser()
+def _open() -> tuple[UnbrokenParser, ListeningParser]:
+    inner = ListeningParser()
     return UnbrokenParser(inner, TEXTS, lambda token_id: bytes([token_id])), inner
 
 

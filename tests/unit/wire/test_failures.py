@@ -10,6 +10,7 @@ from seekd.errors import (
     BodyTooLarge,
     ContextTooLong,
     EngineError,
+    LimitExceeded,
     MalformedBody,
     Overloaded,
     RateLimited,
@@ -37,6 +38,7 @@ def _example(error_class: type[SeekdError]) -> SeekdError:
         UnknownModel: UnknownModel("x", known_models=("a", "b")),
         BodyTooLarge: BodyTooLarge(limit_bytes=5),
         BodyTimeout: BodyTimeout(limit_s=5),
+        LimitExceeded: LimitExceeded(what="messages", value=3, limit=2, setting="guard.max_messages"),
     }
     return examples[error_class] if error_class in examples else error_class()
 

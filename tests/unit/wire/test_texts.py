@@ -100,6 +100,7 @@ def test_messages_and_tools_are_counted() -> None:
     assert num_messages(CHAT) == 5
     assert num_messages(RESPONSES) == 4
     assert num_messages({"input": "x"}) == num_messages({"prompt": "x"}) == 1
+    assert num_messages({**CHAT, "input": [1] * 6}) == 6  # whichever of them the protocol reads
     assert len(offered_tools(CHAT)) == 1
     assert len(offered_tools({"functions": [1, 2]})) == 2
     assert offered_tools({"tools": "x"}) == ()
