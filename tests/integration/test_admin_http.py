@@ -90,3 +90,20 @@ def test_a_mistake_is_a_clear_400(admin: httpx.Client, method: str, path: str, b
     response = admin.request(method, path, json=body)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
+
+
+def test_every_change_is_written_down_with_its_request_and_can_be_read_by_the_admin_only(
+    admin: httpx.Client, server: ScriptedServer, tmp_path: Path
+) -> None:
+    account = admin.post("/accounts", json={"name": "team"}).json()
+    made = admin.post("/keys", json={"account_id": account["id"]})
+    admin.delete(f"/keys/{made.json()['id']}")
+    entries = admin.get("/audit").json()
+    assert [entry["action"] for entry in entries] == ["key.revoke", "key.create", "account.create"]
+    assert entries[1]["target"] == made.json()["id"]
+    assert entries[1]["actor"] == "admin token from 127.0.0.1"
+    assert entries[1]["request_id"] == made.headers["x-request-id"]
+    assert made.json()["key"] not in (tmp_path / "audit.jsonl").read_text()
+    assert len(admin.get("/audit?limit=1").json()) == 1
+    assert admin.get("/audit?limit=x").status_code == 400
+    assert httpx.get(f"{server.url}/admin/audit").status_code == 401

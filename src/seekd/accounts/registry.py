@@ -1,20 +1,23 @@
 """Accounts and keys, as people and scripts manage them: made, listed, topped up, revoked.
 
-Room: accounts. May import: errors, accounts.balances, driver, keys, operations, statements, types, unit.
+Room: accounts. May import: errors, accounts.audit, balances, driver, keys, operations, statements, types, unit.
 
 Used by the command line and by the admin API, each with a connection of its own, while the server runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from seekd.accounts import statements as sql
+from seekd.accounts.audit import AuditTrail
 from seekd.accounts.balances import read_balance
 from seekd.accounts.driver import Connection, Row, TransactionFailed
 from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_secret, new_secret, shown_parts
@@ -46,16 +49,22 @@ class KeyOptions:
 
 
 class Registry:
-    """Changes and lists accounts and keys. Used by one thread; every method raises `StoreError`."""
+    """Changes and lists accounts and keys. Used by one thread; every method raises `StoreError`.
+
+    Args:
+        audit: writes down every change before it is made; None for none, in tests and scripts of one's own.
+    """
 
     def __init__(
         self,
         connection: Connection,
         *,
+        audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._connection = connection
+        self._audit = audit
         self._clock = clock
         self._random_bytes = random_bytes
 
@@ -75,8 +84,9 @@ class Registry:
             "created_at_ms": account.created_at_ms,
             "limits": encode_limits(limits),
         }
-        if not self._transact(lambda: self._connection.run(sql.INSERT_ACCOUNT, row)):
-            raise InvalidParameter(f"There is an account {name!r} already.")
+        with self._change("account.create", account.id, name=name, limits=_shown_limits(limits)):
+            if not self._transact(lambda: self._connection.run(sql.INSERT_ACCOUNT, row)):
+                raise InvalidParameter(f"There is an account {name!r} already.")
         return account
 
     def accounts(self) -> list[AccountView]:
@@ -95,7 +105,10 @@ class Registry:
             self._connection.run(sql.SET_ACCOUNT_LIMITS, {"id": account_id, "limits": encode_limits(limits)})
             self._connection.run(sql.RAISE_KEYS_VERSION)
 
-        self._transact(change)
+        if self.account(account_id) is None:
+            return None
+        with self._change("account.limits", account_id, limits=_shown_limits(limits)):
+            self._transact(change)
         return self.account(account_id)
 
     def balance(self, account_id: str) -> Balance:
@@ -118,7 +131,8 @@ class Registry:
         """
         self._check_credit(account_id, currency, micros)
         reference = reference or self._new_id("pay")
-        self._apply(TopUp(account_id=account_id, currency=currency, micros=micros, reference=reference))
+        with self._change("account.top_up", account_id, currency=currency, micros=micros, reference=reference):
+            self._apply(TopUp(account_id=account_id, currency=currency, micros=micros, reference=reference))
         return self.balance(account_id)
 
     def grant(self, account_id: str, *, currency: str, micros: int, expires_at_ms: int | None = None) -> Balance:
@@ -130,15 +144,22 @@ class Registry:
         self._check_credit(account_id, currency, micros)
         if expires_at_ms is not None and expires_at_ms <= self._now_ms():
             raise InvalidParameter("The grant would have expired already.")
-        self._apply(
-            AddGrant(
-                account_id=account_id,
-                currency=currency,
-                micros=micros,
-                grant_id=self._new_id("grant"),
-                expires_at_ms=expires_at_ms,
-            )
+        grant = AddGrant(
+            account_id=account_id,
+            currency=currency,
+            micros=micros,
+            grant_id=self._new_id("grant"),
+            expires_at_ms=expires_at_ms,
         )
+        with self._change(
+            "account.grant",
+            account_id,
+            currency=currency,
+            micros=micros,
+            grant_id=grant.grant_id,
+            expires_at_ms=expires_at_ms,
+        ):
+            self._apply(grant)
         return self.balance(account_id)
 
     # --- keys
@@ -188,7 +209,16 @@ class Registry:
             self._connection.run(sql.INSERT_KEY, row)
             self._connection.run(sql.RAISE_KEYS_VERSION)
 
-        self._transact(insert)
+        with self._change(
+            "key.create",
+            view.id,
+            account_id=account_id,
+            name=view.name,
+            expires_at_ms=view.expires_at_ms,
+            limits=_shown_limits(view.limits),
+            allowed_models=models,
+        ):
+            self._transact(insert)
         return NewKey(view=view, secret=secret)
 
     def keys(self, account_id: str | None = None) -> list[KeyView]:
@@ -203,10 +233,22 @@ class Registry:
             self._connection.run(sql.REVOKE_KEY, {"id": key_id, "now_ms": self._now_ms()})
             self._connection.run(sql.RAISE_KEYS_VERSION)
 
-        self._transact(revoke)
-        return next((key for key in self.keys() if key.id == key_id), None)
+        known = self._find_key(key_id)
+        if known is None:
+            return None
+        with self._change("key.revoke", key_id, account_id=known.account_id):
+            self._transact(revoke)
+        return self._find_key(key_id)
 
     # --- helpers
+
+    def _find_key(self, key_id: str) -> KeyView | None:
+        return next((key for key in self.keys() if key.id == key_id), None)
+
+    def _change(self, action: str, target: str, **details: object) -> AbstractContextManager[None]:
+        if self._audit is None:
+            return contextlib.nullcontext()
+        return self._audit.change(action, target=target, **details)
 
     def _check_credit(self, account_id: str, currency: str, micros: int) -> None:
         if currency not in CURRENCIES:
@@ -247,6 +289,11 @@ class Registry:
 def _check_name(name: str, kind: str) -> None:
     if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
         raise InvalidParameter(f"The name of the {kind} must have 1 to {MAX_NAME_CHARACTERS} printable characters.")
+
+
+def _shown_limits(limits: Limits) -> dict[str, int] | None:
+    """The limits that are set; None where none is."""
+    return {name: value for name, value in asdict(limits).items() if value is not None} or None
 
 
 def _account(row: Row) -> AccountView:

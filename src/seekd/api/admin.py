@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from seekd.accounts.audit import AuditTrail, read_audit
 from seekd.accounts.driver import Connection
 from seekd.accounts.keys import AdminToken, bearer_key
 from seekd.accounts.registry import Registry
@@ -45,6 +46,8 @@ from seekd.wire.failures import JSON
 _log = logging.getLogger(__name__)
 
 CSV = "text/csv; charset=utf-8"
+
+DEFAULT_AUDIT_LIMIT = 100
 
 Handler = Callable[[Request, Registry, bytes], object]
 
@@ -79,6 +82,7 @@ class AdminApi:
             self._route("/keys", _list_keys, "GET"),
             self._route("/keys", _create_key, "POST"),
             self._route("/keys/{key_id}", _revoke_key, "DELETE"),
+            Route("/admin/audit", self._audit, methods=["GET"]),
             Route("/admin/usage", self._usage, methods=["GET"]),
             Route("/admin/requests/{request_id}/cache", self._explain, methods=["GET"]),
         ]
@@ -89,7 +93,7 @@ class AdminApi:
 
             def work() -> object:
                 with self.open_connection() as connection:
-                    return handler(request, Registry(connection), body)
+                    return handler(request, Registry(connection, audit=self._trail(request)), body)
 
             result = await asyncio.to_thread(work)
             if method != "GET":
@@ -97,6 +101,12 @@ class AdminApi:
             return Response(encode(result), media_type=JSON)
 
         return Route(f"/admin{path}", self._guarded(answer), methods=[method])
+
+    def _trail(self, request: Request) -> AuditTrail:
+        peer = request.client.host if request.client else "nowhere"
+        return AuditTrail(
+            self.settings.audit_file, actor=f"admin token from {peer}", request_id=request.state.request_id
+        )
 
     def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -121,6 +131,16 @@ class AdminApi:
             is_csv = wants_csv(request)
             report = await asyncio.to_thread(self._report, _usage_query(request), is_csv=is_csv)
             return Response(report, media_type=CSV if is_csv else JSON)
+
+        return await self._guarded(answer)(request)
+
+    async def _audit(self, request: Request) -> Response:
+        async def answer(request: Request) -> Response:
+            asked = request.query_params.get("limit", str(DEFAULT_AUDIT_LIMIT))
+            if not asked.isdecimal() or len(asked) > 9:
+                raise InvalidParameter(f"limit is a number of entries, not {asked!r}.")
+            entries = await asyncio.to_thread(read_audit, self.settings.audit_file, limit=int(asked))
+            return Response(encode(entries), media_type=JSON)
 
         return await self._guarded(answer)(request)
 

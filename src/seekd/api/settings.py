@@ -67,6 +67,11 @@ class ServerSettings:
         return self.data_dir / "cache"
 
     @property
+    def audit_file(self) -> Path:
+        """Where changes of accounts and keys are written down."""
+        return self.data_dir / "audit.jsonl"
+
+    @property
     def models_folder(self) -> Path:
         """Home of downloaded models."""
         return self.data_dir / "models" if self.models_dir is None else self.models_dir

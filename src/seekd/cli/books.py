@@ -6,13 +6,16 @@ Room: cli. The commands work beside a running server: the database orders the wr
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from seekd.accounts.audit import AuditTrail
 from seekd.accounts.driver import Connection
 from seekd.accounts.registry import Registry
 from seekd.accounts.store import open_connection
@@ -47,8 +50,17 @@ def open_books_connection(data_dir: Path | None, config: Path | None) -> Iterato
 @contextlib.contextmanager
 def open_registry(data_dir: Path | None, config: Path | None) -> Iterator[Registry]:
     """The accounts and keys of the books that the settings name."""
+    settings = load_settings(config, server__data_dir=data_dir).settings
+    audit = AuditTrail(settings.server.audit_file, actor=f"command line, user {_user()}")
     with open_books_connection(data_dir, config) as connection:
-        yield Registry(connection)
+        yield Registry(connection, audit=audit)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def limits_of(max_concurrency: int | None, rpm: int | None, tpm: int | None) -> Limits:

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 
 from seekd import __version__
-from seekd.cli import accounts, cache, keys, ledger, models, usage
-from seekd.cli.options import ConfigOption, DataDirOption, ModelOption, load_settings
+from seekd.cli import accounts, audit, cache, keys, ledger, models, usage
+from seekd.cli.options import ConfigOption, DataDirOption, JsonOption, ModelOption, load_settings
 from seekd.config import describe
 from seekd.errors import SeekdError
 from seekd.models.store import ModelStore
@@ -123,6 +123,18 @@ def show_config(config: ConfigOption = None, data_dir: DataDirOption = None) -> 
     """Print every setting: its value and where the value comes from."""
     for name, value, origin in describe(load_settings(config, server__data_dir=data_dir)):
         typer.echo(f"{name} = {value}    ({origin})")
+
+
+@app.command("audit")
+def show_audit(
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many, the latest first.")] = 100,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show who changed accounts and keys, when and how."""
+    settings = load_settings(config, server__data_dir=data_dir).settings
+    audit.show(settings.server.audit_file, limit=limit, as_json=as_json)
 
 
 @app.command("count")

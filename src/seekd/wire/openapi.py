@@ -121,6 +121,7 @@ _ADMIN: tuple[Operation, ...] = (
     _admin("get", "/keys", "List the keys", "Keys", query=("account_id",)),
     _admin("post", "/keys", "Create a key; the only answer that shows it", "Key", request="NewKeyBody"),
     _admin("delete", "/keys/{key_id}", "Revoke a key", "Key"),
+    _admin("get", "/audit", "List the latest changes of accounts and keys", "AuditEntries", query=("limit",)),
     _admin(
         "get",
         "/usage",

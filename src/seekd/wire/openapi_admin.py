@@ -81,6 +81,22 @@ ADMIN_SCHEMAS: Mapping[str, Schema] = {
         "required": ["id", "account_id", "name", "shown", "created_at"],
     },
     "Keys": _list_of("Key"),
+    "AuditEntries": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "at": _TEXT,
+                "actor": _TEXT,
+                "action": _TEXT,
+                "target": _TEXT,
+                "details": {"type": "object"},
+                "request_id": _TEXT,
+                "outcome": {"type": "string", "enum": ["done", "failed"]},
+            },
+            "required": ["at", "actor", "action", "target", "details", "request_id", "outcome"],
+        },
+    },
     "UsageReport": {"type": "array", "items": {"type": "object"}},
     "CacheExplanation": {"type": "object"},
 }
