@@ -92,7 +92,11 @@ class Application:
         guard = _guard(settings.guard)
         self._moderator = None if guard is None else Moderator(guard, settings.guard, metrics)
         service = GenerationService(
-            models=models, counter=Counter(books, self._limiter), metrics=metrics, deadline_s=limit_s or None
+            models=models,
+            counter=Counter(books, self._limiter),
+            metrics=metrics,
+            deadline_s=limit_s or None,
+            context=settings.context,
         )
         gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(

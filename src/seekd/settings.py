@@ -16,7 +16,14 @@ from seekd.engine.settings import EngineSettings, KvType
 from seekd.errors import ConfigError
 from seekd.guard.settings import GuardSettings
 from seekd.log import LogSettings
-from seekd.models.settings import BUNDLED_MODEL, ModelSettings, PromptFormatName, TemperatureMappingName
+from seekd.models.settings import (
+    BUNDLED_MODEL,
+    LongConversationName,
+    ModelSettings,
+    PromptFormatName,
+    TemperatureMappingName,
+)
+from seekd.service.settings import ContextSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +33,7 @@ class NamedModelSettings:
     Attributes:
         source: as in `[model]`. Names whose tables are equal share one loaded model.
         preload: load it when the server starts, not when it is first asked for.
-        prompt_format, temperature_mapping: as in `[model]`.
+        prompt_format, temperature_mapping, long_conversations: as in `[model]`.
         context_length, max_sequences, threads, batch_tokens, gpu_layers, kv_type, kv_memory, cache_ram, cache_disk: as
             in `[engine]`.
     """
@@ -35,6 +42,7 @@ class NamedModelSettings:
     preload: bool = False
     prompt_format: PromptFormatName | None = None
     temperature_mapping: TemperatureMappingName | None = None
+    long_conversations: LongConversationName | None = None
     context_length: int | None = None
     max_sequences: int | None = None
     threads: int | None = None
@@ -54,6 +62,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     models: Mapping[str, NamedModelSettings] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    context: ContextSettings = field(default_factory=ContextSettings)
     accounts: AccountsSettings = field(default_factory=AccountsSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 from urllib.parse import quote
@@ -28,7 +28,9 @@ from seekd.errors import SeekdError, UnsupportedMedia
 from seekd.prompt.types import Renderable
 from seekd.service.generation import Generation, GenerationRecord
 from seekd.service.opening import GenerationService
+from seekd.service.summaries import Waiting
 from seekd.wire.calls import Call
+from seekd.wire.context import CONTEXT_HEADER, PENDING, context_header, requested_context
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
 from seekd.wire.messages import serving_name
@@ -79,7 +81,7 @@ class Answering:
             caller = await self.gate.admit(request)
             body = await self._body(request)
             screened = await self.screening.screen(body, parse, caller=caller, headers=request.headers, dialect=dialect)
-            call = screened.call
+            call = _with_context(screened.call, request)
             log.model_name.set(call.request.model)
             opening = partial(
                 self.service.open,
@@ -90,17 +92,18 @@ class Answering:
                 watch=screened.watch,
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
-            if idempotency_key is None and self.service.would_wait(call.request):
-                late = _Opened()
-                return self._respond(call, late, dialect, _frames_later(call, late, opening))
+            waiting = self.service.would_wait(call.request, caller)
+            if idempotency_key is None and waiting is not None:
+                late = _Opened(waiting=waiting)
+                return self._respond(call, late, dialect, _frames_later(call, late, partial(opening, waiting=waiting)))
             generation = await opening()
-            opened = _Opened(generation)
+            opened = _Opened(generation=generation)
             if idempotency_key is None:
                 return self._respond(call, opened, dialect, _frames(call, generation))
             claimed = await self.gate.books.claims.take(
                 caller,
                 idempotency_key=idempotency_key,
-                body=f"{request.url.path}\n{dialect.name}\n".encode() + body,
+                body=f"{request.url.path}\n{dialect.name}{_context_mark(call)}\n".encode() + body,
                 request_id=generation.request_id,
             )
         except SeekdError as error:
@@ -140,7 +143,11 @@ class Answering:
         def headers() -> dict[str, str]:
             known, generation = _content_headers(call), opened.generation
             if generation is None:  # a waiting client gets a sign of life before its model is loaded
+                if opened.waiting.making is not None:
+                    known[CONTEXT_HEADER] = PENDING
                 return known
+            if generation.context is not None:
+                known[CONTEXT_HEADER] = context_header(generation.context)
             if generation.warnings:
                 known[WARNING_HEADER] = quote("; ".join(generation.warnings), safe=_HEADER_SAFE)
             if dialect.sends_hints:
@@ -159,9 +166,22 @@ class Answering:
             error_frame=last_words,
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
-            # While its model loads a client is kept alive: that may take longer than it would wait in silence.
-            is_admitted=lambda: opened.generation is None or opened.generation.is_admitted,
+            is_admitted=lambda: opened.is_admitted,
         )
+
+
+def _with_context(call: Call, request: Request) -> Call:
+    """The call with what its header wants of a conversation that is too long. Raises `InvalidParameter`."""
+    wanted = request.headers.get(CONTEXT_HEADER)
+    if wanted is None:
+        return call
+    return replace(call, request=replace(call.request, long_conversation=requested_context(wanted)))
+
+
+def _context_mark(call: Call) -> str:
+    """What tells requests apart that differ in that header only."""
+    wanted = call.request.long_conversation
+    return "" if wanted is None else f" {wanted}"
 
 
 def requested_dialect(request: Request, *, default: Dialect) -> Dialect:
@@ -207,11 +227,17 @@ def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:
     }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Opened:
-    """The generation of a response, once there is one."""
+    """The generation of a response, once there is one, and what it waits for before."""
 
     generation: Generation | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+
+    @property
+    def is_admitted(self) -> bool:
+        # While its model loads a client is kept alive: that may take longer than it would wait in silence.
+        return self.waiting.is_admitted if self.generation is None else self.generation.is_admitted
 
 
 async def _frames_later(

@@ -29,6 +29,8 @@ FormatName = Literal[
 PromptFormatName = Literal["auto", FormatName]
 TemperatureMappingName = Literal["auto", "none", "v3"]
 
+LongConversationName = Literal["refuse", "drop", "summarise"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
@@ -40,6 +42,9 @@ class ModelSettings:
             names there are answered.
         prompt_format: the chat layout; `auto` reads it off the model file.
         temperature_mapping: how the API's temperature becomes the model's; `auto` reads it off the model file.
+        long_conversations: what becomes of a conversation that leaves no room for its answer: `refuse` it, `drop` the
+            oldest turns, or `summarise` them with the model itself. An account's choice and a request's
+            `X-Seekd-Context` win.
         memory_budget: of all loaded models together, with their keys and values and prefix caches; the least recently
             used one is unloaded when another needs its room. None takes three quarters of the machine's memory.
     """
@@ -47,4 +52,5 @@ class ModelSettings:
     source: str | None = None
     prompt_format: PromptFormatName = "auto"
     temperature_mapping: TemperatureMappingName = "auto"
+    long_conversations: LongConversationName = "refuse"
     memory_budget: ByteSize | None = None

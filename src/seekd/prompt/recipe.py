@@ -1,4 +1,4 @@
-"""DeepSeek's own protocol package behind seekd's border; the only importer of `deepseek_recipe`.
+"""DeepSeek's own protocol package behind seekd's border; with `excerpts` the only importer of `deepseek_recipe`.
 
 Room: prompt. May import: errors, prompt.types.
 
@@ -25,7 +25,7 @@ from typing import Any
 import deepseek_recipe as recipe
 
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt import patches
+from seekd.prompt import excerpts, patches
 from seekd.prompt.call_syntax import CALL_SYNTAXES
 from seekd.prompt.call_writer import MARK
 from seekd.prompt.conversation import Conversation
@@ -172,17 +172,26 @@ class ReadBody:
 
 
 class RecipeBody:
-    """A validated body. Implements `types.ParsedBody`."""
+    """A validated body. Implements `types.ParsedBody`.
+
+    Args:
+        protocol: whose answers it wants.
+        conversation_request: as converted.
+        finishing: what the protocol adds to the generator of chunks.
+        conversation: what becomes the prompt; None for the one of the request.
+    """
 
     def __init__(
         self,
         protocol: WireProtocol,
         conversation_request: recipe.ConversationRequest,
         finishing: Callable[[Any], Any],
+        conversation: recipe.Conversation | None = None,
     ) -> None:
         self._protocol = protocol
         self._request = conversation_request
         self._finishing = finishing
+        self._conversation = conversation_request.conversation if conversation is None else conversation
 
     @property
     def stream(self) -> bool:
@@ -244,13 +253,24 @@ class RecipeBody:
     @cached_property
     def conversation(self) -> Conversation:
         """The conversation in words that no protocol and no family owns."""
-        return neutral(self._request.conversation)
+        return neutral(self._conversation)
+
+    def excerpt(self, start: int, *, note: str = "") -> RecipeBody:
+        """The same request without the messages before `start`; see `excerpts.excerpt`."""
+        shorter = excerpts.excerpt(self._conversation, start, note=note)
+        return RecipeBody(self._protocol, self._request, self._finishing, shorter)
+
+    def question(self, part: excerpts.Part, *, question: str, lead: str) -> RecipeBody:
+        """A chat request of free text about a part of the conversation; see `excerpts.question`."""
+        asked = excerpts.question(self._conversation, part, question=question, lead=lead)
+        request = recipe.ConversationRequest(asked, self._request.model_version)
+        return RecipeBody(WireProtocol.CHAT, request, _unchanged)
 
     def render(self, chat_format: ChatFormat) -> list[Segment]:
         """The whole prompt, BOS first."""
         if not isinstance(chat_format, PackageFormat):
             return chat_format.render(self.conversation)
-        rendered = _encoding(chat_format.prompt_format).render_conversation(self._request.conversation)
+        rendered = _encoding(chat_format.prompt_format).render_conversation(self._conversation)
         return _segments(rendered.prompt, rendered.special_ranges)
 
     def answer_start(self, chat_format: ChatFormat) -> AnswerStart:

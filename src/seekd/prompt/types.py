@@ -278,6 +278,14 @@ class ParsedBody(Renderable, Protocol):
         """
 
 
+class LongConversation(enum.StrEnum):
+    """What becomes of a conversation that leaves no room for its answer."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
+    SUMMARISE = "summarise"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One request, validated, independent of the protocol it came by.
@@ -297,6 +305,7 @@ class GenerationRequest:
         body: renders the prompt and opens the parser.
         max_prompt_tokens: more are refused; None for what the model's context holds.
         unbroken: texts that an event of the answer has whole or not at all.
+        long_conversation: what becomes of one that does not fit; None for the rule of the account or the model.
     """
 
     model: str
@@ -313,3 +322,4 @@ class GenerationRequest:
     standing_for: str | None = None
     max_prompt_tokens: int | None = None
     unbroken: Sequence[str] = ()
+    long_conversation: LongConversation | None = None

@@ -21,6 +21,7 @@ from typing import Protocol
 from seekd.accounts.types import Answer, Charge, Claim, Usage
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
+from seekd.prompt.context_report import ContextReport
 from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
@@ -74,6 +75,7 @@ class Generation:
     Attributes:
         record: what has happened so far.
         warnings: parts of the output rule that are not enforced, one sentence each.
+        context: what was done to a conversation that did not fit; None where nothing may be done.
         charge: what it cost; None before it is settled, and when no work was done.
     """
 
@@ -91,8 +93,10 @@ class Generation:
         warnings: Sequence[str],
         metrics: Metrics,
         clock: Callable[[], float],
+        context: ContextReport | None = None,
     ) -> None:
         self.warnings = warnings
+        self.context = context
         self.charge: Charge | None = None
         self._metrics = metrics
         self._counter = counter

@@ -82,6 +82,15 @@ class Metrics:
             ("stage", "outcome"),
             registry=self._registry,
         )
+        self._context = Counter(
+            "seekd_long_conversations",
+            "Conversations that left no room for their answer and might be shortened, by what was done.",
+            ("model", "action"),
+            registry=self._registry,
+        )
+        self._summaries = Counter(
+            "seekd_summaries", "Summaries of old turns.", ("model", "outcome"), registry=self._registry
+        )
         self._registry.register(_EngineCollector(engines))
 
     def observe(
@@ -121,6 +130,14 @@ class Metrics:
     def count_verdict(self, *, stage: str, outcome: str) -> None:
         """Take note of a text that was judged; `outcome` is passed, refused or unavailable."""
         self._verdicts.labels(stage, outcome).inc()
+
+    def observe_context(self, *, model: str, action: str) -> None:
+        """Take note of a conversation that did not fit; `action` is dropped, summarised or refused."""
+        self._context.labels(model, action).inc()
+
+    def observe_summary(self, *, model: str, outcome: str) -> None:
+        """Take note of a summary that was needed; `outcome` is made, reused or failed."""
+        self._summaries.labels(model, outcome).inc()
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -16,14 +16,27 @@ from functools import partial
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
-from seekd.prompt.types import AnswerStart, GenerationRequest, Renderable, RequestedSampling, ResponseIdentity
+from seekd.prompt.context_report import ReportingParser
+from seekd.prompt.types import (
+    AnswerStart,
+    GenerationRequest,
+    LongConversation,
+    OutputParser,
+    Renderable,
+    RequestedSampling,
+    ResponseIdentity,
+)
 from seekd.prompt.unbroken import UnbrokenParser
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
+from seekd.service.long_conversations import LongConversations
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import ModelPool
 from seekd.service.moderation import AnswerWatch
 from seekd.service.served_model import ServedModel
+from seekd.service.settings import ContextSettings
+from seekd.service.summaries import Waiting
+from seekd.service.summariser import Asked, Summariser
 from seekd.service.tab import Counter, Order
 
 
@@ -35,6 +48,7 @@ class GenerationService:
         counter: opens the tabs of what is run.
         metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
+        context: what becomes of conversations that are too long.
         clock: seconds, monotonic.
         unix_time: seconds since 1970, for `created`.
     """
@@ -46,6 +60,7 @@ class GenerationService:
         counter: Counter,
         metrics: Metrics,
         deadline_s: float | None = None,
+        context: ContextSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
@@ -56,6 +71,14 @@ class GenerationService:
         self._deadline_s = deadline_s
         self._clock = clock
         self._unix_time = unix_time
+        context = context or ContextSettings()
+        self._conversations = LongConversations(
+            models=models,
+            settings=context,
+            summariser=Summariser(context, opener=self.open, metrics=metrics),
+            metrics=metrics,
+            deadline_s=deadline_s,
+        )
 
     async def open(
         self,
@@ -65,8 +88,11 @@ class GenerationService:
         request_id: str,
         response_id: str,
         watch: AnswerWatch | None = None,
+        waiting: Waiting | None = None,
     ) -> Generation:
         """Check a request against the model and get it ready to run; nothing is held before it is iterated.
+
+        Only a summary of a conversation's oldest turns is made here, by a generation of its own.
 
         Args:
             request: as validated by the wire.
@@ -74,6 +100,7 @@ class GenerationService:
             request_id: unique for ever; names the request in the engine, the books and the logs.
             response_id: the id that the answer carries.
             watch: judges the answer; None lets all pass.
+            waiting: is told what the request waits for; None where nobody asks.
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
@@ -89,21 +116,33 @@ class GenerationService:
         member = self._models.find(*_names(request))
         if not member.is_usable:  # who cannot pay makes no other model leave
             await self._counter.check_means(caller, request.requested_model)
+        started_s = self._clock()
         lease = partial(self._models.lease, member)
         async with lease() as model:
-            prompt_token_ids = await model.encode(request.body)
+            constraint, warnings = await self._constraint(request, model, request.body.answer_start(model.chat_format))
+        cache_salt = f"{caller.account_id}\x00{request.user_id or ''}"
+        asked = Asked(
+            request=request,
+            caller=caller,
+            request_id=request_id,
+            cache_salt=cache_salt,
+            waiting=waiting or Waiting(),
+        )
+        fitted = await self._conversations.fit(asked, member)
+        request = fitted.request
+        async with lease() as model:
+            prompt_token_ids = fitted.prompt_token_ids or await model.encode(request.body)
             start = request.body.answer_start(model.chat_format)
             max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
-            constraint, warnings = await self._constraint(request, model, start)
             engine_request = EngineRequest(
                 request_id=request_id,
                 prompt_token_ids=prompt_token_ids,
                 max_tokens=max_tokens,
                 sampling=_sampling(request.sampling, model),
-                cache_salt=f"{caller.account_id}\x00{request.user_id or ''}",
+                cache_salt=cache_salt,
                 fairness_key=caller.account_id,
                 constraint=constraint,
-                deadline_s=self._deadline_s,
+                deadline_s=self._time_left_s(started_s),
             )
             identity = ResponseIdentity(
                 response_id=response_id,
@@ -112,13 +151,15 @@ class GenerationService:
                 system_fingerprint=f"fp_{model.info.fingerprint}",
             )
             needs_tokenizer = request.sampling.num_top_logprobs is not None
-            parser = request.body.open_parser(
+            parser: OutputParser = request.body.open_parser(
                 identity, model.chat_format, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
             )
             if request.unbroken:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
             if watch is not None:
                 parser = watch.over(parser, model.vocabulary.token_bytes)
+            if fitted.report is not None and fitted.report.action != "whole":
+                parser = ReportingParser(parser, fitted.report)
         return Generation(
             lease=lease,
             model_key=member.key,
@@ -136,16 +177,19 @@ class GenerationService:
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             one_token_at_a_time=request.body.has_stop or start is not AnswerStart.CONTENT,
             warnings=warnings,
+            context=fitted.report,
             metrics=self._metrics,
             clock=self._clock,
         )
 
-    def would_wait(self, request: GenerationRequest) -> bool:
-        """Whether the request's model must be loaded first."""
+    def would_wait(self, request: GenerationRequest, caller: Caller) -> Waiting | None:
+        """What may keep a request waiting before it is open; None for nothing."""
         try:
-            return not self._models.find(*_names(request)).is_usable
+            member = self._models.find(*_names(request))
         except UnknownModel:
-            return False
+            return None
+        may_summarise = self._conversations.choice(request, caller, member) is LongConversation.SUMMARISE
+        return Waiting(is_loading=not member.is_usable) if may_summarise or not member.is_usable else None
 
     async def encode(self, body: Renderable, *, names: Sequence[str]) -> list[int]:
         """The token ids that a body's prompt has for a model.
@@ -160,6 +204,11 @@ class GenerationService:
         """
         async with self._models.lease(self._models.find(*names)) as model:
             return await model.encode(body)
+
+    def _time_left_s(self, started_s: float) -> float | None:
+        if self._deadline_s is None:
+            return None
+        return max(0.0, self._deadline_s - (self._clock() - started_s))
 
     async def _constraint(
         self, request: GenerationRequest, model: ServedModel, start: AnswerStart

@@ -17,7 +17,7 @@ from seekd.models.settings import ModelSettings
 from seekd.prompt.chat_formats import chat_format, facts_of
 from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import ChatFormat, PromptFormat, Renderable
+from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat, Renderable
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +111,11 @@ class ServedModel:
         if self._chat_format is None:
             raise EngineError("The model is still being loaded. Try again in a moment.")
         return self._chat_format
+
+    @property
+    def long_conversation(self) -> LongConversation:
+        """What becomes of a conversation that does not fit, where neither request nor account says it."""
+        return LongConversation(self._settings.long_conversations)
 
     def tokenizer_json(self) -> str:
         """The vocabulary as a `tokenizer.json`; made at the first call, since only logprobs need it."""

@@ -20,10 +20,11 @@ from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
 from seekd.guard.settings import GuardSettings
-from seekd.models.settings import FormatName, ModelSettings
+from seekd.models.settings import FormatName, LongConversationName, ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
 from seekd.service.served_model import ServedModel
+from seekd.service.settings import ContextSettings
 from seekd.settings import Settings
 
 START_LIMIT_S = 30.0
@@ -52,6 +53,8 @@ def serve_script(
     guard: GuardSettings | None = None,
     prompt_format: FormatName = "deepseek-v4.1",
     context_length: int = 8192,
+    long_conversations: LongConversationName = "refuse",
+    context: ContextSettings | None = None,
 ) -> Iterator[ScriptedServer]:
     """Serve until the block ends.
 
@@ -63,12 +66,17 @@ def serve_script(
         guard: sensitive data and what else is not let through.
         prompt_format: the chat layout that the script speaks.
         context_length: of the scripted model, in tokens (its tokens are bytes).
+        long_conversations: what becomes of conversations that do not fit.
+        context: how they are summarised.
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
         accounts=accounts or AccountsSettings(),
         guard=guard or GuardSettings(),
-        model=ModelSettings(prompt_format=prompt_format, temperature_mapping="none"),
+        model=ModelSettings(
+            prompt_format=prompt_format, temperature_mapping="none", long_conversations=long_conversations
+        ),
+        context=context or ContextSettings(),
     )
     engine = ScriptedEngine(script, context_length=context_length)
     model = ServedModel(

@@ -1,0 +1,38 @@
+"""The header `X-Seekd-Context`: what a request wants of a conversation that is too long, and what was done to it.
+
+Room: wire. May import: errors, prompt.
+"""
+
+from __future__ import annotations
+
+from seekd.errors import InvalidParameter
+from seekd.prompt.context_report import ContextReport
+from seekd.prompt.types import LongConversation
+
+CONTEXT_HEADER = "x-seekd-context"
+
+PENDING = "summarising"
+"""For a stream whose headers leave while the summary is being made; its usage says the rest."""
+
+_SPELLINGS = {choice.value: choice for choice in LongConversation} | {"summarize": LongConversation.SUMMARISE}
+
+
+def requested_context(value: str) -> LongConversation:
+    """The choice of a request. Raises `InvalidParameter` for a value that is none, listing those there are."""
+    choice = _SPELLINGS.get(value.strip().lower())
+    if choice is None:
+        known = ", ".join(LongConversation)
+        raise InvalidParameter(f"Unknown value {value!r} in the header X-Seekd-Context; there are {known}.")
+    return choice
+
+
+def context_header(report: ContextReport) -> str:
+    """What was done, in one line."""
+    if report.action == "whole":
+        return report.action
+    parts = [report.action, f"turns={report.num_turns}", f"messages={report.num_messages}"]
+    if report.action == "summarised":
+        parts.append(f"summaries={report.num_summaries}")
+    if report.is_summary_cut:
+        parts.append("summary=cut")
+    return "; ".join(parts)
