@@ -20,6 +20,7 @@ from seekd.api.settings import ServerSettings
 from seekd.engine.scripted import Delay, EmitText, Fail, Script, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError
+from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName
 from seekd.service.settings import ContextSettings
 from seekd.testing import serve_script
@@ -218,6 +219,22 @@ def test_a_retry_that_wants_something_else_is_a_conflict(serve: Serve) -> None:
     assert first.json()["usage"]["seekd_context"]["summaries"] == 1
     assert ask(server, turns(14), "summarise", headers=key).text == first.text
     assert ask(server, turns(14), "drop", headers=key).status_code == 409
+
+
+def test_summaries_hold_placeholders_where_data_is_redacted_and_answers_the_data(serve: Serve) -> None:
+    def script(request: EngineRequest) -> Iterable[ScriptStep]:
+        [placeholder] = set(re.findall(r"\[EMAIL_\d\]", read(request)))
+        return [EmitText(text=f" {placeholder}")]
+
+    server = serve(script, long_conversations="summarise", guard=GuardSettings(redact=("email",)))
+    for num_turns in (14, 15):
+        messages = turns(num_turns)
+        messages[0]["content"] = f"Write to ann@example.com. {messages[0]['content']}"
+        answer = ask(server, messages)
+        assert answer.headers["x-seekd-context"].startswith("summarised")
+        assert "ann@example.com" in answer.json()["choices"][0]["message"]["content"]
+        assert not any("ann@" in read(request) for request in server.engine.requests)
+        assert "Write to" not in read(server.engine.requests[-1])
 
 
 STORY = "Tom has a red ball. He likes to play with it in the big park near the old house every day."

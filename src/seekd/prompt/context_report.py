@@ -79,6 +79,16 @@ class ReportingParser(ParserShell):
         """Say that generation begins; yields the opening events."""
         return self._noted(super().ready(usage))
 
+    def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
+        """Give the next text; a stop string in it brings the closing events."""
+        return self._noted(super().push_text(text, num_tokens=num_tokens))
+
+    def push_tokens(
+        self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
+    ) -> list[OutputChunk]:
+        """Give the next tokens with their log-probabilities; a stop string in them brings the closing events."""
+        return self._noted(super().push_tokens(token_ids, logprobs))
+
     def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
         """Say that generation ended by itself."""
         return self._noted(super().finish(hit_length_limit=hit_length_limit))

@@ -82,8 +82,8 @@ def test_a_reporting_parser_ends_and_counts_as_the_one_in_it() -> None:
     parser = ReportingParser(body.open_parser(IDENTITY, V41), DROPPED)
     parser.ready(PromptUsage(num_prompt_tokens=3))
     assert not parser.stopped
-    parser.push_text("a END b", num_tokens=3)
+    events = parser.push_text("a END b", num_tokens=3) + parser.finish(hit_length_limit=False)
+    assert events[-1].to_json().count(USAGE_KEY) == 1
     assert parser.stopped
     assert parser.num_reasoning_tokens == 0
     parser.close()
-    assert not parser.stopped
