@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seekd.engine.scripted import Delay, EmitText
-from seekd.errors import ContextTooLong, Overloaded
+from seekd.errors import ContextTooLong, InvalidParameter, Overloaded
 from seekd.models.settings import LongConversationName
 from seekd.prompt.context_report import USAGE_KEY
 from seekd.prompt.types import LongConversation
@@ -127,6 +127,14 @@ async def test_a_single_message_that_no_summary_can_read_is_refused() -> None:
         with pytest.raises(ContextTooLong):
             await talk.ask(messages)
         assert (await talk.ask(messages, long_conversation=DROP)).context is not None
+
+
+async def test_what_is_wrong_with_a_request_is_found_before_a_summary_is_made() -> None:
+    async with talking() as talk:
+        schema = {"name": "a", "schema": {"type": "object", "patternProperties": {"(": {}}}}
+        with pytest.raises(InvalidParameter):
+            await talk.ask(turns(30), response_format={"type": "json_schema", "json_schema": schema})
+        assert not talk.engine.requests
 
 
 async def test_summaries_that_take_too_long_end_the_request() -> None:
