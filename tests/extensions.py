@@ -28,3 +28,9 @@ def install(
     (metadata / "entry_points.txt").write_text(lines, encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def example(module: str) -> str:
+    """The code of an example of the page about extensions."""
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "extend.md"
+    return page.read_text(encoding="utf-8").split(f"```python\n# {module}.py\n")[1].split("```")[0]

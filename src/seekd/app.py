@@ -37,6 +37,7 @@ from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError, EngineError
 from seekd.extensions import ExtensionPoint, extension_names, load_extension
+from seekd.guard import presidio
 from seekd.guard.moderation import HttpGuard
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Guard, Redactor
@@ -46,6 +47,7 @@ from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
+from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
 from seekd.service.tab import Counter
@@ -105,6 +107,7 @@ class Application:
                 service=service,
                 settings=settings.server,
                 detached=self._detached,
+                routes=_routes(settings, models),
                 screening=Screening(
                     shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
                     moderator=self._moderator,
@@ -296,12 +299,23 @@ def _redactors(settings: GuardSettings) -> Mapping[str, Redactor]:
     """The redactors that the settings name, by the name of their rule."""
     named = settings.named_rules
     installed = [name for name in extension_names(ExtensionPoint.REDACTORS) if name in named]
-    return {name: load_extension(ExtensionPoint.REDACTORS, name) for name in installed}
+    redactors: dict[str, Redactor] = {name: load_extension(ExtensionPoint.REDACTORS, name) for name in installed}
+    return redactors | ({presidio.RULE: presidio.make_redactor()} if presidio.RULE in named else {})
+
+
+def _routes(settings: Settings, models: ModelPool) -> Routes | None:
+    """What chooses the model of each request; None where nothing does."""
+    name = settings.model.router
+    return None if name is None else Routes(load_extension(ExtensionPoint.ROUTERS, name), models)
 
 
 def open_server_books(settings: Settings) -> Books:
     """The books of a server with these settings. Raises `ConfigError` or `StoreError` as `open_books` does."""
     server = settings.server
+    pricing = settings.accounts.pricing
     return open_books(
-        settings.accounts, server.data_dir, allows_open=allows_open(server.host, is_insecure=server.insecure)
+        settings.accounts,
+        server.data_dir,
+        allows_open=allows_open(server.host, is_insecure=server.insecure),
+        pricing=None if pricing is None else load_extension(ExtensionPoint.PRICINGS, pricing),
     )

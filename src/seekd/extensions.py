@@ -20,6 +20,8 @@ class ExtensionPoint(enum.StrEnum):
 
     GUARDS = "seekd.guards"
     REDACTORS = "seekd.redactors"
+    ROUTERS = "seekd.routers"
+    PRICINGS = "seekd.pricings"
 
 
 def extension_names(point: ExtensionPoint) -> list[str]:

@@ -17,7 +17,7 @@ from seekd.accounts.store import open_connection
 from seekd.engine.scripted import say
 from seekd.guard.settings import GuardSettings, OverrideSetting
 from seekd.testing.server import ScriptedServer, serve_script
-from tests.extensions import install
+from tests.extensions import example, install
 from tests.moderation_service import ModerationService, moderation_service
 
 MAIL = "anna@example.com"
@@ -183,12 +183,10 @@ def test_models_and_accounts_have_their_own_rules(tmp_path: Path, service: Moder
 
 
 def test_a_guard_of_another_package_judges_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = Path(__file__).parent.parent.parent / "docs" / "how-to" / "extend.md"
-    code = page.read_text(encoding="utf-8").split("```python\n# house_rules.py\n")[1].split("```")[0]
     place = tmp_path / "package"
     place.mkdir()
     entry_points = {"seekd.guards": "house = house_rules:HouseRules"}
-    install(place, monkeypatch, module="house_rules", code=code, entry_points=entry_points)
+    install(place, monkeypatch, module="house_rules", code=example("house_rules"), entry_points=entry_points)
     with serve_script(say("fine"), data_dir=tmp_path / "data", guard=GuardSettings(moderation="house")) as server:
         assert _post(server, "hello").status_code == 200
         assert _post(server, "Our secret recipe").json() == REFUSED

@@ -17,7 +17,7 @@ from seekd.engine.scripted import EmitText, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.guard.settings import GuardSettings, OverrideSetting, PatternSetting
 from seekd.testing.server import ScriptedServer, serve_script
-from tests.extensions import install
+from tests.extensions import example, install
 
 GUARD = GuardSettings(
     redact=("email", "phone", "iban", "key", "ip", "secret"),
@@ -262,12 +262,10 @@ def test_findings_are_counted_and_logs_and_the_data_directory_know_nothing(
 
 
 def test_a_redactor_of_another_package_finds_what_has_no_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = Path(__file__).parent.parent.parent / "docs" / "how-to" / "extend.md"
-    code = page.read_text(encoding="utf-8").split("```python\n# customer_names.py\n")[1].split("```")[0]
     place = tmp_path / "package"
     place.mkdir()
     entry_points = {"seekd.redactors": "customers = customer_names:CustomerNames"}
-    install(place, monkeypatch, module="customer_names", code=code, entry_points=entry_points)
+    install(place, monkeypatch, module="customer_names", code=example("customer_names"), entry_points=entry_points)
     _say("Dear [CUSTOMER_1]")
     guard = GuardSettings(redact=("customers",))
     with serve_script(SCRIPT, data_dir=tmp_path / "data", guard=guard) as running:

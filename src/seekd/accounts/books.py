@@ -18,7 +18,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +33,7 @@ from seekd.accounts.idempotency import ClaimDesk
 from seekd.accounts.keys import KeyRing
 from seekd.accounts.lease import keep_lease
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
-from seekd.accounts.prices import PriceTable, load_prices
+from seekd.accounts.prices import PriceQuestion, PriceTable, Pricing, load_prices
 from seekd.accounts.recovery import recover
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import Store, unopened
@@ -66,6 +66,7 @@ class Books:
         owner: str,
         allows_open: bool,
         prices: PriceTable,
+        pricing: Pricing | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -73,6 +74,7 @@ class Books:
         self._owner = owner
         self._clock = clock
         self._prices = prices
+        self._pricing = pricing
         self._ring = KeyRing(allows_open=allows_open)
         self._brake = FailureBrake(num_free=settings.failed_auth_free, max_delay_s=settings.failed_auth_delay_s)
         self._num_slowed = 0
@@ -193,7 +195,7 @@ class Books:
             Unauthenticated: the key was revoked after `authenticate`.
             StoreError: the database is away. Nothing is held.
         """
-        prices = self._prices_of(model)
+        prices = self._prices_of(model, caller.account_id)
         if not prices:
             return await self._reserve_nothing(caller, request_id, model, is_retry_safe=is_retry_safe)
         deadline_s = time.monotonic() + self._settings.hold_wait_s
@@ -230,7 +232,7 @@ class Books:
         """
         least = {
             currency: price.worst_case_micros(num_prompt_tokens=1, max_completion_tokens=1)
-            for currency, price in self._prices_of(model)
+            for currency, price in self._prices_of(model, caller.account_id)
         }
         if least:
             balance = await self.balance(caller.account_id)
@@ -383,7 +385,7 @@ class Books:
                 account_id,
                 now_ms=now_ms,
                 default_currency=self._settings.default_currency,
-                is_everything_free=self._prices.is_free,
+                is_everything_free=self._prices.is_free and self._pricing is None,
             )
         )
 
@@ -391,12 +393,23 @@ class Books:
         """All that an account has, held or not, in micro-units of whatever currency. Raises `StoreError`."""
         return sum(entry.total_micros for entry in (await self.balance(account_id)).currencies)
 
-    def price(self, model: str) -> dict[str, Price]:
-        """What a model costs now, by currency; empty when it is free."""
-        return self._prices.prices(model, self._now_ms())
+    def price(self, model: str, account_id: str) -> Mapping[str, Price]:
+        """What a model costs an account now, by currency; empty when it is free. Raises `StoreError`."""
+        now_ms = self._now_ms()
+        table = self._prices.prices(model, now_ms)
+        if self._pricing is None:
+            return table
+        question = PriceQuestion(model=model, account_id=account_id, at_ms=now_ms, table=table)
+        try:
+            own = self._pricing.prices(question)
+            if any(min(price.hit_micros, price.miss_micros, price.output_micros) < 0 for price in own.values()):
+                raise ValueError("a price is below 0")
+        except Exception as error:  # another package's code: without a price nothing is served
+            raise StoreError(f"The price of the request cannot be had ({error}). Nothing was charged.") from error
+        return {currency: price for currency, price in own.items() if not price.is_free}
 
-    def _prices_of(self, model: str) -> tuple[tuple[str, Price], ...]:
-        prices = self.price(model)
+    def _prices_of(self, model: str, account_id: str) -> tuple[tuple[str, Price], ...]:
+        prices = self.price(model, account_id)
         return tuple((currency, prices[currency]) for currency in self._settings.currency_order if currency in prices)
 
     # --- reading
@@ -419,6 +432,7 @@ def open_books(
     data_dir: Path,
     *,
     allows_open: bool,
+    pricing: Pricing | None = None,
     clock: Callable[[], float] = time.time,
     new_owner: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> Books:
@@ -428,6 +442,7 @@ def open_books(
         settings: of this room.
         data_dir: where the books and the journal lie; made when it does not exist.
         allows_open: see `access.allows_open`.
+        pricing: says what requests cost; None leaves that to the table.
         clock: seconds since 1970.
         new_owner: names this server among all that use the books.
 
@@ -464,7 +479,7 @@ def open_books(
                     "num_released": found.num_released,
                 },
             )
-        return Books(store, settings, owner=owner, allows_open=allows_open, prices=prices, clock=clock)
+        return Books(store, settings, owner=owner, allows_open=allows_open, prices=prices, pricing=pricing, clock=clock)
     except TransactionFailed as failure:
         store.close()
         raise unopened(failure) from failure

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 from seekd.accounts.instants import parse_instant
 from seekd.accounts.settings import AccountsSettings, PriceSetting
@@ -102,6 +102,34 @@ class PriceTable:
                     if not price.is_free:
                         found[currency] = price
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceQuestion:
+    """What a pricing knows of a request.
+
+    Attributes:
+        model: the name that the request asks for.
+        account_id: who pays.
+        at_ms: when, in milliseconds since 1970.
+        table: what the price table says, by currency; empty where the model is free.
+    """
+
+    model: str
+    account_id: str
+    at_ms: int
+    table: Mapping[str, Price]
+
+
+class Pricing(Protocol):
+    """Says what a request costs. An extension of the group `seekd.pricings` is a callable that makes one.
+
+    It gives prices of tokens, not of a usage: what is held before a request and what it is charged follow from them by
+    the same rule, so that no account can be charged more than was held.
+    """
+
+    def prices(self, question: PriceQuestion) -> Mapping[str, Price]:
+        """The price by currency; empty makes the request free. Called on the event loop for every request."""
 
 
 def load_prices(settings: AccountsSettings) -> PriceTable:

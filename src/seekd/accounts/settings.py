@@ -56,6 +56,7 @@ class AccountsSettings:
         store_timeout_s: after this long without an answer of the database a request is refused.
         official_prices: charge what the hosted service charges, by its dated price table.
         prices: own prices; they replace the official ones of the same model and currency.
+        pricing: name of the extension that says what each request costs, given these prices; None for these alone.
         default_currency: of requests that are free, and of balances that are empty.
         currency_order: the balance that is tried first when a model has a price in both.
         hold_wait_s: how long a request waits when only what running requests hold stands in its way.
@@ -83,6 +84,7 @@ class AccountsSettings:
     store_timeout_s: float = 10.0
     official_prices: bool = False
     prices: tuple[PriceSetting, ...] = ()
+    pricing: str | None = None
     default_currency: Currency = "USD"
     currency_order: tuple[Currency, ...] = CURRENCIES
     hold_wait_s: float = 30.0

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from seekd import log
-from seekd.accounts.types import Answer, Charge, format_exact
+from seekd.accounts.types import Answer, Caller, Charge, format_exact
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer
@@ -28,6 +28,7 @@ from seekd.errors import SeekdError, UnsupportedMedia
 from seekd.prompt.types import Renderable
 from seekd.service.generation import Generation, GenerationRecord
 from seekd.service.opening import GenerationService
+from seekd.service.routing import Routes
 from seekd.service.summaries import Waiting
 from seekd.wire.calls import Call
 from seekd.wire.context import CONTEXT_HEADER, PENDING, context_header, requested_context
@@ -42,6 +43,8 @@ BLANK_LINE = b"\n"
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")  # others are percent-encoded
 USAGE_HEADER = "x-seekd-usage"
 COST_HEADER = "x-seekd-cost"
+MODEL_HEADER = "x-seekd-model"
+"""Names the model that a router chose."""
 WARNING_HEADER = "x-seekd-warning"
 """Says which parts of a tool's schema are not enforced."""
 
@@ -63,6 +66,7 @@ class Answering:
         screening: keeps what must not pass from everything behind it.
         settings: limits and the default dialect.
         detached: generations that outlive their client.
+        routes: choose the model of each request; None where its name alone does.
         models: names that this server answers to besides the official ones.
     """
 
@@ -71,6 +75,7 @@ class Answering:
     screening: Screening
     settings: ServerSettings
     detached: DetachedRuns
+    routes: Routes | None = None
     models: Collection[str] = ()
 
     async def answer(self, request: Request, parse: Parse) -> ASGIApp:
@@ -81,7 +86,7 @@ class Answering:
             caller = await self.gate.admit(request)
             body = await self._body(request)
             screened = await self.screening.screen(body, parse, caller=caller, headers=request.headers, dialect=dialect)
-            call = _with_context(screened.call, request)
+            call = self._routed(_with_context(screened.call, request), caller)
             log.model_name.set(call.request.model)
             opening = partial(
                 self.service.open,
@@ -130,6 +135,12 @@ class Answering:
             return failed(error, dialect)
         except ClientLeft:
             return _nobody()
+
+    def _routed(self, call: Call, caller: Caller) -> Call:
+        request = call.request if self.routes is None else self.routes.routed(call.request, caller)
+        if request.routed_to is None:
+            return call
+        return replace(call, request=request, headers={**call.headers, MODEL_HEADER: request.routed_to})
 
     async def _body(self, request: Request) -> bytes:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

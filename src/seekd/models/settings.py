@@ -47,6 +47,7 @@ class ModelSettings:
             `X-Seekd-Context` win.
         memory_budget: of all loaded models together, with their keys and values and prefix caches; the least recently
             used one is unloaded when another needs its room. None takes three quarters of the machine's memory.
+        router: name of the extension that chooses the model of each request among `[models]`; None for none.
     """
 
     source: str | None = None
@@ -54,3 +55,4 @@ class ModelSettings:
     temperature_mapping: TemperatureMappingName = "auto"
     long_conversations: LongConversationName = "refuse"
     memory_budget: ByteSize | None = None
+    router: str | None = None

@@ -303,6 +303,7 @@ class GenerationRequest:
         user_id: the caller's own name for its user; isolates caches.
         rule: what the output must keep to; None for free text.
         body: renders the prompt and opens the parser.
+        routed_to: the name of the model that a router chose; None where none did.
         max_prompt_tokens: more are refused; None for what the model's context holds.
         unbroken: texts that an event of the answer has whole or not at all.
         long_conversation: what becomes of one that does not fit; None for the rule of the account or the model.
@@ -320,6 +321,7 @@ class GenerationRequest:
     user_id: str | None = None
     rule: OutputRule | None = None
     standing_for: str | None = None
+    routed_to: str | None = None
     max_prompt_tokens: int | None = None
     unbroken: Sequence[str] = ()
     long_conversation: LongConversation | None = None

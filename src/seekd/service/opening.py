@@ -221,7 +221,7 @@ class GenerationService:
 
 def _names(request: GenerationRequest) -> Sequence[str]:
     """The names of a request's model, the best one first."""
-    names = (request.requested_model, request.standing_for)
+    names = (request.routed_to, request.requested_model, request.standing_for)
     return [name for name in names if name is not None]
 
 

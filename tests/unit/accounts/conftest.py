@@ -8,6 +8,7 @@ import pytest
 
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection
+from seekd.accounts.prices import Pricing
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
 from seekd.accounts.sqlite import SqliteConnection
@@ -81,8 +82,8 @@ OpenBooks = Callable[..., Awaitable[Books]]
 async def make_books(data_dir: Path, clock: Clock) -> AsyncIterator[OpenBooks]:
     async with AsyncExitStack() as stack:
 
-        async def make(**changes: object) -> Books:
-            books = open_books(settings(**changes), data_dir, allows_open=True, clock=clock)
+        async def make(*, pricing: Pricing | None = None, **changes: object) -> Books:
+            books = open_books(settings(**changes), data_dir, allows_open=True, pricing=pricing, clock=clock)
             stack.push_async_callback(books.close)
             await books.start()
             return books

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,10 @@ from seekd.accounts.access import AccessState
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection, statement
 from seekd.accounts.instants import format_instant
+from seekd.accounts.prices import PriceQuestion
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import PriceSetting
-from seekd.accounts.types import Answer, Caller, Claim, Usage
+from seekd.accounts.types import Answer, Caller, Claim, Price, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated
 from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, settings
@@ -472,3 +473,55 @@ async def test_a_settlement_outlives_a_database_that_is_away_and_the_process(
     (data_dir / "books.unsettled.jsonl").write_text(journal + '[{"cut sho')
     after = await make_books()
     assert await amounts(after, caller) == (900, 0)  # charged once, although it was in both
+
+
+# --- a pricing of another package
+
+
+class _OnePrice:
+    """Costs what it is told to, or fails. Implements `prices.Pricing`."""
+
+    def __init__(self, answer: Mapping[str, Price] | Exception) -> None:
+        self.answer = answer
+        self.questions: list[PriceQuestion] = []
+
+    def prices(self, question: PriceQuestion) -> Mapping[str, Price]:
+        self.questions.append(question)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def _each(micros: int) -> Price:
+    return Price(hit_micros=micros, miss_micros=micros, output_micros=micros)
+
+
+async def test_a_pricing_says_what_is_held_and_charged(make_books: OpenBooks, registry: Registry, clock: Clock) -> None:
+    pricing = _OnePrice({"USD": _each(3_000_000)})
+    books = await make_books(pricing=pricing)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 1000)
+    reservation = await reserve(books, caller, "r")
+    assert await amounts(books, caller) == (1000, 3 * (PROMPT + COMPLETION))
+    assert (await books.settle(reservation, FULL)).cost_micros == 3 * (PROMPT + COMPLETION)
+    [question] = pricing.questions
+    assert question == PriceQuestion(
+        model="priced", account_id=caller.account_id, at_ms=clock.now_ms, table={"USD": _each(1_000_000)}
+    )
+
+
+async def test_without_a_price_of_it_a_request_is_free(make_books: OpenBooks, registry: Registry) -> None:
+    books = await make_books(pricing=_OnePrice({"USD": _each(0)}))
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    await books.check_means(caller, "priced")
+    assert (await reserve(books, caller, "r")).held_micros == 0
+
+
+@pytest.mark.parametrize("answer", [KeyError("bug"), {"USD": _each(-1)}])
+async def test_a_pricing_that_fails_refuses_the_request(
+    make_books: OpenBooks, registry: Registry, answer: Mapping[str, Price] | Exception
+) -> None:
+    books = await make_books(pricing=_OnePrice(answer))
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    with pytest.raises(StoreError, match="price of the request cannot be had"):
+        await reserve(books, caller, "r")

@@ -1,0 +1,86 @@
+"""Routers, and what becomes of their answers."""
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from seekd.accounts.types import Caller
+from seekd.engine.scripted import ScriptedEngine, say
+from seekd.models.settings import ModelSettings
+from seekd.prompt.fim import CompletionBody
+from seekd.prompt.types import GenerationRequest, OutputRule
+from seekd.service.model_pool import Member, ModelPool
+from seekd.service.routing import Candidate, RouteQuestion, Routes
+from seekd.service.served_model import ServedModel
+
+SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none")
+CALLER = Caller(account_id="a", key_id=None, key_prefix="", name="open")
+REQUEST = GenerationRequest(
+    model="deepseek-chat",
+    requested_model="deepseek-chat",
+    stream=True,
+    thinking=False,
+    body=CompletionBody(prompt="x"),
+    max_tokens=7,
+    rule=OutputRule(kind="tools"),
+    user_id="u",
+)
+
+
+class _Router:
+    """Answers what it is told to. Implements `routing.Router`."""
+
+    def __init__(self, answer: str | Exception | None) -> None:
+        self.answer = answer
+        self.questions: list[RouteQuestion] = []
+
+    def route(self, question: RouteQuestion) -> str | None:
+        self.questions.append(question)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def _pool() -> ModelPool:
+    def model() -> ServedModel:
+        engine = ScriptedEngine(say("x"))
+        return ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
+
+    members = [Member(key=name, names=(name,), model=model()) for name in ("small", "large")]
+    members[1].num_running = 3
+    return ModelPool([*members, Member(key="default", names=(), model=model())])
+
+
+def test_a_router_sees_the_request_and_every_named_model() -> None:
+    router = _Router(None)
+    assert Routes(router, _pool()).routed(REQUEST, CALLER) is REQUEST
+    assert router.questions == [
+        RouteQuestion(
+            model="deepseek-chat",
+            account_id="a",
+            user_id="u",
+            stream=True,
+            thinking=False,
+            has_tools=True,
+            max_tokens=7,
+            candidates=[
+                Candidate(name="small", is_loaded=False, num_running=0, num_waiting=0),
+                Candidate(name="large", is_loaded=False, num_running=3, num_waiting=0),
+            ],
+        )
+    ]
+
+
+def test_its_choice_is_noted_in_the_request() -> None:
+    assert Routes(_Router("large"), _pool()).routed(REQUEST, CALLER) == replace(REQUEST, routed_to="large")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [("deepseek-chat", "there is no model 'deepseek-chat'"), (KeyError("bug"), "it failed: 'bug'")]
+)
+def test_a_router_that_is_wrong_is_logged_and_not_followed(
+    answer: str | Exception, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Routes(_Router(answer), _pool()).routed(REQUEST, CALLER) is REQUEST
+    assert words in caplog.text
