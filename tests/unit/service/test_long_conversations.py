@@ -157,6 +157,24 @@ async def test_the_answer_has_the_time_that_the_summary_left() -> None:
         assert answer.deadline_s < 5 - 0.04
 
 
+@pytest.mark.parametrize("choice", [DROP, SUMMARISE])
+async def test_the_true_count_decides_where_the_estimate_of_a_turn_is_short(choice: LongConversation) -> None:
+    messages = turns(40)
+    for index in range(3):  # the markup of many parameters is more than is taken for a call
+        arguments = json.dumps({f"p{number}": number for number in range(12)})
+        call = {"id": f"c{index}", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        messages[-1:] = [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"c{index}", "content": "y"},
+            {"role": "assistant", "content": "ok"},
+            messages[-1],
+        ]
+    async with talking(context_length=3600) as talk:
+        await talk.ask(messages, long_conversation=choice)
+        assert talk.engine.requests[-1].max_tokens >= 900
+
+
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=40), st.sampled_from([DROP, SUMMARISE]), st.booleans())
 def test_whatever_is_sent_fits_and_keeps_the_order(

@@ -143,6 +143,17 @@ async def test_the_systems_text_is_no_part_of_what_a_summary_is_known_by() -> No
         assert _num_summaries(talk) == 1
 
 
+async def test_the_latest_summary_is_enough_to_go_on() -> None:
+    async with talking(context=replace(CONTEXT, summaries_ram=ByteSize(600))) as talk:  # room for one
+        first = await talk.ask(turns(20))
+        again = await talk.ask(turns(20))
+        assert first.context is not None
+        assert again.context is not None
+        assert first.context.num_summaries > 1
+        assert again.context.num_summaries == 0
+        assert 'seekd_summaries_total{model="default",outcome="reused"} 1.0' in talk.metrics.exposition().decode()
+
+
 async def test_one_that_was_dropped_from_the_store_is_made_again() -> None:
     async with talking(context=replace(CONTEXT, summaries_ram=ByteSize(0))) as talk:
         for _ in range(2):
