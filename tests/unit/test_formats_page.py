@@ -85,7 +85,11 @@ def test_tools_and_json(prompt_format: PromptFormat) -> None:
         with pytest.raises(InvalidParameter, match="no chat template"):
             body.render(speaker)
         return
-    assert OPENERS[tools] in prompt_of(body.render(speaker))
+    if tools == "refused":
+        with pytest.raises(InvalidParameter, match="does not call tools"):
+            body.render(speaker)
+    else:
+        assert OPENERS[tools] in prompt_of(body.render(speaker))
     rule = OutputRule(kind="tools", tools=(OfferedTool(name="f"),), tool_choice="required")
     assert '"' in constraint_for(rule, call_syntax=speaker.call_syntax, starts_in_reasoning=True).grammar
     assert json_mode == "enforced"

@@ -29,18 +29,23 @@ def detect_format(metadata: Mapping[str, str], architecture: str) -> FormatName:
     if architecture == "deepseek4":
         return "deepseek-v4"
     if architecture == "deepseek32" and (has_dsml or _SEPARATOR not in template):
-        return "deepseek-v3.2"
+        return _of_v32(metadata)
     if has_dsml:
-        return _of_dsml(template)
+        return _of_dsml(template, metadata)
     if _SEPARATOR in template or "<｜User｜>" in template:
         return _of_markers(template, metadata, architecture)
     return "template" if template else "completion"
 
 
-def _of_dsml(template: str) -> FormatName:
+def _of_dsml(template: str, metadata: Mapping[str, str]) -> FormatName:
     if "<｜System｜>" in template:
         return "deepseek-v4.1"
-    return "deepseek-v3.2" if "function_calls" in template else "deepseek-v4"
+    return _of_v32(metadata) if "function_calls" in template else "deepseek-v4"
+
+
+def _of_v32(metadata: Mapping[str, str]) -> FormatName:
+    # The two have one template and one architecture; only the name tells them apart.
+    return "deepseek-v3.2-speciale" if "speciale" in _name(metadata) else "deepseek-v3.2"
 
 
 def _of_markers(template: str, metadata: Mapping[str, str], architecture: str) -> FormatName:
@@ -51,7 +56,11 @@ def _of_markers(template: str, metadata: Mapping[str, str], architecture: str) -
         return "deepseek-r1"
     if "</think>" in template:
         return "deepseek-r1-0528"
-    name = f"{metadata.get('general.name', '')} {metadata.get('general.basename', '')}".lower()
-    if "v2.5" in name or metadata.get(f"{architecture}.vocab_size") == _V2_VOCABULARY:
+    if "v2.5" in _name(metadata) or metadata.get(f"{architecture}.vocab_size") == _V2_VOCABULARY:
         return "deepseek-v2.5"
     return "deepseek-v3"
+
+
+def _name(metadata: Mapping[str, str]) -> str:
+    keys = ("general.name", "general.basename", "general.finetune")
+    return " ".join(metadata.get(key, "") for key in keys).lower()

@@ -16,6 +16,7 @@ FormatName = Literal[
     "deepseek-v4.1",
     "deepseek-v4",
     "deepseek-v3.2",
+    "deepseek-v3.2-speciale",
     "deepseek-v3.1",
     "deepseek-v3",
     "deepseek-r1",

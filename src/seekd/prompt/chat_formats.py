@@ -13,6 +13,7 @@ from seekd.prompt.chat_template import ChatTemplate
 from seekd.prompt.families.dsml_v32 import DsmlV32Format, tools_text_of
 from seekd.prompt.families.fenced import FencedFormat
 from seekd.prompt.families.hybrid import HybridFormat
+from seekd.prompt.families.speciale import SpecialeFormat
 from seekd.prompt.families.template import CompletionFormat, TemplateFormat
 from seekd.prompt.types import DEEPSEEK_FIM, ChatFormat, FimMarkers, PackageFormat, PromptFormat
 
@@ -66,6 +67,8 @@ def chat_format(prompt_format: PromptFormat, facts: ModelFacts) -> ChatFormat:
         return PackageFormat(prompt_format=prompt_format)
     if prompt_format is PromptFormat.V32:
         return DsmlV32Format(tools_text_of(_template(facts)))
+    if prompt_format is PromptFormat.V32_SPECIALE:
+        return SpecialeFormat()
     if prompt_format is PromptFormat.V31:
         return HybridFormat()
     bos = facts.bos if facts.adds_bos else None

@@ -285,12 +285,21 @@ class RecipeBody:
         """A parser for this request's answer."""
         options = self._request.parsing_options
         calls = CALL_SYNTAXES.get(chat_format.call_syntax)
-        if calls is None:
-            counter = ReasoningCounter(is_reasoning=self.starts_in_reasoning)
-            return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=counter)
         start = self.answer_start(chat_format)
         stage = self._stage(start)
         has_calls = options.parse_tool_calls
+        if calls is None:  # a form that the package reads itself
+            reasons = start is AnswerStart.REASONING
+            if reasons and not self.starts_in_reasoning:  # a model that always does
+                options = recipe.ParsingOptions(
+                    parse_tool_calls=has_calls,
+                    parse_json_output=options.parse_json_output,
+                    thinking_initial_stage=stage,
+                    stop_sequences=options.stop_sequences,
+                    special_tokens=options.special_tokens,
+                )
+            counter = ReasoningCounter(is_reasoning=reasons)
+            return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=counter)
         translator = AnswerTranslator(
             start=start,
             calls=calls if has_calls else None,

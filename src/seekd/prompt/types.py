@@ -40,6 +40,7 @@ class PromptFormat(enum.StrEnum):
     V41 = "deepseek-v4.1"
     V4 = "deepseek-v4"
     V32 = "deepseek-v3.2"
+    V32_SPECIALE = "deepseek-v3.2-speciale"
     V31 = "deepseek-v3.1"
     V3 = "deepseek-v3"
     R1 = "deepseek-r1"

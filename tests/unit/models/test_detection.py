@@ -38,6 +38,15 @@ def test_v25_is_told_from_v3_by_its_name_or_its_vocabulary(fact: dict[str, str])
     assert detect_format(metadata, "deepseek2") == "deepseek-v2.5"
 
 
+@pytest.mark.parametrize("key", ["general.name", "general.basename", "general.finetune"])
+@pytest.mark.parametrize("template", ["", "set dsml_token = '｜DSML｜' function_calls"])
+def test_speciale_is_told_from_v32_by_its_name(key: str, template: str) -> None:
+    metadata = {"tokenizer.chat_template": template, key: "DeepSeek-V3.2-Speciale"}
+    assert detect_format(metadata, "deepseek32") == "deepseek-v3.2-speciale"
+    assert detect_format({**metadata, key: "DeepSeek-V3.2"}, "deepseek32") == "deepseek-v3.2"
+    assert detect_format({**metadata, "tokenizer.chat_template": SEP}, "deepseek2") == "deepseek-v3.1"
+
+
 def test_what_a_file_declares_wins() -> None:
     metadata = {"tokenizer.chat_template": SEP, "seekd.prompt_format": "deepseek-v3.2"}
     assert detect_format(metadata, "deepseek4") == "deepseek-v3.2"

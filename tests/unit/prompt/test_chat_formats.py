@@ -45,7 +45,8 @@ def test_a_conversation_with_everything_encodes_and_hostile_texts_add_no_token(
             result(text),
             user(text),
         ]
-        segments = chat_body(messages, tools=[WEATHER], thinking=thinking).render(speaker_of(prompt_format))
+        tools = [] if prompt_format is PromptFormat.V32_SPECIALE else [WEATHER]
+        segments = chat_body(messages, tools=tools, thinking=thinking).render(speaker_of(prompt_format))
         token_ids = encode(segments, vocabulary)
         assert b"".join(map(vocabulary.token_bytes, token_ids)).decode() == prompt_of(segments)
         return [token_id for token_id in token_ids if token_id >= 256]
