@@ -49,6 +49,7 @@ from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishRe
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 
@@ -131,11 +132,12 @@ def _priced(data_dir: Path) -> AccountsSettings:
     return settings
 
 
-async def _seekd_main(port: int, data_dir: Path, *, is_priced: bool) -> None:
+async def _seekd_main(port: int, data_dir: Path, *, is_priced: bool, is_cached: bool) -> None:
     settings = Settings(
         server=ServerSettings(host="127.0.0.1", port=port, data_dir=data_dir),
         accounts=_priced(data_dir) if is_priced else AccountsSettings(),
         model=ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none"),
+        response_cache=ResponseCacheSettings(use="on" if is_cached else "asked"),
     )
     engine = EngineProcess(Path("scripted"), command=(sys.executable, __file__, "--role", "engine"))
     model = ServedModel(
@@ -197,7 +199,7 @@ class Client:
         return total
 
 
-async def _load(port: int, body: object, *, num_connections: int, seconds: float) -> list[float]:
+async def load(port: int, body: object, *, num_connections: int, seconds: float) -> list[float]:
     """Seconds of each answer, in any order."""
     clients = [await Client.open(port, body) for _ in range(num_connections)]
     end = time.perf_counter() + seconds
@@ -231,36 +233,34 @@ async def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server ended")
 
 
-def _quantile(times: Sequence[float], share: float) -> float:
+def quantile(times: Sequence[float], share: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000
 
 
-def _cpu_s(process_id: int) -> float:
+def cpu_s(process_id: int) -> float:
     """CPU seconds of a process and its children: unlike latencies, they do not depend on what else the machine does."""
     children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
     user, system = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(_cpu_s(int(child)) for child in children)
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(cpu_s(int(child)) for child in children)
 
 
 async def _measure(seekd: int, echo: int, seconds: float, process_ids: Mapping[int, int]) -> None:
     own: list[float] = []
     bare: list[float] = []
     for _ in range(5):  # by turns: the machine's mood changes
-        own += await _load(seekd, WHOLE, num_connections=1, seconds=seconds / 5)
-        bare += await _load(echo, WHOLE, num_connections=1, seconds=seconds / 5)
+        own += await load(seekd, WHOLE, num_connections=1, seconds=seconds / 5)
+        bare += await load(echo, WHOLE, num_connections=1, seconds=seconds / 5)
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        difference = _quantile(own, share) - _quantile(bare, share)
-        print(
-            f"{name}: seekd {_quantile(own, share):.2f} ms, echo {_quantile(bare, share):.2f} ms, {difference:+.2f} ms"
-        )
+        difference = quantile(own, share) - quantile(bare, share)
+        print(f"{name}: seekd {quantile(own, share):.2f} ms, echo {quantile(bare, share):.2f} ms, {difference:+.2f} ms")
     for name, port, body in (
         ("whole answers", seekd, WHOLE),
         ("echoes", echo, WHOLE),
         (f"streams of {NUM_CHUNKS} chunks", seekd, STREAM),
     ):
-        before_s = _cpu_s(process_ids[port])
-        counts = [len(await _load(port, body, num_connections=32, seconds=seconds / 3)) for _ in range(3)]
-        cpu_ms = (_cpu_s(process_ids[port]) - before_s) / sum(counts) * 1000
+        before_s = cpu_s(process_ids[port])
+        counts = [len(await load(port, body, num_connections=32, seconds=seconds / 3)) for _ in range(3)]
+        cpu_ms = (cpu_s(process_ids[port]) - before_s) / sum(counts) * 1000
         rate = statistics.median(counts) / (seconds / 3)
         print(f"32 connections: {rate:.0f} {name}/s, {cpu_ms:.2f} ms of CPU each")
 
@@ -297,6 +297,7 @@ def main() -> None:
     parser.add_argument(
         "--role", choices=["client", "seekd", "echo", "engine"], default="client", help=argparse.SUPPRESS
     )
+    parser.add_argument("--cached", action="store_true", help=argparse.SUPPRESS)  # for response_cache.py
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--data-dir", type=Path, default=Path(), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -305,7 +306,9 @@ def main() -> None:
         return
     jobs = {
         "client": lambda: _main(options.seconds, is_priced=options.priced),
-        "seekd": lambda: _seekd_main(options.port, options.data_dir, is_priced=options.priced),
+        "seekd": lambda: _seekd_main(
+            options.port, options.data_dir, is_priced=options.priced, is_cached=options.cached
+        ),
         "echo": lambda: _serve(
             Starlette(routes=[Route("/v1/chat/completions", _echo, methods=["POST"])]), options.port
         ),

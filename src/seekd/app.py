@@ -47,6 +47,7 @@ from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
+from seekd.service.response_cache import open_response_cache
 from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
@@ -71,7 +72,7 @@ class Application:
         explain: what the prefix cache gave to a recent request.
 
     Raises:
-        ConfigError: the admin token's file, a rule of the guard or an extension cannot be used.
+        ConfigError: the admin token's file, a rule of the guard, an extension or the response cache cannot be used.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Application:
         self._detached = DetachedRuns()
         guard = _guard(settings.guard)
         self._moderator = None if guard is None else Moderator(guard, settings.guard, metrics)
+        self._cache = open_response_cache(settings.response_cache, settings.server.data_dir, metrics=metrics)
         service = GenerationService(
             models=models,
             counter=Counter(books, self._limiter),
             metrics=metrics,
             deadline_s=limit_s or None,
             context=settings.context,
+            cache=self._cache,
         )
         gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(
@@ -145,6 +148,7 @@ class Application:
         if refusal is not None:
             raise ConfigError(refusal)
         self._access = await self._books.access()
+        await self._cache.start()
         await self._models.start()
 
     async def close(self) -> None:
@@ -153,6 +157,7 @@ class Application:
         await self._detached.wait()
         if self._moderator is not None:
             await self._moderator.close()
+        await self._cache.close()
         await self._limiter.close()
         await self._books.close()
 

@@ -23,6 +23,7 @@ from seekd.models.settings import (
     PromptFormatName,
     TemperatureMappingName,
 )
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
 
 
@@ -65,6 +66,7 @@ class Settings:
     context: ContextSettings = field(default_factory=ContextSettings)
     accounts: AccountsSettings = field(default_factory=AccountsSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
+    response_cache: ResponseCacheSettings = field(default_factory=ResponseCacheSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 

@@ -177,6 +177,7 @@ class Books:
         num_prompt_tokens: int,
         max_completion_tokens: int,
         is_retry_safe: bool = False,
+        price_share: float = 1.0,
     ) -> Reservation:
         """Hold the worst case of a request; it must end in `settle` or `release`. A free one writes nothing.
 
@@ -189,14 +190,16 @@ class Books:
             num_prompt_tokens: tokens of the prompt; none of them is assumed to be cached.
             max_completion_tokens: the most that may be generated.
             is_retry_safe: the request has a `Claim`; a recovery then charges nothing, as its retry will be charged.
+            price_share: part of the model's price that the request pays, 0 to 1.
 
         Raises:
             InsufficientBalance: the account cannot pay the worst case.
             Unauthenticated: the key was revoked after `authenticate`.
             StoreError: the database is away. Nothing is held.
         """
-        prices = self._prices_of(model, caller.account_id)
-        if not prices:
+        whole = self._prices_of(model, caller.account_id)
+        prices = tuple((currency, price.part(price_share)) for currency, price in whole)
+        if all(price.is_free for _, price in prices):
             return await self._reserve_nothing(caller, request_id, model, is_retry_safe=is_retry_safe)
         deadline_s = time.monotonic() + self._settings.hold_wait_s
         freed: asyncio.Future[None] | None = None

@@ -32,6 +32,7 @@ class Dimension(enum.StrEnum):
 
 
 _DAY_MS = 86_400_000
+_NUM_SUMS = 7  # errors, cached, hit, miss, completion and reasoning tokens, cost
 _COLUMNS: dict[Dimension, str] = {
     Dimension.DAY: f"u.at_ms / {_DAY_MS}",  # integers: the day's number since 1970, in UTC
     Dimension.ACCOUNT: "u.account_id",
@@ -65,6 +66,7 @@ class UsageLine:
     Attributes:
         day: ISO date in UTC; as the other names, None when the report does not tell them apart.
         num_errors: requests that ended with an error.
+        num_cached: requests that the response cache answered.
         cost: exact amount.
         latency_p50_ms: nearest-rank percentiles over the requests that have a latency; None when none has.
         first_token_p50_ms: the same of the time to the first token.
@@ -77,6 +79,7 @@ class UsageLine:
     currency: str
     num_requests: int
     num_errors: int
+    num_cached: int
     num_hit_tokens: int
     num_miss_tokens: int
     num_completion_tokens: int
@@ -140,8 +143,9 @@ def _statement(query: UsageQuery) -> Statement:
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     order = ", ".join(str(number) for number in range(1, len(names) + 1))
     return statement(f"""
-        SELECT {", ".join(names)}, u.is_error, u.num_hit_tokens, u.num_miss_tokens, u.num_completion_tokens,
-               u.num_reasoning_tokens, u.cost_micros, u.latency_ms, u.first_token_ms
+        SELECT {", ".join(names)}, u.is_error, CASE WHEN u.outcome = 'cached' THEN 1 ELSE 0 END, u.num_hit_tokens,
+               u.num_miss_tokens, u.num_completion_tokens, u.num_reasoning_tokens, u.cost_micros,
+               u.latency_ms, u.first_token_ms
         FROM usage u {where} ORDER BY {order}
     """)  # noqa: S608 - every part is a constant of this module
 
@@ -159,18 +163,19 @@ def _parameters(query: UsageQuery) -> dict[str, Any]:  # Any: text and numbers
 
 def _line(by: tuple[Dimension, ...], names: Row, group: Iterator[Row]) -> UsageLine:
     num_requests = 0
-    sums = [0] * 6  # errors, hit, miss, completion, reasoning, cost
+    sums = [0] * _NUM_SUMS
     latencies: list[float] = []
     first_tokens: list[float] = []
     for row in group:
         num_requests += 1
         values = row[len(names) :]
-        for index in range(6):
+        for index in range(_NUM_SUMS):
             sums[index] += values[index]
-        if values[6] is not None:
-            latencies.append(values[6])
-        if values[7] is not None:
-            first_tokens.append(values[7])
+        latency_ms, first_token_ms = values[_NUM_SUMS:]
+        if latency_ms is not None:
+            latencies.append(latency_ms)
+        if first_token_ms is not None:
+            first_tokens.append(first_token_ms)
     latencies.sort()
     first_tokens.sort()
     known: dict[str, Any] = dict(zip(by, names, strict=False))
@@ -182,11 +187,12 @@ def _line(by: tuple[Dimension, ...], names: Row, group: Iterator[Row]) -> UsageL
         currency=names[-1],
         num_requests=num_requests,
         num_errors=sums[0],
-        num_hit_tokens=sums[1],
-        num_miss_tokens=sums[2],
-        num_completion_tokens=sums[3],
-        num_reasoning_tokens=sums[4],
-        cost=format_exact(sums[5]),
+        num_cached=sums[1],
+        num_hit_tokens=sums[2],
+        num_miss_tokens=sums[3],
+        num_completion_tokens=sums[4],
+        num_reasoning_tokens=sums[5],
+        cost=format_exact(sums[6]),
         latency_p50_ms=percentile(latencies, 50),
         latency_p95_ms=percentile(latencies, 95),
         latency_p99_ms=percentile(latencies, 99),

@@ -6,6 +6,7 @@ Room: accounts. May import: errors. Plain data only; every amount of money is an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 OPEN_ACCOUNT_ID = "open"  # the account of callers without a key, while access is open; migrations create it
@@ -84,6 +85,14 @@ class Price:
         """Whether no token costs anything."""
         return not (self.hit_micros or self.miss_micros or self.output_micros)
 
+    def part(self, share: float) -> Price:
+        """A part of the price, each amount rounded up."""
+        return Price(
+            hit_micros=math.ceil(self.hit_micros * share),
+            miss_micros=math.ceil(self.miss_micros * share),
+            output_micros=math.ceil(self.output_micros * share),
+        )
+
     def cost_micros(self, *, num_hit_tokens: int, num_miss_tokens: int, num_completion_tokens: int) -> int:
         """The cost of one request, rounded up to a whole micro-unit once, so that it never grows by being split."""
         total = (
@@ -141,8 +150,8 @@ class Usage:
         num_miss_tokens: prompt tokens that were computed.
         num_completion_tokens: tokens that were generated and sent, reasoning included.
         num_reasoning_tokens: those of them that were reasoning.
-        outcome: "stop", "length", or how else it ended: "disconnect", "cancelled", "deadline", "error", "shutdown",
-            "recovered".
+        outcome: "stop", "length", "cached" for an answer from the response cache, or how else it ended: "disconnect",
+            "cancelled", "deadline", "error", "shutdown", "recovered".
         is_error: counts as an error in the reports.
         first_token_ms: from arrival to the first token; None when there was none.
         latency_ms: from arrival to the end.

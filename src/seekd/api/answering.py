@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from seekd import log
 from seekd.accounts.types import Answer, Caller, Charge, format_exact
+from seekd.api.caching import CACHE_HEADER, cache_wish
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer
@@ -95,6 +96,7 @@ class Answering:
                 request_id=request.state.request_id,
                 response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
                 watch=screened.watch,
+                wish=cache_wish(request.headers),
             )
             idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
             waiting = self.service.would_wait(call.request, caller)
@@ -159,6 +161,8 @@ class Answering:
                 return known
             if generation.context is not None:
                 known[CONTEXT_HEADER] = context_header(generation.context)
+            if generation.cache_result is not None:
+                known[CACHE_HEADER] = generation.cache_result
             if generation.warnings:
                 known[WARNING_HEADER] = quote("; ".join(generation.warnings), safe=_HEADER_SAFE)
             if dialect.sends_hints:

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-_READABLE = ("retry-after", "x-ds-trace-id", "x-request-id", "x-seekd-cost", "x-seekd-usage", "x-seekd-warning")
+_READABLE = (
+    "retry-after",
+    "x-ds-trace-id",
+    "x-request-id",
+    "x-seekd-cache",
+    "x-seekd-cost",
+    "x-seekd-usage",
+    "x-seekd-warning",
+)
 
 
 def for_browsers(app: ASGIApp, *, allowed_origins: Sequence[str]) -> ASGIApp:

@@ -16,7 +16,7 @@ from seekd.accounts.reports import Dimension, UsageLine, UsageQuery, to_csv, usa
 from seekd.cli.books import ConfigOption, DataDirOption, JsonOption, open_books_connection, print_json, print_table
 from seekd.errors import InvalidParameter
 
-_COUNTS = ("requests", "errors", "hit", "miss", "output", "reasoning", "cost", "p50_ms")
+_COUNTS = ("requests", "errors", "cached", "hit", "miss", "output", "reasoning", "cost", "p50_ms")
 
 app = typer.Typer(help="What was used, by whom, and what it cost.", invoke_without_command=True)
 
@@ -71,6 +71,7 @@ def print_report(lines: Sequence[UsageLine], *, as_json: bool, as_csv: bool) -> 
                 *(getattr(line, name) for name in shown),
                 line.num_requests,
                 line.num_errors,
+                line.num_cached,
                 line.num_hit_tokens,
                 line.num_miss_tokens,
                 line.num_completion_tokens,

@@ -62,11 +62,6 @@ class CompletionBody:
     stops: Sequence[str] = ()
     include_usage: bool = False
 
-    @property
-    def has_stop(self) -> bool:
-        """Whether stop strings were asked for."""
-        return bool(self.stops)
-
     def render(self, chat_format: ChatFormat) -> list[Segment]:
         """The whole prompt, BOS first."""
         return fim_segments(self.prompt, self.suffix, chat_format)

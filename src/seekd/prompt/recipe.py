@@ -246,9 +246,9 @@ class RecipeBody:
         return None if constraint is None else OutputLimit(kind=constraint.kind, schema=constraint.schema)
 
     @property
-    def has_stop(self) -> bool:
-        """Whether stop strings were asked for."""
-        return bool(self._request.parsing_options.stop_sequences)
+    def stops(self) -> Sequence[str]:
+        """The stop strings that were asked for."""
+        return tuple(self._request.parsing_options.stop_sequences or ())
 
     @cached_property
     def conversation(self) -> Conversation:

@@ -261,8 +261,8 @@ class ParsedBody(Renderable, Protocol):
     """A validated body of one protocol, ready to be rendered and answered."""
 
     @property
-    def has_stop(self) -> bool:
-        """Whether stop strings were asked for; then push tokens one at a time, so that none is charged late."""
+    def stops(self) -> Sequence[str]:
+        """The stop strings that were asked for; if any, push tokens one at a time, so that none is charged late."""
 
     def answer_start(self, chat_format: ChatFormat) -> AnswerStart:
         """Where the rendered prompt leaves the model."""

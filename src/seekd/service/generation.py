@@ -2,7 +2,7 @@
 
 Room: service. May import: prompt, constrain, engine, accounts, models and below.
 
-    admitted, worst case held ──> engine ──> text ──> protocol events ──> settled
+    its turn ──> admitted, worst case held ──> engine, or a recording of it ──> text ──> protocol events ──> settled
 
 What is wrong with a request is raised before there is a generation (see `opening`); an account that cannot pay, and
 what happens later, is raised by `Generation.chunks`, which holds the worst case of the cost from its start to its end.
@@ -13,9 +13,9 @@ sequence within one engine step.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from seekd.accounts.types import Answer, Charge, Claim, Usage
@@ -26,11 +26,13 @@ from seekd.prompt.detokenizer import Detokenizer
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch
+from seekd.service.response_cache import CacheResult, Ticket, Turn
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter, Order, Tab
 
 _log = logging.getLogger(__name__)
 
+_WHOLE = frozenset({"stop", "length"})
 _ERRORS = frozenset({"error", "deadline", "shutdown"})
 
 Lease = Callable[[], AbstractAsyncContextManager[ServedModel]]
@@ -88,6 +90,7 @@ class Generation:
         parser: OutputParser,
         watch: AnswerWatch | None = None,
         counter: Counter,
+        ticket: Ticket | None,
         order: Order,
         one_token_at_a_time: bool,
         warnings: Sequence[str],
@@ -100,6 +103,7 @@ class Generation:
         self.charge: Charge | None = None
         self._metrics = metrics
         self._counter = counter
+        self._ticket = ticket
         self._order = order
         self._tab: Tab | None = None
         self._keeper: AnswerKeeper | None = None
@@ -127,21 +131,49 @@ class Generation:
             Overloaded: the queue was full, or the deadline passed.
             ShuttingDown: the server is stopping.
         """
-        started_s = self._clock()
-        claim = None if self._keeper is None else self._keeper.claim
-        tab = self._tab = await self._counter.open_tab(self._order, claim=claim)
+        async with self._turn() as turn, aclosing(self._run(turn)) as batches:
+            async for events in batches:
+                yield events
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Turn]:
+        """The request's turn at an answer; without the response cache it is always now."""
+        if self._ticket is None:
+            yield Turn()
+            return
+        has_come = False
         try:
-            async with self._lease() as model, aclosing(model.engine.generate(self._engine_request)) as updates:
+            async with self._ticket.turn() as turn:
+                has_come = True
+                yield turn
+        except BaseException:
+            if not has_come:
+                await self._counter.give_up(self._claim)
+            raise
+
+    async def _run(self, turn: Turn) -> AsyncGenerator[Sequence[OutputChunk], None]:
+        started_s = self._clock()
+        tab = self._tab = await self._counter.open_tab(self._order_of(turn), claim=self._claim)
+        try:
+            async with self._lease() as model, aclosing(self._updates(turn, model)) as updates:
                 vocabulary = model.vocabulary
+                held: list[OutputChunk] = []
                 async for update in updates:
+                    now_s = self._clock()
+                    turn.note(update, now_s=now_s)
                     if update.token_ids and self.record.first_token_s is None:
-                        self.record.first_token_s = self._clock() - started_s
-                    events = await self._passed(self._take(update, vocabulary))
+                        self.record.first_token_s = now_s - started_s
+                    taken = held + self._take(update, vocabulary)
+                    if self._is_replayed_at_once and self.record.finish is None:
+                        held = taken
+                        continue
+                    events = await self._passed(taken)
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
                         answer = None if self._keeper is None else self._keeper.compose(events)
                         self.charge = await tab.settle(self._usage(), answer=answer)
+                        turn.ended(was_cut=self.record.finish == "length")
                     if events:
                         yield events
                     if self.record.finish is not None:
@@ -161,6 +193,20 @@ class Generation:
             self._report()
             await tab.settle(self._usage() if self._was_admitted else None)
 
+    def _order_of(self, turn: Turn) -> Order:
+        if turn.recording is None or self._ticket is None:
+            return self._order
+        return replace(
+            self._order,
+            max_completion_tokens=turn.recording.num_completion_tokens,
+            price_share=self._ticket.price_share,
+        )
+
+    def _updates(self, turn: Turn, model: ServedModel) -> AsyncGenerator[EngineUpdate, None]:
+        if turn.recording is None:
+            return model.engine.generate(self._engine_request)
+        return turn.recording.replay(self.request_id, in_rhythm=not self._is_replayed_at_once)
+
     def keep_answer(self, keeper: AnswerKeeper) -> None:
         """Keep the whole answer for retries; before `chunks` is iterated."""
         self._keeper = keeper
@@ -169,6 +215,23 @@ class Generation:
     def request_id(self) -> str:
         """Names the request in the engine and in the books."""
         return self._engine_request.request_id
+
+    @property
+    def cache_result(self) -> CacheResult | None:
+        """What the response cache did for it; None where it has nothing to do with it. Final with the first event."""
+        return None if self._ticket is None else self._ticket.result
+
+    @property
+    def _claim(self) -> Claim | None:
+        return None if self._keeper is None else self._keeper.claim
+
+    @property
+    def _is_hit(self) -> bool:
+        return self.cache_result is CacheResult.HIT
+
+    @property
+    def _is_replayed_at_once(self) -> bool:
+        return self._is_hit and self._ticket is not None and self._ticket.is_replayed_at_once
 
     @property
     def is_admitted(self) -> bool:
@@ -267,12 +330,13 @@ class Generation:
     def _usage(self) -> Usage:
         record = self.record
         finish = record.finish or "running"
+        outcome = "cached" if self._is_hit and finish in _WHOLE else finish
         return Usage(
             num_hit_tokens=record.num_cached_tokens,
             num_miss_tokens=record.num_prompt_tokens - record.num_cached_tokens,
             num_completion_tokens=record.num_completion_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
-            outcome=finish,
+            outcome=outcome,
             is_error=finish in _ERRORS,
             first_token_ms=None if record.first_token_s is None else record.first_token_s * 1000,
             latency_ms=record.total_s * 1000,
@@ -283,8 +347,8 @@ class Generation:
         self._metrics.observe(
             model=self._model_key,
             request_id=self.request_id,
-            finish=record.finish or "error",
-            first_token_s=record.first_token_s,
+            finish="cached" if self._is_hit else record.finish or "error",
+            first_token_s=None if self._is_hit else record.first_token_s,
             total_s=record.total_s,
             num_completion_tokens=record.num_completion_tokens,
         )
@@ -293,6 +357,7 @@ class Generation:
             extra={
                 "action": "generation_ended",
                 "finish_reason": record.finish,
+                "response_cache": self.cache_result,
                 "prompt_tokens": record.num_prompt_tokens,
                 "cached_tokens": record.num_cached_tokens,
                 "completion_tokens": record.num_completion_tokens,

@@ -91,6 +91,12 @@ class Metrics:
         self._summaries = Counter(
             "seekd_summaries", "Summaries of old turns.", ("model", "outcome"), registry=self._registry
         )
+        self._response_cache = Counter(
+            "seekd_response_cache_requests",
+            "Requests that the response cache is in use for, by what it did.",
+            ("result",),
+            registry=self._registry,
+        )
         self._registry.register(_EngineCollector(engines))
 
     def observe(
@@ -139,6 +145,14 @@ class Metrics:
         """Take note of a summary that was needed; `outcome` is made, reused or failed."""
         self._summaries.labels(model, outcome).inc()
 
+    def count_response_cache(self, result: str) -> None:
+        """Take note of what the response cache did for a request."""
+        self._response_cache.labels(result).inc()
+
+    def show_response_cache(self, num_bytes: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many bytes the response cache holds, by place."""
+        self._registry.register(_HeldAnswers(num_bytes))
+
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self._registry)
@@ -158,6 +172,17 @@ class ReportingEngine(Protocol):
     @property
     def process_id(self) -> int | None:
         """None while its model is not loaded."""
+
+
+class _HeldAnswers:
+    def __init__(self, num_bytes: Callable[[], Mapping[str, int]]) -> None:
+        self._num_bytes = num_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        held = GaugeMetricFamily("seekd_response_cache_bytes", "Held by the response cache.", labels=["tier"])
+        for tier, number in self._num_bytes().items():
+            held.add_metric([tier], number)
+        yield held
 
 
 class _EngineCollector:

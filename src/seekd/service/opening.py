@@ -33,6 +33,7 @@ from seekd.service.long_conversations import LongConversations
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import ModelPool
 from seekd.service.moderation import AnswerWatch
+from seekd.service.response_cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.service.summaries import Waiting
@@ -46,6 +47,7 @@ class GenerationService:
     Args:
         models: answer.
         counter: opens the tabs of what is run.
+        cache: answers repeats; None answers everything anew.
         metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
         context: what becomes of conversations that are too long.
@@ -59,6 +61,7 @@ class GenerationService:
         models: ModelPool,
         counter: Counter,
         metrics: Metrics,
+        cache: ResponseCache | None = None,
         deadline_s: float | None = None,
         context: ContextSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,6 +70,7 @@ class GenerationService:
         self._models = models
         self._counter = counter
         self._metrics = metrics
+        self._cache = cache
         self._rules = RuleCompiler()
         self._deadline_s = deadline_s
         self._clock = clock
@@ -89,6 +93,7 @@ class GenerationService:
         response_id: str,
         watch: AnswerWatch | None = None,
         waiting: Waiting | None = None,
+        wish: CacheWish = NO_WISH,
     ) -> Generation:
         """Check a request against the model and get it ready to run; nothing is held before it is iterated.
 
@@ -101,6 +106,7 @@ class GenerationService:
             response_id: the id that the answer carries.
             watch: judges the answer; None lets all pass.
             waiting: is told what the request waits for; None where nobody asks.
+            wish: what the request says of the response cache.
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
@@ -150,6 +156,7 @@ class GenerationService:
                 created_s=int(self._unix_time()),
                 system_fingerprint=f"fp_{model.info.fingerprint}",
             )
+            fingerprint = model.info.fingerprint
             needs_tokenizer = request.sampling.num_top_logprobs is not None
             parser: OutputParser = request.body.open_parser(
                 identity, model.chat_format, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
@@ -160,6 +167,17 @@ class GenerationService:
                 parser = watch.over(parser, model.vocabulary.token_bytes)
             if fitted.report is not None and fitted.report.action != "whole":
                 parser = ReportingParser(parser, fitted.report)
+        ticket = None
+        if self._cache is not None:
+            ticket = self._cache.ticket(
+                engine_request,
+                wish=wish,
+                model=request.requested_model,
+                fingerprint=fingerprint,
+                stops=request.body.stops,
+                protocol=type(request.body).__name__,
+                keeps_cut=max_tokens == (request.max_tokens or request.default_max_tokens),
+            )
         return Generation(
             lease=lease,
             model_key=member.key,
@@ -167,6 +185,7 @@ class GenerationService:
             parser=parser,
             watch=watch,
             counter=self._counter,
+            ticket=ticket,
             order=Order(
                 caller=caller,
                 request_id=request_id,
@@ -175,7 +194,7 @@ class GenerationService:
                 max_completion_tokens=max_tokens,
             ),
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
-            one_token_at_a_time=request.body.has_stop or start is not AnswerStart.CONTENT,
+            one_token_at_a_time=bool(request.body.stops) or start is not AnswerStart.CONTENT,
             warnings=warnings,
             context=fitted.report,
             metrics=self._metrics,

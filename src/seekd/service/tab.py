@@ -23,6 +23,7 @@ class Order:
         caller: who pays.
         request_id: unique for ever; the charge bears it.
         model: decides the price.
+        price_share: part of it that the request pays, 0 to 1.
     """
 
     caller: Caller
@@ -30,6 +31,7 @@ class Order:
     model: str
     num_prompt_tokens: int
     max_completion_tokens: int
+    price_share: float = 1.0
 
 
 class Counter:
@@ -48,6 +50,11 @@ class Counter:
         """See `Books.check_means`."""
         await self._books.check_means(caller, model)
 
+    async def give_up(self, claim: Claim | None) -> None:
+        """Free the idempotency key of a request whose tab was not opened."""
+        if claim is not None:  # a retry may have more luck
+            await asyncio.shield(self._books.claims.abandon(claim))
+
     async def open_tab(self, order: Order, *, claim: Claim | None) -> Tab:
         """Admit a request and hold its worst case.
 
@@ -64,8 +71,7 @@ class Counter:
         try:
             return await self._open_tab(order, claim)
         except BaseException:
-            if claim is not None:  # a retry may have more luck
-                await asyncio.shield(self._books.claims.abandon(claim))
+            await self.give_up(claim)
             raise
 
     async def _open_tab(self, order: Order, claim: Claim | None) -> Tab:
@@ -80,6 +86,7 @@ class Counter:
                 num_prompt_tokens=order.num_prompt_tokens,
                 max_completion_tokens=order.max_completion_tokens,
                 is_retry_safe=claim is not None,
+                price_share=order.price_share,
             )
         except BaseException:
             await asyncio.shield(self._limiter.finish(admission, num_completion_tokens=0))

@@ -23,6 +23,7 @@ from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName, LongConversationName, ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.settings import Settings
@@ -51,6 +52,7 @@ def serve_script(
     server: ServerSettings | None = None,
     accounts: AccountsSettings | None = None,
     guard: GuardSettings | None = None,
+    response_cache: ResponseCacheSettings | None = None,
     prompt_format: FormatName = "deepseek-v4.1",
     context_length: int = 8192,
     long_conversations: LongConversationName = "refuse",
@@ -64,6 +66,7 @@ def serve_script(
         server: limits and dialect; host, port and data_dir are chosen here.
         accounts: prices, limits and the like.
         guard: sensitive data and what else is not let through.
+        response_cache: whether and where answers are kept for repeats.
         prompt_format: the chat layout that the script speaks.
         context_length: of the scripted model, in tokens (its tokens are bytes).
         long_conversations: what becomes of conversations that do not fit.
@@ -77,6 +80,7 @@ def serve_script(
             prompt_format=prompt_format, temperature_mapping="none", long_conversations=long_conversations
         ),
         context=context or ContextSettings(),
+        response_cache=response_cache or ResponseCacheSettings(),
     )
     engine = ScriptedEngine(script, context_length=context_length)
     model = ServedModel(

@@ -63,7 +63,7 @@ def test_a_report_can_be_cut(connection: Connection) -> None:
 
 def test_csv_has_the_columns_that_hold_something_and_no_formula(connection: Connection) -> None:
     lines = to_csv(usage_report(connection, UsageQuery(by=(Dimension.MODEL,)))).splitlines()
-    assert lines[0].startswith("model,currency,num_requests,num_errors,")
+    assert lines[0].startswith("model,currency,num_requests,num_errors,num_cached,")
     assert "day" not in lines[0]
     assert lines[1].startswith("'=cmd(),USD,5,1,")
 

@@ -52,7 +52,7 @@ def test_a_report_can_be_cut(used: Path) -> None:
 def test_csv_goes_into_a_spreadsheet(used: Path) -> None:
     header, *rows = run(usage.app, used, "--csv", "--by", "account").splitlines()
     assert header.split(",")[:3] == ["account_id", "currency", "num_requests"]
-    assert rows[0].startswith("open,USD,3,1,192,18,15,6,4.50,")
+    assert rows[0].startswith("open,USD,3,1,0,192,18,15,6,4.50,")
 
 
 def test_a_date_that_is_none_is_named(used: Path) -> None:

@@ -105,10 +105,10 @@ def test_an_excerpt_answers_as_its_conversation_would_and_a_question_in_free_tex
     shorter = whole.excerpt(2)
     assert shorter.conversation.answer_format == whole.conversation.answer_format == asked_format["type"]
     assert shorter.conversation.answer_schema == whole.conversation.answer_schema
-    assert shorter.has_stop
+    assert shorter.stops
     asked = whole.question(Part(start=0, end=2), question="?", lead="-")
     assert asked.conversation.answer_format == "text"
-    assert not asked.has_stop
+    assert not asked.stops
 
 
 def test_a_message_that_the_answer_goes_on_from_stays_one() -> None:

@@ -388,7 +388,7 @@ def test_outside_thinking_there_is_no_reasoning_key_at_all() -> None:
 
 def test_a_stop_string_is_never_sent() -> None:
     call = chat({"stream": True, "stop": ["\n4.", "END"]})
-    assert call.request.body.has_stop
+    assert call.request.body.stops
     answer = check_chat_stream(drive(call, ["1.", " a", "\n", "4", ". b"]).stream)
     assert answer.content == "1. a"
     assert answer.finish_reason == "stop"

@@ -39,7 +39,7 @@ def test_unset_parameters_have_their_defaults() -> None:
     assert request.max_tokens is None
     assert request.default_max_tokens == DEFAULT_MAX_TOKENS
     assert request.sampling == RequestedSampling()
-    assert not request.body.has_stop
+    assert not request.body.stops
     assert len(request.body.render(V41)) == 2
 
 
@@ -60,7 +60,7 @@ def test_every_parameter_is_read() -> None:
         temperature=0.5, top_p=0.3, presence_penalty=1, frequency_penalty=-1, seed=7, num_top_logprobs=3
     )
     assert request.stream
-    assert request.body.has_stop
+    assert request.body.stops
 
 
 def test_penalties_have_no_effect_in_hosted() -> None:

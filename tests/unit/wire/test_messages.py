@@ -88,7 +88,7 @@ def test_parameters_are_read() -> None:
     assert request.lower_max_tokens
     assert (request.sampling.temperature, request.sampling.top_p) == (0.5, 0.3)
     assert request.user_id == "u"
-    assert request.body.has_stop
+    assert request.body.stops
 
 
 def test_metadata_of_any_shape_is_no_error() -> None:
