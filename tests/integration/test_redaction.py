@@ -272,3 +272,28 @@ def test_a_redactor_of_another_package_finds_what_has_no_form(tmp_path: Path, mo
         answer = _post(running, "/chat/completions", _user("for Ada Lovelace"))
         assert answer.json()["choices"][0]["message"]["content"] == "Dear Ada Lovelace"
         assert "for [CUSTOMER_1]" in _prompt(running)
+
+
+_CALLS: Any = {
+    "deepseek-v3.1": (
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>send<｜tool▁sep｜>{"to": "[SECRET_1]"}'
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+    ),
+    "deepseek-v3": (
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>send\n```json\n{"to": "[SECRET_1]"}\n```'
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+    ),
+}
+
+
+@pytest.mark.parametrize("family", _CALLS)
+def test_families_that_write_arguments_as_json_get_them_escaped_too(tmp_path: Path, family: Any) -> None:
+    _say(_CALLS[family])
+    with serve_script(SCRIPT, data_dir=tmp_path, guard=GUARD, prompt_format=family) as running:
+        body = _user('secret{"\n\\}', tools=TOOLS)
+        [call] = _post(running, "/chat/completions", body).json()["choices"][0]["message"]["tool_calls"]
+        assert json.loads(call["function"]["arguments"]) == {"to": 'secret{"\n\\}'}
+        streamed = _post(running, "/chat/completions", {**body, "stream": True}).text
+    chunks = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
+    calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls") or ()]
+    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {"to": 'secret{"\n\\}'}

@@ -172,6 +172,7 @@ class Summariser:
             sampling=RequestedSampling(temperature=0.0),
             rule=None,
             unbroken=(),
+            max_prompt_tokens=None,
             long_conversation=LongConversation.REFUSE,
         )
 
