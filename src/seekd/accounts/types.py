@@ -151,7 +151,7 @@ class Usage:
         num_completion_tokens: tokens that were generated and sent, reasoning included.
         num_reasoning_tokens: those of them that were reasoning.
         outcome: "stop", "length", "cached" for an answer from the response cache, or how else it ended: "disconnect",
-            "cancelled", "deadline", "error", "shutdown", "recovered".
+            "refused", "cancelled", "deadline", "error", "shutdown", "recovered".
         is_error: counts as an error in the reports.
         first_token_ms: from arrival to the first token; None when there was none.
         latency_ms: from arrival to the end.

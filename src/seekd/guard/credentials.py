@@ -43,10 +43,17 @@ def find_keys(scan: Scan) -> Iterator[Finding]:
         for match in _BEARER.finditer(text):
             if match.start() and text[match.start() - 1] in "Bb" and any(sign.isdigit() for sign in match[1]):
                 yield _finding(*match.span(1))
-    if "-----BEGIN" in text:
-        for match in _BLOCK.finditer(text):
-            end_line = _BLOCK_END.search(text, match.end())
-            yield _finding(match.start(), len(text) if end_line is None else end_line.end())
+    yield from _blocks(text)
+
+
+def _blocks(text: str) -> Iterator[Finding]:
+    # Each goes on from the end of the one before, so that beginnings without an end do not each search the whole rest.
+    begin = _BLOCK.search(text) if "-----BEGIN" in text else None
+    while begin is not None:
+        end_line = _BLOCK_END.search(text, begin.end())
+        end = len(text) if end_line is None else end_line.end()
+        yield _finding(begin.start(), end)
+        begin = _BLOCK.search(text, end)
 
 
 def _finding(start: int, end: int) -> Finding:

@@ -35,6 +35,7 @@ def test_a_block_with_a_private_key_is_found_whole_also_without_its_end() -> Non
     block = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
     assert finds(f"a\n{block}\nb", "key") == [block]
     assert finds(f"a\n{block[:50]}", "key") == [block[:50]]
+    assert finds(f"{block}{block}\n{block[:50] * 3}", "key") == [block, block, block[:50] * 3]
     assert finds("-----BEGIN PUBLIC KEY-----\nMIIEow\n-----END PUBLIC KEY-----", "key") == []
 
 
