@@ -43,10 +43,18 @@ _MAX_PHONE_DIGITS = 15  # ITU-T E.164
 _MIN_NATIONAL_DIGITS = 8
 
 
+_CARD_DIGITS = re.compile(
+    r"(?<![0-9])[2-6](?:[0-9]{13,18}"
+    r"|[0-9]{3}[ \xa0-][0-9]{4,6}[ \xa0-][0-9]{4,5}(?:[ \xa0-][0-9]{3,4}){0,2}"
+    r"|[0-9]{5}[ \xa0-][0-9]{13}|[0-9]{7}[ \xa0-][0-9]{8})(?![0-9])"
+)
+"""What every card looks like; most runs of digits do not, and are done with."""
+
+
 def find_cards(scan: Scan) -> Iterator[Finding]:
     """Numbers of payment cards: an issuer's prefix, its length, a usual grouping, and the check digit."""
     for run in scan.digit_runs:
-        if run.num_digits >= 14:
+        if run.num_digits >= 14 and _CARD_DIGITS.search(scan.text, run.start, run.end) is not None:
             yield from _cards_in(scan.text, run)
 
 

@@ -82,11 +82,9 @@ class Scan:
         ends = np.concatenate((starts[1:], [len(at)]))
         counts = ends - starts
         dots = dotted[ends - 1] - dotted[starts]
-        wanted = np.flatnonzero((counts >= _MIN_DIGITS) | (dots >= _MIN_DOTS))
-        return [
-            DigitRun(int(at[starts[i]]), int(at[ends[i] - 1]) + 1, int(counts[i]), bool(dots[i] >= _MIN_DOTS))
-            for i in wanted
-        ]
+        wanted = (counts >= _MIN_DIGITS) | (dots >= _MIN_DOTS)
+        columns = (at[starts[wanted]], at[ends[wanted] - 1] + 1, counts[wanted], dots[wanted] >= _MIN_DOTS)
+        return [DigitRun(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     @cached_property
     def country_codes(self) -> list[int]:
