@@ -17,9 +17,10 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import open_connection
 from seekd.engine.scripted import say
 from seekd.guard.settings import GuardSettings, OverrideSetting
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer, serve_script
 from tests.extensions import example, install
-from tests.moderation_service import ModerationService, moderation_service
+from tests.moderation_service import ModerationService, flags, moderation_service
 
 MAIL = "anna@example.com"
 REFUSED = {
@@ -193,3 +194,18 @@ def test_a_guard_of_another_package_judges_too(tmp_path: Path, monkeypatch: pyte
     with serve_script(say("fine"), data_dir=tmp_path / "data", guard=GuardSettings(moderation="house")) as server:
         assert _post(server, "hello").status_code == 200
         assert _post(server, "Our secret recipe").json() == REFUSED
+
+
+def test_a_kept_answer_is_judged_again_and_a_refused_one_is_not_kept(
+    tmp_path: Path, service: ModerationService
+) -> None:
+    guard = GuardSettings(moderation=service.url, moderate_input=False)
+    cache = ResponseCacheSettings(use="on")
+    with serve_script(say("forbidden"), data_dir=tmp_path, guard=guard, response_cache=cache) as server:
+        assert _post(server, temperature=0).status_code == 400
+        service.answer = flags("nothing")
+        found = [_post(server, temperature=0) for _ in range(2)]
+        assert [answer.headers["x-seekd-cache"] for answer in found] == ["miss", "hit"]
+        service.answer = flags("forbidden")
+        assert _post(server, temperature=0).status_code == 400
+        assert len(server.engine.requests) == 2

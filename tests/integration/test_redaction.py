@@ -16,6 +16,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.engine.scripted import EmitText, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.guard.settings import GuardSettings, OverrideSetting, PatternSetting
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer, serve_script
 from tests.extensions import example, install
 
@@ -297,3 +298,23 @@ def test_families_that_write_arguments_as_json_get_them_escaped_too(tmp_path: Pa
     chunks = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
     calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls") or ()]
     assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {"to": 'secret{"\n\\}'}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_kept_answers_hold_placeholders_and_each_caller_gets_its_own_text(tmp_path: Path, stream: bool) -> None:
+    _say("Dear [EMAIL_1]", 3)
+    cache = ResponseCacheSettings(use="on", store="directory")
+    with serve_script(SCRIPT, data_dir=tmp_path, guard=GUARD, response_cache=cache) as running:
+        found = [
+            _post(running, "/chat/completions", _user(f"I am {mail}", temperature=0, stream=stream))
+            for mail in (MAIL, "bob@example.com")
+        ]
+        assert len(running.engine.requests) == 1
+    assert [answer.headers["x-seekd-cache"] for answer in found] == ["miss", "hit"]
+    assert [answer.headers["x-seekd-redacted"] for answer in found] == ["email=1;redact"] * 2
+    assert MAIL in found[0].text
+    assert "bob@example.com" in found[1].text
+    assert MAIL not in found[1].text
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert MAIL.encode() not in file.read_bytes(), file
