@@ -15,6 +15,7 @@ _READABLE = (
     "x-ds-trace-id",
     "x-request-id",
     "x-seekd-cache",
+    "x-seekd-context",
     "x-seekd-cost",
     "x-seekd-usage",
     "x-seekd-warning",

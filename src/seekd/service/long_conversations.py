@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from seekd.accounts.types import Caller
 from seekd.errors import ContextTooLong, Overloaded
@@ -31,6 +32,7 @@ from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.service.summaries import Summary
 from seekd.service.summariser import Asked, Summariser, note
+from seekd.service.token_counts import TokenCounts
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ class LongConversations:
         self._summariser = summariser
         self._metrics = metrics
         self._deadline_s = deadline_s
+        self._counts = TokenCounts()
 
     def choice(self, request: GenerationRequest, caller: Caller, member: Member) -> LongConversation:
         """What becomes of the request's conversation if it does not fit: its own word, its account's, its model's."""
@@ -156,7 +159,7 @@ class LongConversations:
             room = model.info.context_length - _answer_room(request, model.info.context_length)
             if len(prompt_token_ids) <= room:
                 return Fitted(request=request, prompt_token_ids=prompt_token_ids, report=ContextReport())
-            measured = await self._measured(body, model, choice, num_prompt_tokens=len(prompt_token_ids), room=room)
+            measured = await self._measured(body, member, choice, num_prompt_tokens=len(prompt_token_ids), room=room)
             plans = measured.plans()
             if not plans or not await _fits_at_all(body, model, measured):
                 raise self._refusal(request, measured, member)
@@ -176,9 +179,9 @@ class LongConversations:
         return fitted
 
     async def _measured(
-        self, body: RecipeBody, model: ServedModel, choice: LongConversation, *, num_prompt_tokens: int, room: int
+        self, body: RecipeBody, member: Member, choice: LongConversation, *, num_prompt_tokens: int, room: int
     ) -> _Measured:
-        messages, summariser = body.conversation.messages, self._summariser
+        messages, model, summariser = body.conversation.messages, member.model, self._summariser
         context_length = model.info.context_length
         head = len(await model.encode(summariser.head(body)))
         note_tokens = part = 0
@@ -186,8 +189,9 @@ class LongConversations:
             note_tokens = summariser.num_note_tokens(model)
             used = head + note_tokens + summariser.num_question_tokens(model) + summariser.limit(model)
             part = max(1, context_length - used)
-        # As many tokens as the prompt has, which may take a while.
-        sizes = await asyncio.to_thread(message_sizes, messages, lambda text: len(model.vocabulary.tokenize(text)))
+        # At first as many tokens as the prompt has, which may take a while.
+        count = partial(self._counts.count, vocabulary=model.vocabulary, model_key=member.key)
+        sizes = await asyncio.to_thread(message_sizes, messages, count)
         return _Measured(
             messages=messages,
             sizes=sizes,
