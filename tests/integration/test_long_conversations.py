@@ -22,6 +22,7 @@ from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError
 from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName
+from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
 from seekd.testing import serve_script
 from seekd.testing.server import ScriptedServer
@@ -235,6 +236,15 @@ def test_summaries_hold_placeholders_where_data_is_redacted_and_answers_the_data
         assert "ann@example.com" in answer.json()["choices"][0]["message"]["content"]
         assert not any("ann@" in read(request) for request in server.engine.requests)
         assert "Write to" not in read(server.engine.requests[-1])
+
+
+def test_a_repeat_is_answered_from_the_response_cache_and_still_says_what_was_done(serve: Serve) -> None:
+    server = serve(long_conversations="summarise", response_cache=ResponseCacheSettings(use="on"))
+    first, again = (ask(server, turns(14), temperature=0) for _ in range(2))
+    assert (first.headers["x-seekd-cache"], again.headers["x-seekd-cache"]) == ("miss", "hit")
+    assert again.headers["x-seekd-context"].startswith("summarised")
+    assert again.json()["usage"]["seekd_context"]["summaries"] == 0
+    assert len(server.engine.requests) == 2
 
 
 STORY = "Tom has a red ball. He likes to play with it in the big park near the old house every day."
