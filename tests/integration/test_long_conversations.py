@@ -119,6 +119,16 @@ def test_facts_of_old_turns_reach_every_family(serve: Serve, prompt_format: Form
         assert message["content"] or message["reasoning_content"] == "ok"  # what R1 writes first is reasoning
 
 
+def test_where_a_limit_is_not_lowered_its_whole_room_is_made(serve: Serve) -> None:
+    server = serve()
+    hosted = {"X-Seekd-Dialect": "hosted"}
+    assert ask(server, turns(14), max_tokens=1500, headers=hosted).status_code == 400
+    answer = ask(server, turns(14), "drop", max_tokens=1500, headers=hosted)
+    assert answer.headers["x-seekd-context"].startswith("dropped")
+    assert server.engine.requests[-1].max_tokens == 1500
+    assert ask(server, turns(14), "drop", max_tokens=1900, headers=hosted).status_code == 400
+
+
 def test_messages_and_responses_are_shortened_too(serve: Serve) -> None:
     server = serve(long_conversations="summarise")
     with anthropic.Anthropic(api_key="k", base_url=f"{server.url}/anthropic", max_retries=0) as client:
