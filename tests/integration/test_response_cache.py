@@ -113,10 +113,11 @@ def test_the_official_client_gets_one_answer_whole_and_streamed_with_an_id_of_it
     assert [choice.finish_reason for chunk in streamed for choice in chunk.choices][-1] == "stop"
 
 
-def test_a_stream_is_replayed_in_the_same_chunks_and_whoever_streams_first_serves_the_others(
+def test_whoever_streams_first_serves_the_others_and_the_original_rhythm_has_the_same_chunks(
     seekd_server: Start,
 ) -> None:
-    server = seekd_server(say("One two three four five", num_tokens_per_update=5), response_cache=ON)
+    cache = ResponseCacheSettings(use="on", replay="original")
+    server = seekd_server(say("One two three four five", num_tokens_per_update=5), response_cache=cache)
     first, second, whole = ask(server, stream=True), ask(server, stream=True), ask(server)
     assert [result(answer) for answer in (first, second, whole)] == ["miss", "hit", "hit"]
 

@@ -157,17 +157,12 @@ class Generation:
         try:
             async with self._lease() as model, aclosing(self._updates(turn, model)) as updates:
                 vocabulary = model.vocabulary
-                held: list[OutputChunk] = []
                 async for update in updates:
                     now_s = self._clock()
                     turn.note(update, now_s=now_s)
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = now_s - started_s
-                    taken = held + self._take(update, vocabulary)
-                    if self._is_replayed_at_once and self.record.finish is None:
-                        held = taken
-                        continue
-                    events = await self._passed(taken)
+                    events = await self._passed(self._take(update, vocabulary))
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
@@ -203,9 +198,9 @@ class Generation:
         )
 
     def _updates(self, turn: Turn, model: ServedModel) -> AsyncGenerator[EngineUpdate, None]:
-        if turn.recording is None:
+        if turn.recording is None or self._ticket is None:
             return model.engine.generate(self._engine_request)
-        return turn.recording.replay(self.request_id, in_rhythm=not self._is_replayed_at_once)
+        return turn.recording.replay(self.request_id, in_rhythm=self._ticket.keeps_rhythm)
 
     def keep_answer(self, keeper: AnswerKeeper) -> None:
         """Keep the whole answer for retries; before `chunks` is iterated."""
@@ -228,10 +223,6 @@ class Generation:
     @property
     def _is_hit(self) -> bool:
         return self.cache_result is CacheResult.HIT
-
-    @property
-    def _is_replayed_at_once(self) -> bool:
-        return self._is_hit and self._ticket is not None and self._ticket.is_replayed_at_once
 
     @property
     def is_admitted(self) -> bool:

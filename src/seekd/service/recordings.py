@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from array import array
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import msgspec
 
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, TokenLogprobs
 
+_MERGED_TOKENS = 64
 _FORMAT = "1"  # of the encoding and of the name; another number finds nothing of the older ones
 
 
@@ -64,13 +65,13 @@ class Recording(msgspec.Struct, frozen=True, array_like=True):
 
         Args:
             request_id: of that request.
-            in_rhythm: whether they take their time again.
+            in_rhythm: whether they take their time again; else they come at once, and many in one.
         """
         last_s = 0.0
-        for step in self.steps:
-            if in_rhythm:
-                await asyncio.sleep(step.at_s - last_s)
-                last_s = step.at_s
+        for step in self.steps if in_rhythm else self._merged():
+            # Also where there is nothing to wait for: a long answer must not keep other requests from the loop.
+            await asyncio.sleep(step.at_s - last_s if in_rhythm else 0)
+            last_s = step.at_s
             yield EngineUpdate(
                 request_id=request_id,
                 token_ids=step.token_ids,
@@ -78,6 +79,26 @@ class Recording(msgspec.Struct, frozen=True, array_like=True):
                 num_cached_tokens=step.num_cached_tokens,
                 finish_reason=step.finish_reason,
             )
+
+    def _merged(self) -> Iterator[Step]:
+        """The steps, those of up to `_MERGED_TOKENS` tokens in one: each costs a chunk of the answer."""
+        start, num_tokens = 0, 0
+        for end, step in enumerate(self.steps, start=1):
+            num_tokens += len(step.token_ids)
+            if num_tokens >= _MERGED_TOKENS or end == len(self.steps):
+                yield _joined(self.steps[start:end])
+                start, num_tokens = end, 0
+
+
+def _joined(steps: Sequence[Step]) -> Step:
+    logprobs = [entry for step in steps for entry in step.logprobs or ()]
+    return Step(
+        at_s=steps[0].at_s,
+        token_ids=[token_id for step in steps for token_id in step.token_ids],
+        logprobs=logprobs or None,
+        num_cached_tokens=steps[0].num_cached_tokens,
+        finish_reason=steps[-1].finish_reason,
+    )
 
 
 _decoder = msgspec.msgpack.Decoder(Recording)

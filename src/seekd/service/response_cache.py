@@ -203,9 +203,9 @@ class Ticket:
         return self.cache.settings.price_share
 
     @property
-    def is_replayed_at_once(self) -> bool:
-        """Whether a hit takes no time; else it takes its own again."""
-        return self.cache.settings.replay == "at_once"
+    def keeps_rhythm(self) -> bool:
+        """Whether a hit takes the time that the first answer took."""
+        return self.cache.settings.replay == "original"
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:

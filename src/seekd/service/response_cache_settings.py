@@ -27,7 +27,7 @@ class ResponseCacheSettings:
         repeats: `deterministic` keeps answers of requests with temperature 0 or a seed; `all` of every request, which
             then gets the same answer each time.
         price_share: part of the model's price that a cached answer costs, 0 to 1.
-        replay: how a cached answer is streamed: `at_once`, or in its `original` rhythm.
+        replay: how a cached answer is streamed: `at_once` in a few large chunks, or in its `original` ones and rhythm.
         lifetime_s: how long an answer is kept.
         store: `memory` loses everything with the server, `directory` keeps it in the data directory as well, `redis`
             shares it among gateways.

@@ -1,6 +1,5 @@
+import asyncio
 from dataclasses import replace
-
-import pytest
 
 from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, SamplingParams, TokenLogprobs
 from seekd.service.recordings import Recorder, Recording, recording_name
@@ -24,18 +23,43 @@ def name(request: EngineRequest, *, fingerprint: str = "f", stops: tuple[str, ..
     return recording_name(request, fingerprint=fingerprint, stops=stops, protocol=protocol)
 
 
-@pytest.mark.parametrize("in_rhythm", [False, True])
-async def test_a_recording_says_again_what_the_engine_said_for_another_request(in_rhythm: bool) -> None:
+async def test_a_recording_says_again_what_the_engine_said_for_another_request() -> None:
     content = recorded().encode()
     again = Recording.decode(content)
     assert again is not None
     assert again.num_completion_tokens == 3
     assert [step.at_s for step in again.steps] == [0.0, 0.01, 0.02]
-    replayed = [update async for update in again.replay("other", in_rhythm=in_rhythm)]
+    replayed = [update async for update in again.replay("other", in_rhythm=True)]
     assert [replace(update, request_id="r", token_ids=list(update.token_ids)) for update in replayed] == [
         replace(update, token_ids=list(update.token_ids)) for update in UPDATES
     ]
     assert {update.request_id for update in replayed} == {"other"}
+
+
+async def test_at_once_many_steps_come_in_one_and_a_long_answer_lets_others_run() -> None:
+    [whole] = [update async for update in recorded().replay("other", in_rhythm=False)]
+    assert (whole.token_ids, whole.num_cached_tokens, whole.finish_reason) == ([7, 8, 9], 2, FinishReason.STOP)
+    recorder = Recorder()
+    for number in range(1000):
+        recorder.note(EngineUpdate(request_id="r", token_ids=[number]), now_s=0.0)
+    ran_between = 0
+
+    async def other() -> None:
+        nonlocal ran_between
+        while True:
+            await asyncio.sleep(0)
+            ran_between += 1
+
+    task = asyncio.create_task(other())
+    token_ids: list[int] = []
+    num_updates = 0
+    async for update in recorder.recording().replay("r", in_rhythm=False):
+        token_ids += update.token_ids
+        num_updates += 1
+    task.cancel()
+    assert token_ids == list(range(1000))
+    assert num_updates == 16
+    assert ran_between >= 10
 
 
 def test_what_is_no_recording_is_none() -> None:
