@@ -13,7 +13,7 @@ from seekd.guard.scan import Scan, is_letter
 from seekd.guard.types import Finding
 
 _DOMAIN = re.compile(r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.([A-Za-z]{2,24})(?![A-Za-z0-9_-])")
-_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z_\u00c0-\u02af\u0370-\u058f!#$%&'*+/=?^`{|}~.-]+")
+_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z_\u00c0-\u02af\u0370-\u058f!#$%&'*+/=?^~.-]+")
 _MAX_LOCAL_CHARS = 64
 _NOT_DOMAINS = frozenset(("png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico"))
 """`logo@2x.png` is the name of a picture."""
@@ -45,7 +45,7 @@ def find_emails(scan: Scan) -> Iterator[Finding]:
 
 def _num_leading_signs(local: str) -> int:
     """Signs that may stand in a name but here belong to the text around it: `mailto=<'ann@…`."""
-    return len(local) - len(local.lstrip("!#$%&'*+/=?^`{|}~.-"))
+    return len(local) - len(local.lstrip("!#$%&'*+/=?^~.-"))
 
 
 def find_ips(scan: Scan) -> Iterator[Finding]:
@@ -103,9 +103,11 @@ def _find_v6(scan: Scan) -> Iterator[Finding]:
 
 
 def _is_v6(address: str) -> bool:
-    first = address.partition(":")[0]
-    # `add::f2` of a program is an address by its letters only; real ones have a digit and a long first group.
-    if len(first) < 3 and address.count(":") < 7:
+    groups = [group for group in address.split(":") if group]
+    # `x[1000::]` and `add::f2` of a program are addresses by their signs only.
+    if len(groups) < 2 or (len(groups) == 2 and not any(sign.isdigit() for sign in groups[0])):
+        return False
+    if len(groups[0]) < 3 and address.count(":") < 7:
         return False
     if not any(sign.isdigit() for sign in address):
         return False

@@ -21,21 +21,24 @@ _CARD_SHAPES = frozenset(
 """How the digits of a card are grouped, on the card and by people who type them."""
 
 _CARD_NUMBER = re.compile(
-    r"4[0-9]{15}|4[0-9]{18}"  # Visa
+    r"4[0-9]{15}"  # Visa; its rare ones of nineteen digits are mostly other numbers
     r"|(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)[0-9]{12,14}"  # Mastercard; its length is checked beside it
     r"|3[47][0-9]{13}"  # American Express
     r"|3(?:0[0-5]|[689])[0-9]{11,13}"  # Diners Club
     r"|(?:6011|65[0-9]{2}|64[4-9][0-9])[0-9]{12}"  # Discover
     r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"  # JCB
     r"|62[0-9]{14,17}"  # UnionPay
-    r"|(?:50|5[6-9]|6[0-9])[0-9]{14,17}"  # Maestro, of sixteen digits or more
+    r"|(?:50|5[6-9]|6[0-9])[0-9]{14}"  # Maestro, of sixteen digits
 )
 
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}")
 _IBAN_MAX_CHARS = 42  # 34 in groups of four
 
 _INTERNATIONAL = re.compile(r"\+[0-9](?:[ .\-/()\xa0]{0,2}[0-9]){6,14}")
-_NATIONAL = re.compile(r"(?:1[ .-])?\(?[0-9]{2,5}\)?(?:[ .\-/\xa0]{1,2}[0-9]{2,8}){1,4}")
+_NATIONAL = re.compile(
+    r"(?:1[ -])?\(?[0-9]{2,5}\)?(?:(?:(?<=\)) ?|[ \-/\xa0])[0-9]{2,8}){1,4}"
+    r"|(?:1\.)?[0-9]{2,5}(?:\.[0-9]{2,8}){2,4}"  # two groups with a dot are a decimal number
+)
 _DATE = re.compile(
     r"(?:19|20)[0-9]{2}[-./ ](?:0?[1-9]|1[0-2])[-./ ]|[0-3]?[0-9][-./ ][0-3]?[0-9][-./ ](?:19|20)?[0-9]{2}\b"
 )

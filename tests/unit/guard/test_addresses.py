@@ -31,6 +31,7 @@ def test_an_email_address_is_found_without_what_is_around_it(text: str, address:
         "a @ b.com",
         "@example.com",
         "user@host_name.com_x",
+        "{name}@example.com",
     ],
 )
 def test_what_has_an_at_sign_only_is_no_email_address(text: str) -> None:
@@ -67,7 +68,7 @@ def test_an_ip_address_is_found(text: str, address: str) -> None:
         "10.20.30.400 and 10.20.30.040 and 10.20.30.40.50",
         "lib-10.20.30.40.so and x10.20.30.40 and 10.20.30.40a",
         "10:30:45 and 2026-05-11T10:30:45:12",
-        "std::vector<abc::def> and add::f and ::1",
+        "std::vector<abc::def> and add::f2 and ::1, x[1000::]",
         "00:1a:2b:3c:4d:5e",
         "a: b: c: d: e",
     ],
