@@ -5,8 +5,8 @@
     python bench/engine.py shapes/qwen2-1.5b-random-q4_k_m.gguf --only decode
 
 Each line ends with PASS or FAIL, and the exit status is 1 when a bar was missed. The peer of `decode` is llama.cpp
-itself: the same batches through the low-level API in the same process, with nothing around them. The peer of everything
-else is the engine with its cache off.
+itself: the same batches through the low-level API in the same process, and its own greedy sampler, with nothing around
+them. The peer of everything else is the engine with its cache off.
 
 `--cpu-time` with `--threads 1` counts the seconds that the process computed instead of those that passed; it is for a
 machine that others use at the same time, and says nothing about `restart`, which runs in other processes.
@@ -28,18 +28,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
 from seekd.config import ByteSize
 from seekd.engine.block_store import BlockStore, open_block_store
 from seekd.engine.core import EngineCore
+from seekd.engine.llama.binding import C
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.plan import Chunk
 from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.process import EngineProcess
 from seekd.engine.scheduler import Scheduler, SchedulerLimits
-from seekd.engine.sequence import Sequence as TokenSequence
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, SamplingParams, Vocabulary
 
@@ -81,7 +82,7 @@ class Driven:
     def __init__(self, runtime: Runtime, settings: EngineSettings, store: BlockStore | None) -> None:
         cache: PrefixCache = NullPrefixCache() if store is None else BlockPrefixCache(store)
         limits = SchedulerLimits(
-            num_slots=settings.max_sequences,
+            num_slots=NUM_STREAMS,
             num_cells=runtime.num_cells,
             context_length=runtime.info.context_length,
             step_tokens=settings.batch_tokens,
@@ -178,6 +179,76 @@ def judge_share(name: str, part_s: float, whole_s: float, one_in: int) -> None:
     judge(name, measured, part_s / whole_s, Bar(f"<= 1/{one_in}", most=1 / one_in))
 
 
+class LlamaAlone:
+    """llama.cpp's own loop over its own functions, as in its examples: decode a batch, sample each stream, go on.
+
+    Args:
+        runtime: whose context it computes in.
+        first_slot: the slot of its first stream; its slots are nobody else's.
+    """
+
+    def __init__(self, runtime: Runtime, *, first_slot: int) -> None:
+        self._context = runtime.model._context._opened  # noqa: SLF001 - it has no other user
+        self._memory = runtime.memory
+        self._first_slot = first_slot
+        self._positions: list[int] = []
+        self._token_ids: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._batch = C.llama_batch_init(512, 0, 1)
+        self._sampler = C.llama_sampler_init_greedy()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for i in range(len(self._positions)):
+            self._memory.clear(self._first_slot + i)
+        C.llama_sampler_free(self._sampler)
+        C.llama_batch_free(self._batch)
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Compute prompts and choose the tokens behind them."""
+        self._positions = [0] * len(prompts)
+        self._decode(prompts)
+
+    def step(self) -> None:
+        """One token for each stream."""
+        self._decode([[token_id] for token_id in self._token_ids])
+
+    def _decode(self, runs: Sequence[Sequence[int]]) -> None:
+        batch, index, lasts = self._batch, 0, []
+        for i, token_ids in enumerate(runs):
+            for token_id in token_ids:
+                batch.token[index] = token_id
+                batch.pos[index] = self._positions[i]
+                batch.n_seq_id[index] = 1
+                batch.seq_id[index][0] = self._first_slot + i
+                batch.logits[index] = 0
+                self._positions[i] += 1
+                index += 1
+            batch.logits[index - 1] = 1
+            lasts.append(index - 1)
+        batch.n_tokens = index
+        assert C.llama_decode(self._context, batch) == 0
+        self._token_ids = [C.llama_sampler_sample(self._sampler, self._context, last) for last in lasts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeRound:
+    """Steps that the engine and llama.cpp alone took in turn."""
+
+    engine_s: float
+    alone_s: float
+    own_share: float
+
+
+def _seconds_of(do: Callable[[], object]) -> float:
+    started_s = CLOCK.now_s()
+    do()
+    return CLOCK.now_s() - started_s
+
+
 class Bench:
     """All measurements on one loaded model."""
 
@@ -197,64 +268,41 @@ class Bench:
         yield driven
         driven.stop()
 
-    def decode(self, num_rounds: int = 5, num_steps: int = 24) -> None:
+    def decode(self, num_rounds: int = 5, num_steps: int = 16) -> None:
+        """Both take their steps in turn, so that whatever else the machine does meets both."""
         for num_streams, bar in ((1, 0.97), (NUM_STREAMS, 1.0)):
-            ours, peers, outside = [], [], []
-            for _ in range(num_rounds):
-                rate, share = self._decode_engine(num_streams, num_steps)
-                ours.append(rate)
-                outside.append(share)
-                peers.append(self._decode_raw(num_streams, num_steps))
-            mine, peer = statistics.median(ours), statistics.median(peers)
+            rounds = [self._decode_round(num_streams, num_steps) for _ in range(num_rounds)]
+            ratio = statistics.median(one.alone_s / one.engine_s for one in rounds)
+            engine, alone = (
+                num_streams * num_steps / statistics.median(seconds)
+                for seconds in ([one.engine_s for one in rounds], [one.alone_s for one in rounds])
+            )
             judge(
                 f"decode, {num_streams} streams: engine / llama.cpp alone",
-                f"{mine:.1f} / {peer:.1f} tokens/s = {mine / peer:.3f}",
-                mine / peer,
+                f"{engine:.1f} / {alone:.1f} tokens/s, {ratio:.3f}",
+                ratio,
                 Bar(f">= {bar}", least=bar),
             )
-            own = statistics.median(outside)
+            own = statistics.median(one.own_share for one in rounds)
             judge(f"  own time of a step, {num_streams} streams", f"{own:.2%}", own, Bar("<= 5%", most=0.05))
 
-    def _decode_engine(self, num_streams: int, num_steps: int) -> tuple[float, float]:
-        with self._driven() as driven:
-            for i in range(num_streams):
-                driven.add(str(i), self._prompt(i, 16), 10 * num_steps)
+    def _decode_round(self, num_streams: int, num_steps: int) -> DecodeRound:
+        prompts = [self._prompt(i, 16) for i in range(num_streams)]
+        with self._driven() as driven, LlamaAlone(self.runtime, first_slot=NUM_STREAMS) as alone:
+            for i, token_ids in enumerate(prompts):
+                driven.add(str(i), token_ids, 10 * num_steps)
             driven.run(lambda: all(driven.token_s.values()))
+            alone.start(prompts)
+            driven.step()
+            alone.step()
             before = driven.core.stats()
-            started_s = CLOCK.now_s()
+            engine_s = alone_s = 0.0
             for _ in range(num_steps):
-                driven.step()
-            seconds = CLOCK.now_s() - started_s
+                engine_s += _seconds_of(driven.step)
+                alone_s += _seconds_of(alone.step)
             after = driven.core.stats()
-            step_s, model_s = after.step_s - before.step_s, after.model_s - before.model_s
-            return num_streams * num_steps / seconds, 1 - model_s / step_s
-
-    def _decode_raw(self, num_streams: int, num_steps: int) -> float:
-        sequences = []
-        for i in range(num_streams):
-            sequence = TokenSequence(
-                request=request(str(i), [1], 1),
-                arrival=i,
-                arrival_s=0,
-                max_num_tokens=10**6,
-                token_ids=self._prompt(i, 16 + num_steps),
-            )
-            sequence.slot = i
-            sequences.append(sequence)
-
-        def run(start: int, end: int) -> None:
-            assert self.runtime.model.run(
-                [Chunk(sequence=one, start=start, end=end, wants_logits=True) for one in sequences]
-            )
-
-        run(0, 16)
-        started_s = CLOCK.now_s()
-        for position in range(16, 16 + num_steps):
-            run(position, position + 1)
-        seconds = CLOCK.now_s() - started_s
-        for i in range(num_streams):
-            self.runtime.memory.clear(i)
-        return num_streams * num_steps / seconds
+        step_s, model_s = after.step_s - before.step_s, after.model_s - before.model_s
+        return DecodeRound(engine_s=engine_s, alone_s=alone_s, own_share=1 - model_s / step_s)
 
     def shared(self) -> None:
         stem = self._prompt(100, self.prefix)
@@ -392,7 +440,7 @@ def main() -> int:
     chosen = options.only or [part for part in parts if part != "restart" or not options.cpu_time]
     settings = EngineSettings(
         context_length=8192,
-        max_sequences=NUM_STREAMS,
+        max_sequences=2 * NUM_STREAMS,  # as many again for llama.cpp alone, beside the engine
         threads=options.threads,
         kv_memory=ByteSize(4 << 30),
         cache_ram=ByteSize(4 << 30),

@@ -1,6 +1,6 @@
 """Writes random-weight GGUF files in the shape of published models; speed does not depend on the weights.
 
-    python bench/model_shapes.py DIRECTORY [--shape qwen2-0.5b] [--shape qwen2-1.5b]
+    python bench/model_shapes.py DIRECTORY [--shape qwen2-0.5b] [--shape qwen2-1.5b] [--layers 4]
 
 Each tensor has the type that llama.cpp gives it in a Q4_K_M file, as published files have, and is made of random blocks
 of that type: quantizing real numbers would take minutes a file and change nothing of what is measured.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gguf
@@ -40,12 +40,15 @@ SHAPES = {
 }
 
 
-def write_shape(directory: Path, name: str) -> Path:
-    """Write a file, unless it is there; returns its path."""
+def write_shape(directory: Path, name: str, num_layers: int | None = None) -> Path:
+    """Write a file, unless it is there; returns its path. With `num_layers` it is cut to that many."""
+    shape = SHAPES[name]
+    if num_layers is not None:
+        shape, name = replace(shape, num_layers=num_layers), f"{name}-{num_layers}-layers"
     path = directory / f"{name}-random-q4_k_m.gguf"
     if not path.exists():
         partial = path.with_suffix(".partial")
-        _write(partial, name, SHAPES[name])
+        _write(partial, name, shape)
         partial.rename(path)
     return path
 
@@ -177,10 +180,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES))
+    parser.add_argument("--layers", type=int, help="fewer than the model has, to look for causes in less time")
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
     for name in options.shape or sorted(SHAPES):
-        print(write_shape(options.directory, name))
+        print(write_shape(options.directory, name, options.layers))
 
 
 if __name__ == "__main__":
