@@ -351,7 +351,7 @@ class Bench:
         judge("  their prefill beside the stream / alone", f"{growth:.2f}", growth, Bar("<= 1.25", most=1.25))
 
     def restore(self) -> None:
-        """Blocks from disk, with their pages in memory, into a slot."""
+        """Blocks from disk, with their pages in memory, into a slot: the median of five times."""
         num_tokens = self.prefix // BLOCK * BLOCK
         with tempfile.TemporaryDirectory() as directory:
 
@@ -364,22 +364,29 @@ class Bench:
                 driven = Driven(self.runtime, self.settings, before)
                 driven.add("cold", self._prompt(103, num_tokens + 1), 1)
                 cold_s = driven.run()
-            with store() as after:
-                driven = Driven(self.runtime, self.settings, after)
-                num_bytes = 0
-                keys: list[bytes] = []
-                BlockPrefixCache(after).extend_keys(keys, self._prompt(103, num_tokens + 1), "")
-                started_s = CLOCK.now_s()
-                for index, key in enumerate(keys):
-                    payload = after.get(key)
-                    assert payload is not None
-                    num_bytes += len(payload)
-                    assert self.runtime.memory.restore(0, index * BLOCK, (index + 1) * BLOCK, payload)
-                restore_s = CLOCK.now_s() - started_s
-                self.runtime.memory.clear(0)
+            keys: list[bytes] = []
+            rounds = []
+            for _ in range(5):
+                with store() as after:
+                    BlockPrefixCache(after).extend_keys(keys, self._prompt(103, num_tokens + 1), "")
+                    started_s = CLOCK.now_s()
+                    num_bytes = self._restore(after, keys)
+                    rounds.append(CLOCK.now_s() - started_s)
+                    self.runtime.memory.clear(0)
+            restore_s = statistics.median(rounds)
         judge_share(f"restoring {num_tokens} tokens from disk / computing them", restore_s, cold_s, 50)
         rate = num_bytes / restore_s / 1e6
         judge("  rate", f"{rate:.0f} MB/s", rate, Bar(">= 500 MB/s", least=500))
+
+    def _restore(self, store: BlockStore, keys: Sequence[bytes]) -> int:
+        """Fill slot 0 from a store; the bytes read."""
+        num_bytes = 0
+        for index, key in enumerate(keys):
+            payload = store.get(key)
+            assert payload is not None
+            num_bytes += len(payload)
+            assert self.runtime.memory.restore(0, index * BLOCK, (index + 1) * BLOCK, payload)
+        return num_bytes
 
 
 async def restart(model: Path, settings: EngineSettings, *, prefix: int, vocab_size: int) -> None:
