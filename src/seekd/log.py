@@ -90,6 +90,21 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the record."""
         time = datetime.datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name != "action")
-        line = f"{time} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
-        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        return f"{time} {record.levelname.lower():7} {_text(self, record)}"
+
+
+class EngineFormatter(logging.Formatter):
+    """What the engine process prints, for the process that started it: level, logger, message, fields.
+
+    That process takes the level and the logger from the first two words, and the rest as a message of its own log.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record."""
+        return f"{record.levelname} {record.name} {_text(self, record)}"
+
+
+def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name != "action")
+    text = record.getMessage() + (f"  {fields}" if fields else "")
+    return text + ("\n" + formatter.formatException(record.exc_info) if record.exc_info else "")

@@ -27,6 +27,7 @@ from seekd.engine.settings import default_cache_disk, default_cache_ram
 from seekd.engine.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
 from seekd.errors import ConfigError
+from seekd.log import EngineFormatter
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     job = decode_job(sys.stdin.buffer.readline())
-    # The parent reads standard error line by line and takes the level from the first word.
-    logging.basicConfig(level=job.log_level.upper(), format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)  # the parent reads it line by line
+    handler.setFormatter(EngineFormatter())
+    logging.basicConfig(level=job.log_level.upper(), handlers=[handler])
     with Connection(job.endpoint, parent=sys.stdin.fileno()) as connection:
         try:
             _run(job, connection)

@@ -33,10 +33,15 @@ async def collect(engine: EngineProcess, of: EngineRequest) -> tuple[list[int], 
     return token_ids, updates[-1].finish_reason, updates[0].num_cached_tokens
 
 
-async def test_a_model_answers_through_the_process(model_file: ModelFiles) -> None:
+async def test_a_model_answers_through_the_process(model_file: ModelFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     engine = EngineProcess(model_file(Architecture.DEEPSEEK2), SETTINGS)
     await engine.start()
     try:
+        said = next(record.getMessage() for record in caplog.records if record.getMessage().startswith("model loaded"))
+        assert f"max_sequences={SETTINGS.max_sequences}" in said
+        assert "context_length=2048" in said
+        assert "threads=" in said
         assert engine.info.architecture == "deepseek2"
         assert engine.info.metadata["tokenizer.ggml.pre"] == "deepseek-v3"
         assert engine.info.context_length == 2048

@@ -40,6 +40,12 @@ def test_lines_show_message_and_fields_without_the_action() -> None:
     assert "happen " not in stream.getvalue().replace("it happened", "")
 
 
+def test_the_engine_process_prints_level_logger_message_and_fields() -> None:
+    record = logging.makeLogRecord({"levelname": "INFO", "name": "seekd.test", "msg": "it %s", "args": ("happened",)})
+    record.__dict__ |= {"action": "happen", "count": 2}
+    assert log.EngineFormatter().format(record) == "INFO seekd.test it happened  count=2"
+
+
 def test_records_below_the_level_are_not_shown() -> None:
     stream = io.StringIO()
     log.set_up(log.LogSettings(level="warning"), stream=stream)
