@@ -15,13 +15,15 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from seekd.constrain import json_rule, lark, plain_strings
+from seekd.constrain.integers import without_own_bounds
 from seekd.constrain.json_calls import JSON_LAYOUTS
-from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, OfferedTool
+from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, ErrorOf, OfferedTool, error_of
 from seekd.errors import InvalidParameter
 
 MAX_GRAMMAR_CHARS = 1_048_576
@@ -71,8 +73,8 @@ class CallForm(Protocol):
     def separator(self) -> str:
         """What stands between the reasoning and calls that are owed, as a piece of grammar."""
 
-    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
-        """What follows `block_start`."""
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None, error_of: ErrorOf) -> CallGrammar:
+        """What follows `block_start`; `error_of` is asked of the schemas in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +104,37 @@ def constraint_for(
     Raises:
         InvalidParameter: the rule cannot be enforced; the message says why.
     """
+    write = partial(
+        _written, rule, call_syntax=call_syntax, starts_in_reasoning=starts_in_reasoning, may_reason=may_reason
+    )
+    # To compile each schema of the tools by itself takes as long as all of them together, so that waits for a failure.
+    compiled = write(error_of=_no_error)
+    error = _error_of(compiled.grammar)
+    if error is not None and rule.kind == "tools":
+        compiled = write(error_of=error_of)
+        error = _error_of(compiled.grammar)
+    if error is not None:
+        raise InvalidParameter(f"The requested output format cannot be enforced: {error}.")
+    return compiled
+
+
+def _written(
+    rule: OutputRule, *, call_syntax: str, starts_in_reasoning: bool, may_reason: bool, error_of: ErrorOf
+) -> CompiledRule:
     lead = "reasoning " if starts_in_reasoning else "thought? " if may_reason else ""
     start = f"start: {lead}answer\n{_THOUGHT if may_reason else ''}"
     if rule.kind == "tools":
         form: CallForm = LAYOUTS[call_syntax] if call_syntax in LAYOUTS else JSON_LAYOUTS[call_syntax]
         # Only the forms of DSML are opened by a prompt; without reasoning they are where calls are owed.
         is_opened = call_syntax in LAYOUTS and not starts_in_reasoning
-        compiled = _tools(rule, form, start=start, is_opened=is_opened)
+        compiled = _tools(rule, form, start=start, is_opened=is_opened, error_of=error_of)
     else:
         compiled = CompiledRule(grammar=f"{start}answer: {_answer(rule)}\n{_REASONING}")
-    compiled = replace(compiled, grammar=plain_strings.header(_schemas(rule)) + compiled.grammar)
-    _check(compiled.grammar)
-    return compiled
+    return replace(compiled, grammar=plain_strings.header(_schemas(rule)) + compiled.grammar)
+
+
+def _no_error(_schema: object) -> None:
+    """Trusts that a schema can be enforced."""
 
 
 def _schemas(rule: OutputRule) -> list[object]:
@@ -145,14 +166,14 @@ def _answer(rule: OutputRule) -> str:
     raise InvalidParameter(f"Outputs of kind {rule.kind} cannot be enforced.")
 
 
-def _tools(rule: OutputRule, form: CallForm, *, start: str, is_opened: bool) -> CompiledRule:
+def _tools(rule: OutputRule, form: CallForm, *, start: str, is_opened: bool, error_of: ErrorOf) -> CompiledRule:
     is_named = rule.tool_choice not in ("auto", "required")
     tools = [tool for tool in rule.tools if not is_named or tool.name == rule.tool_choice]
     if not tools:
         raise InvalidParameter(
             f"No tool named {rule.tool_choice!r} was offered." if is_named else "No tool is offered."
         )
-    calls = form.calls(tools, max_calls=rule.max_calls)
+    calls = form.calls(tools, max_calls=rule.max_calls, error_of=error_of)
     block = f"{lark.literal(form.block_start)} calls"
     if rule.tool_choice != "auto":
         answer = "calls" if is_opened else f"{form.separator} {block}"
@@ -172,15 +193,17 @@ _PLACE = re.compile(
 )  # in a text that the caller has not written
 
 
-def _check(grammar: str) -> None:
-    """Compile and begin with a vocabulary of bytes: what fails here would fail in the engine."""
+def _error_of(grammar: str) -> str | None:
+    """Why the engine would not take a grammar. Compiles and begins with a vocabulary of bytes.
+
+    Our own bounds of integers are beyond those of any schema, so they make no grammar fail.
+    """
     if len(grammar) > MAX_GRAMMAR_CHARS:
         raise InvalidParameter("The requested output format is too large to be enforced.")
-    matcher = LLMatcher(
-        LLTokenizer("byte", slices=[]), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False)
-    )
+    limits = LLParserLimits(verbose_errors=False)
+    matcher = LLMatcher(LLTokenizer("byte", slices=[]), without_own_bounds(grammar), log_level=0, limits=limits)
     if not matcher.is_error():
         matcher.compute_bitmask()
-    if matcher.is_error():
-        reason = _PLACE.sub("", matcher.get_error().strip().splitlines()[0]).rstrip(".")
-        raise InvalidParameter(f"The requested output format cannot be enforced: {reason}.")
+    if not matcher.is_error():
+        return None
+    return _PLACE.sub("", matcher.get_error().strip().splitlines()[0]).rstrip(".")

@@ -11,13 +11,49 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from seekd.constrain.keywords import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMA_SINGLE
 
 LARGEST_INTEGER = 2**63 - 1024
 """The largest double that 64 bits with a sign hold, so that every identifier of a database fits."""
 
+
+def _at_most(largest: int) -> str:
+    """An expression for the whole numbers from `-largest` to `largest`, which has more than one digit."""
+    digits = str(largest)
+    branches = ["0", f"[1-9][0-9]{{0,{len(digits) - 2}}}"]
+    for index, digit in enumerate(digits):
+        below = int(digit) - 1
+        least = 1 if index == 0 else 0
+        if below >= least:
+            rest = len(digits) - index - 1
+            branches.append(f"{digits[:index]}[{least}-{below}][0-9]{{{rest}}}")
+    return f"-?({'|'.join([*branches, digits])})"
+
+
+ANY_INTEGER: Mapping[str, object] = MappingProxyType(
+    {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+)
+"""What `{"type": "integer"}` becomes."""
+ANY_INTEGER_EXPRESSION = _at_most(LARGEST_INTEGER)
+"""The same; llguidance's own one has a branch for each length and sign, and compiling it takes a millisecond."""
+
 _PLACES = (SCHEMA_MAPS | SCHEMA_SINGLE | {"prefixItems"}) - {"patternProperties"}
+
+
+_OWN_BOUNDS = (f', "minimum": {-LARGEST_INTEGER}', f', "maximum": {LARGEST_INTEGER}')
+
+
+def without_own_bounds(grammar: str) -> str:
+    """The same grammar without the bounds that only `with_bounds` has set, which are up to half of its compile time.
+
+    For those who need not hold to them. A checked schema has no other number of that size, and quotes in a fixed text
+    are escaped, so nothing else is taken out.
+    """
+    for bound in _OWN_BOUNDS:
+        grammar = grammar.replace(bound, "")
+    return grammar
 
 
 def with_bounds(schema: dict[str, object]) -> dict[str, object]:

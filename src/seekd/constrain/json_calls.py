@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from seekd.constrain import lark
 from seekd.constrain.schema_check import check_schema
-from seekd.constrain.tool_rule import CallGrammar, OfferedTool, checked_name, error_of, refuse_strict
+from seekd.constrain.tool_rule import CallGrammar, ErrorOf, OfferedTool, checked_name, refuse_strict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +39,15 @@ class JsonCallLayout:
         """What may stand between the reasoning and a group that is owed, as a piece of grammar."""
         return f"{lark.literal(chr(10) * 2)}?"
 
-    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
-        """Write the grammar of what follows `block_start`.
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None, error_of: ErrorOf) -> CallGrammar:
+        """Write the grammar of what follows `block_start`, asking `error_of` of each schema.
 
         Raises:
             InvalidParameter: a strict tool's schema cannot be enforced as a whole, or a schema is beyond the limits.
         """
         lines, warnings = [], []
         for index, tool in enumerate(tools):
-            body, found = _arguments(tool)
+            body, found = _arguments(tool, error_of)
             warnings += found
             start = lark.literal(f"{self.lead}{checked_name(tool)}{self.middle}")
             lines.append(f"call_{index}: {start} arguments_{index} {lark.literal(self.end)}")
@@ -95,7 +95,7 @@ JSON_LAYOUTS: Mapping[str, JsonCallLayout] = MappingProxyType(
 _COMBINING = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
 
 
-def _arguments(tool: OfferedTool) -> tuple[str, list[str]]:
+def _arguments(tool: OfferedTool, error_of: ErrorOf) -> tuple[str, list[str]]:
     """A rule body for the arguments of one tool, and what of its schema is not enforced."""
     if tool.parameters is None:
         return lark.literal("{}"), []

@@ -29,9 +29,12 @@ JSON_OPTIONS: Mapping[str, object] = MappingProxyType(
 """One spelling of white space, the service's own: free white space lets a model flood, and forces nothing."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `dumps` makes one of these each time
+
+
 def literal(text: str) -> str:
     """A terminal that is exactly `text`."""
-    return json.dumps(text, ensure_ascii=False)
+    return _encode(text)
 
 
 def regex(expression: str) -> str:
@@ -41,8 +44,10 @@ def regex(expression: str) -> str:
 
 def json_value(schema: object) -> str:
     """A rule body for JSON of that schema, on one line with fixed white space."""
+    if schema == integers.ANY_INTEGER:
+        return f"/{integers.ANY_INTEGER_EXPRESSION}/"
     body = integers.shared(schema) if isinstance(schema, Mapping) else {"allOf": [schema]}
-    return "%json " + json.dumps({"x-guidance": dict(JSON_OPTIONS), **body}, ensure_ascii=False)
+    return "%json " + _encode({"x-guidance": dict(JSON_OPTIONS), **body})
 
 
 def without(text: str) -> str:

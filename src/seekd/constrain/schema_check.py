@@ -90,11 +90,12 @@ def check_schema(schema: object, *, name: str) -> CheckedSchema:
         raise InvalidParameter(f"{name} must be a JSON Schema object.")
     _check_limits(schema, name=name)
     walk = _Walk(root=schema)
-    kept = without_endless(walk.keywords(schema, ()), resolve)
+    kept = walk.keywords(schema, ())
+    ended = without_endless(kept, resolve) if walk.has_references else kept
     walk.check_totals(name)
-    if kept is None:
+    if ended is None:
         raise InvalidParameter(f"{name} refers to itself without an end, so no value can fit it.")
-    return CheckedSchema(schema=kept, findings=tuple(walk.findings))
+    return CheckedSchema(schema=ended, findings=tuple(walk.findings))
 
 
 def resolve(root: object, reference: str) -> object | None:
@@ -145,6 +146,7 @@ class _Walk:
     num_subschemas: int = 0
     num_merged: int = 0  # conditions that may meet others on one value
     patterns: set[str] = field(default_factory=set)
+    has_references: bool = False
 
     def check_totals(self, name: str) -> None:
         if self.num_subschemas > MAX_SUBSCHEMAS:
@@ -278,6 +280,7 @@ class _Walk:
             raise _Unenforceable("only references by path (#/$defs/name) are resolved")
         if not isinstance(resolve(self.root, value), Mapping | bool):
             raise _Unenforceable("the reference leads to no schema")
+        self.has_references = True
         return value
 
 

@@ -1,6 +1,6 @@
 """Masks inside of strings with a small `maxLength`, mostly by table.
 
-Room: constrain. May import: constrain.plain_strings, llguidance, numpy. Runs in the engine process.
+Room: constrain. May import: constrain.integers, constrain.plain_strings, llguidance, numpy. Runs in the engine process.
 
 Where a string has fewer characters left than the longest token, the mask of the grammar walks every token up to the
 place where it becomes too long: 1 to 5 ms at 150,000 entries. But where nothing besides its length limits a string,
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from llguidance.numpy import allocate_token_bitmask
 
+from seekd.constrain.integers import without_own_bounds
 from seekd.constrain.plain_strings import PLAIN_STRINGS
 
 MAX_LEFT = 32
@@ -32,6 +33,8 @@ MAX_LEFT = 32
 _PROBE = "\u0378"  # a code point that Unicode has not assigned: no schema means it
 # Quotes and escapes end or change what a string is, `<` and `｜` begin the end of a raw text.
 _SPECIAL = re.compile('[\\x00-\\x1f\\x7f"\\\\<｜]')
+
+_LONG_NUMBER = re.compile(rb"[0-9]{18}")
 
 Bits = npt.NDArray[np.int32]
 
@@ -56,6 +59,7 @@ class ShortStringTables:
         ]
         rest = [b"" if length else token for token, length in zip(tokens, lengths.tolist(), strict=True)]
         self._first_byte_id = size
+        self._has_long_numbers = any(_LONG_NUMBER.search(token) for token in rest)
         entries = _Rest(
             tokens=[*rest, *(bytes([byte]) for byte in range(256)), _PROBE.encode()],
             outside_ids=outside_ids,
@@ -70,6 +74,8 @@ class ShortStringTables:
         """The second matcher of a grammar; None where its strings are not known to be plain."""
         if not grammar.startswith(PLAIN_STRINGS) or _PROBE in grammar:
             return None
+        if not self._has_long_numbers:  # no token leaves a string and goes beyond the bounds
+            grammar = without_own_bounds(grammar)
         return LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
 
     def spell(self, data: bytes) -> list[int]:

@@ -36,6 +36,13 @@ _TOOL_NAME = re.compile(r'[^\s"<>｜]+')
 _OTHER_NAME = "[A-Za-z0-9_.-]{1,64}"
 
 
+class ErrorOf(Protocol):
+    """Says why JSON of a schema cannot be enforced."""
+
+    def __call__(self, schema: object, /) -> str | None:
+        """None when it can."""
+
+
 class OfferedTool(Protocol):
     """One tool that the model may call."""
 
@@ -81,9 +88,9 @@ class CallLayout:
         """What stands between the reasoning and a block that is owed, as a piece of grammar."""
         return lark.literal("\n\n")
 
-    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None) -> CallGrammar:
+    def calls(self, tools: Sequence[OfferedTool], *, max_calls: int | None, error_of: ErrorOf) -> CallGrammar:
         """Write the grammar of the inside of a block; see `call_grammar`."""
-        return call_grammar(tools, layout=self, max_calls=max_calls)
+        return call_grammar(tools, layout=self, max_calls=max_calls, error_of=error_of)
 
 
 LAYOUTS: Mapping[str, CallLayout] = MappingProxyType(
@@ -109,18 +116,21 @@ class CallGrammar:
     warnings: tuple[str, ...]
 
 
-def call_grammar(tools: Sequence[OfferedTool], *, layout: CallLayout, max_calls: int | None) -> CallGrammar:
+def call_grammar(
+    tools: Sequence[OfferedTool], *, layout: CallLayout, max_calls: int | None, error_of: ErrorOf
+) -> CallGrammar:
     """Write the grammar of the inside of a block.
 
     Args:
         tools: at least one.
         layout: of the prompt's format.
         max_calls: most calls in the block; None for no limit.
+        error_of: asked of each schema that is written as JSON.
 
     Raises:
         InvalidParameter: a strict tool's schema cannot be enforced as a whole, or a schema is beyond the limits.
     """
-    writer = _Writer(layout=layout)
+    writer = _Writer(layout=layout, ask=error_of)
     calls = [writer.call(tool) for tool in tools]
     repeat = "+" if max_calls is None else f"{{1,{max(1, max_calls)}}}"
     writer.lines.append(f"calls: call{repeat} {lark.literal(layout.block_end)}")
@@ -133,17 +143,25 @@ class _Writer:
     """Collects the lines of one grammar; equal bodies share one name."""
 
     layout: CallLayout
+    ask: ErrorOf
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str | None] = field(default_factory=dict)
+    text_errors: dict[RawText, str | None] = field(default_factory=dict)
 
     def error_of(self, schema: object) -> str | None:
         """Why JSON of this schema cannot be enforced; None when it can. Asked once for equal schemas."""
         key = json.dumps(schema)
         if key not in self.errors:
-            self.errors[key] = error_of(schema)
+            self.errors[key] = self.ask(schema)
         return self.errors[key]
+
+    def error_of_text(self, text: RawText) -> str | None:
+        """Why no text fits; None when one does. Never taken on trust: a terminal without a text is no error."""
+        if text not in self.text_errors:
+            self.text_errors[text] = _error_of_text(text)
+        return self.text_errors[text]
 
     def define(self, body: str, *, kind: str, options: str = "") -> str:
         """Name a rule (`kind` in lower case) or a terminal (upper case)."""
@@ -169,7 +187,7 @@ class _Writer:
         closer = lark.literal(CLOSER)
         if any(text.is_free for text in texts):
             return self.define(f"{lark.ANY_TEXT} {closer}", kind="raw", options="[lazy]")
-        bodies = [self.define(text.terminal(forbidden=CLOSER), kind="RAW") for text in texts]
+        bodies = [f"({text.terminal(forbidden=CLOSER)})" for text in texts]
         return self.define(f"({' | '.join(bodies)}) {closer}", kind="RAW")
 
 
@@ -206,7 +224,8 @@ class _Arguments:
     def write(self, parameters: ParameterSet) -> str:
         """A rule for the parameters in their order, each at most once."""
         elements = [
-            (self.element(name, schema), name in parameters.required) for name, schema in parameters.schemas.items()
+            (self.element(name, schema, is_required=name in parameters.required), name in parameters.required)
+            for name, schema in parameters.schemas.items()
         ]
         if parameters.others is not None:
             name = self.writer.define(lark.regex(_OTHER_NAME), kind="NAME")
@@ -216,18 +235,20 @@ class _Arguments:
         # From the last parameter to the first: what may follow once one was written, and what may begin.
         rest, begin = "", ""
         for element, is_required in reversed(elements):
-            some = self.writer.define(f"{element} {rest}", kind="list") if rest else element
             if is_required:
-                rest = begin = some
-            else:
-                begin = self.writer.define(f"{some} | {begin}", kind="list") if begin else some
-                rest = self.writer.define(f"{element}? {rest}", kind="list") if rest else f"{element}?"
+                rest = begin = f"{element} {rest}" if rest else element
+                continue
+            if " " in rest and rest == begin:  # a row of required ones, which now begins in two places
+                rest = begin = self.writer.define(rest, kind="list")
+            some = self.writer.define(f"{element} {rest}", kind="list") if rest else element
+            begin = self.writer.define(f"{some} | {begin}", kind="list") if begin else some
+            rest = self.writer.define(f"{element}? {rest}", kind="list") if rest else f"{element}?"
         return " | ".join([begin, *bodies] if begin else bodies)
 
-    def element(self, name: str, schema: object) -> str:
-        return self.writer.define(
-            self.spelled(f'name="{written_name(name)}"', schema, ("properties", name)), kind="parameter"
-        )
+    def element(self, name: str, schema: object, *, is_required: bool) -> str:
+        body = self.spelled(f'name="{written_name(name)}"', schema, ("properties", name))
+        # A name of its own costs time to compile, and only what may be left out is written in two places.
+        return body if is_required and " | " not in body else self.writer.define(body, kind="parameter")
 
     def any_name(self, name_terminal: str, schema: object) -> str:
         return self.writer.define(self.spelled(name_terminal, schema, ("additionalProperties",)), kind="parameter")
@@ -262,7 +283,7 @@ class _Arguments:
                     self.report(path, "a value has the end mark of the call format in it and cannot be written")
                 if literals:
                     kept.append(RawText(literals=literals))
-            elif text.is_free or not (error := self.writer.error_of(_as_json(text))):
+            elif not (error := self.writer.error_of_text(text)):
                 kept.append(text)
             else:
                 self.report(path, f"it cannot be enforced ({error})")
@@ -291,13 +312,15 @@ class _Arguments:
         self.findings.append(Finding(path=".".join(path), reason=reason))
 
 
-def _as_json(text: RawText) -> dict[str, object]:
+def _error_of_text(text: RawText) -> str | None:
+    if text.pattern is None and (text.max_length is None or text.min_length <= text.max_length):
+        return None
     limits: dict[str, object] = {"type": "string", "minLength": text.min_length}
     if text.pattern is not None:
         limits["pattern"] = text.pattern
     if text.max_length is not None:
         limits["maxLength"] = text.max_length
-    return limits
+    return error_of(limits)
 
 
 def error_of(schema: object) -> str | None:

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 
 import pytest
 
-from seekd.constrain.integers import LARGEST_INTEGER, shared, with_bounds, without_whole_exclusions
+from seekd.constrain.integers import (
+    ANY_INTEGER_EXPRESSION,
+    LARGEST_INTEGER,
+    shared,
+    with_bounds,
+    without_own_bounds,
+    without_whole_exclusions,
+)
 from tests.unit.constrain.random_model import RandomModel
 from tests.unit.constrain.test_json_rule import grammar_of
 
@@ -103,3 +112,35 @@ def test_an_excluded_whole_number_cannot_come_out(
 def test_exclusions_of_integers_and_of_fractions_stay() -> None:
     for schema in ({"type": "integer", "exclusiveMinimum": 3}, {"exclusiveMaximum": 0.5}, {"minimum": 1}):
         assert without_whole_exclusions(dict(schema)) == schema
+
+
+def test_the_expression_of_any_integer_holds_the_same_numbers_as_its_bounds() -> None:
+    chance = random.Random(0)
+    numbers = {sign * (LARGEST_INTEGER + change) for sign in (1, -1) for change in range(-40, 41)}
+    numbers |= {sign * (10**power + change) for sign in (1, -1) for power in range(21) for change in (-1, 0, 1)}
+    digits = str(LARGEST_INTEGER)
+    for _ in range(4000):  # numbers that share their first digits with the largest
+        length = chance.randrange(len(digits))
+        rest = "".join(chance.choice("0123456789") for _ in range(len(digits) - length))
+        numbers.add(chance.choice((1, -1)) * int(digits[:length] + rest))
+    assert len(numbers) > 3000
+    for number in numbers:
+        assert bool(re.fullmatch(ANY_INTEGER_EXPRESSION, str(number))) == (abs(number) <= LARGEST_INTEGER), number
+    for text in ("", "-", "00", "01", "-01", "+1", "1.0", "1e3", " 1"):
+        assert re.fullmatch(ANY_INTEGER_EXPRESSION, text) is None, text
+    assert re.fullmatch(ANY_INTEGER_EXPRESSION, "-0")
+
+
+def test_own_bounds_can_be_taken_out_and_those_of_the_schema_stay(random_model: RandomModel) -> None:
+    text = f', "minimum": {-LARGEST_INTEGER}, "maximum": {LARGEST_INTEGER}'
+    properties = {"a": {"type": "integer"}, "b": {"type": "integer", "minimum": 3}, "c": {"enum": [text]}}
+    grammar = grammar_of({"type": "object", "properties": properties, "required": ["a", "b", "c"]})
+    without = without_own_bounds(grammar)
+    long = "9" * 30
+    for written, fits in ((grammar, False), (without, True)):
+        start = random_model.matcher(written)._matcher
+        answer = f'{{"a": -{long}, "b": {long}, "c": {json.dumps(text)}}}'.encode()
+        assert (start.deep_copy().try_consume_tokens(list(answer)) == len(answer)) == fits
+    answer = f'{{"a": -{long}, "b": 2,'.encode()
+    start = random_model.matcher(without)._matcher
+    assert start.try_consume_tokens(list(answer)) == len(answer) - 1

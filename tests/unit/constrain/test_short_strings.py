@@ -137,6 +137,22 @@ def short_string(compiler: ConstraintCompiler, words: WordVocabulary, max_length
     return matcher
 
 
+@pytest.mark.parametrize("num_digits", [18, 20])
+def test_a_token_that_leaves_a_string_for_a_long_number_is_masked_by_its_bounds(num_digits: int) -> None:
+    words = WordVocabulary()
+    words._entries.append(b'", "n": ' + b"9" * num_digits)
+    words._longest_first.insert(0, len(words._entries) - 1)
+    properties = {"a": {"type": "string", "maxLength": 5}, "n": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": ["a", "n"]}
+    rule = OutputRule(kind="json_schema", schema=json.dumps(schema))
+    grammar = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=False).grammar
+    matcher = ConstraintCompiler()(grammar, words)
+    for byte in b'{"a": "b':
+        matcher.accept(byte)
+    assert num_from_table(matcher) == 1
+    assert matcher.allowed()[len(words._entries) - 1] == (num_digits == 18)
+
+
 def test_only_strings_that_are_short_enough_are_read_from_the_table(
     compiler: ConstraintCompiler, words: WordVocabulary
 ) -> None:
