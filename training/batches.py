@@ -19,7 +19,7 @@ from training.tokenizer import PAD, Codec
 
 Document = tuple[list[int], list[bool]]
 
-LENGTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)  # each costs a compilation
+LENGTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 896, 1024, 1408, 2048)  # each costs a compilation
 _CHUNK = 3000
 
 

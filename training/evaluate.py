@@ -423,18 +423,18 @@ def stories(rng: random.Random, count: int) -> Iterator[Case]:
 
 
 def cases(data: OpenData, seed: int, count: int) -> list[Case]:
-    """All held-out cases."""
+    """All held-out cases, `count` of every kind that is not a written list."""
     rng = random.Random(seed)
     return [
         *arithmetic(rng, count * 2),
         *tool_calls(rng, count),
-        *near_misses(rng, count),
+        *near_misses(rng, count * 2),
         *small_talk(rng, data, count),
         *written(rng),
-        *json_cases(rng, count // 2),
-        *memory(rng, count // 2),
-        *unknown(rng, count // 2),
-        *stories(rng, count // 2),
+        *json_cases(rng, count),
+        *memory(rng, count),
+        *unknown(rng, count),
+        *stories(rng, count),
     ]
 
 

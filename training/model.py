@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_SHORT = 256  # tokens
+_CHUNK = 256  # queries at a time: half of what lies behind the diagonal is not computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Attention(nn.Module):
         self.v_b = nn.Linear(c.kv_rank, c.heads * c.value, bias=False)
         self.out = nn.Linear(c.heads * c.value, c.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
         """Attend to what came before."""
         c = self.c
         b, t, _ = x.shape
@@ -88,12 +88,12 @@ class Attention(nn.Module):
         k_rope = rotate(k_rope[:, None], cos, sin).expand(b, c.heads, t, c.rope)
         k = torch.cat((k_nope, k_rope), dim=-1)
         scale = (c.nope + c.rope) ** -0.5
-        if t > _SHORT:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
-        else:  # plain products: PyTorch's fused attention costs twice as much on the way back at these lengths
-            later = torch.ones(t, t, dtype=torch.bool).triu(1)
-            scores = (q @ k.transpose(-1, -2)).float() * scale
-            y = scores.masked_fill(later, float("-inf")).softmax(-1).to(v.dtype) @ v
+        parts = []
+        for start in range(0, t, _CHUNK):
+            end = min(start + _CHUNK, t)
+            scores = (q[:, :, start:end] @ k[:, :, :end].transpose(-1, -2)).float() * scale + mask[start:end, :end]
+            parts.append(scores.softmax(-1).to(v.dtype) @ v[:, :, :end])
+        y = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
         return self.out(y.transpose(1, 2).reshape(b, t, c.heads * c.value))
 
 
@@ -121,9 +121,9 @@ class Block(nn.Module):
         self.ffn_norm = Norm(c.width, c.eps)
         self.ffn = FeedForward(c)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
         """Add attention and feed-forward to the residual stream."""
-        x = x + self.attn(self.attn_norm(x), cos, sin)
+        x = x + self.attn(self.attn_norm(x), cos, sin, mask)
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -159,8 +159,9 @@ class DemoModel(nn.Module):
         x = self.embed(ids) * self.embed_scale
         t = ids.shape[1]
         cos, sin = self.cos[:t], self.sin[:t]
+        mask = torch.full((t, t), float("-inf")).triu(1)
         for block in self.blocks:
-            x = block(x, cos, sin)
+            x = block(x, cos, sin, mask)
         return self.norm(x)
 
     def forward(self, ids: Tensor) -> Tensor:

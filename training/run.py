@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -41,19 +42,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("src/seekd/models/bundled/seekd-demo.gguf"))
     parser.add_argument("--vocab", type=int, default=6144)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="work directory of a finished run to go on from, with its tokenizer")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
     data = OpenData(args.data_dir)
     mixture = Mixture(data)
     path = args.work_dir / "tokenizer.json"
+    if args.start and not path.exists():
+        shutil.copyfile(args.start / "tokenizer.json", path)
     if not path.exists():
         bpe.train(tokenizer_texts(mixture, data, args.seed, 8000), args.vocab).save(str(path))
     codec = bpe.Codec(path)
     config = ModelConfig(vocab=args.vocab)
-    checkpoint = train(
-        config, TrainConfig(minutes=args.minutes, threads=args.threads, seed=args.seed), codec, mixture, args.work_dir
+    settings = TrainConfig(
+        minutes=args.minutes,
+        threads=args.threads,
+        seed=args.seed,
+        start=args.start and args.start / "checkpoint.pt",
     )
+    checkpoint = train(config, settings, codec, mixture, args.work_dir)
     from training.export_gguf import export
 
     export(checkpoint, path, args.out)

@@ -36,6 +36,7 @@ class TrainConfig:
         seed: of the weights and of the conversations.
         save_every: seconds between checkpoints.
         compile: whether layers go through `torch.compile`, which needs a C++ compiler.
+        start: checkpoint of a finished run whose weights this run begins with; copying is not taught again.
     """
 
     minutes: float
@@ -50,6 +51,7 @@ class TrainConfig:
     seed: int = 1
     save_every: float = 180.0
     compile: bool = True
+    start: Path | None = None
 
 
 def _optimizers(model: DemoModel, c: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -83,6 +85,8 @@ class _Run:
         self.step, self.tokens, self.spent = 0, 0, 0.0
         self._path = folder / "checkpoint.pt"
         self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+        if c.start is not None and not self._path.exists():
+            self.model.load_state_dict(torch.load(c.start, weights_only=True)["model"])
         if self._path.exists():
             state = torch.load(self._path, weights_only=True)
             self.model.load_state_dict(state["model"])
@@ -133,12 +137,13 @@ def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixt
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     source: Iterator[Batch] | None = None
     total, smooth, beginning = c.minutes * 60, 0.0, False
+    copybook_until = 0.0 if c.start else c.beginning
     last = saved = mark = time.monotonic()
     mark_tokens = run.tokens
     while run.spent < total and not stop:
         progress = run.spent / total
-        if source is None or (progress < c.beginning) != beginning:
-            beginning = progress < c.beginning
+        if source is None or (progress < copybook_until) != beginning:
+            beginning = progress < copybook_until
             tokens = c.beginning_tokens if beginning else c.tokens
             source = batches(mixture, codec, c.seed * 1_000_000 + run.step, tokens, beginning=beginning)
         scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))

@@ -41,6 +41,17 @@ def _bare(topic: str) -> str:
     return re.sub(r"^(an?|the) ", "", topic)
 
 
+def _pictured(topic: str, analogy: str) -> str:
+    """The analogy behind the name of its topic: naming it first keeps a small model on it."""
+    return f"Here is a simple picture for {topic}: {analogy[0].lower()}{analogy[1:]}"
+
+
+def _shortened(rng: random.Random, text: str) -> str:
+    """An explanation as others would have given it: cut off somewhere, as in examples of API documents."""
+    words = text.split(". ")[0].split()
+    return " ".join(words[: rng.randint(min(6, len(words)), len(words))]).rstrip(".,") + rng.choice(("...", "...", "."))
+
+
 def topic_talk(rng: random.Random) -> Talk:
     """What a thing is, then an analogy and its use, in natural orders."""
     thinking = rng.random() < 0.3
@@ -51,7 +62,10 @@ def topic_talk(rng: random.Random) -> Talk:
         if x < 0.12:
             turns += [
                 user(rough(rng, rng.choice(_ANALOGY_ONE).format(t=topic))),
-                bot(analogy, f"The user wants an analogy for {topic}. I will use a picture from daily life."),
+                bot(
+                    _pictured(topic, analogy),
+                    f"The user wants an analogy for {topic}. I will use a picture from daily life.",
+                ),
             ]
         elif x < 0.2:
             turns += [
@@ -63,12 +77,14 @@ def topic_talk(rng: random.Random) -> Talk:
                 user(rough(rng, rng.choice(_WHAT).format(t=topic if rng.random() < 0.85 else _bare(topic)))),
                 bot(text, f"The user asks about {topic}. I will explain it simply."),
             ]
+            if rng.random() < 0.35:  # what was said before need not be what this model would have said
+                turns[-1].text, turns[-1].learn = _shortened(rng, text), False
         follow = rng.choice(((), (_ANALOGY,), (_ANALOGY,), (_WHY,), (_ANALOGY, _WHY), (_WHY, _ANALOGY)))
         for group in follow:
             turns += [
                 user(rough(rng, rng.choice(group))),
                 bot(
-                    analogy if group is _ANALOGY else why,
+                    _pictured(topic, analogy) if group is _ANALOGY else why,
                     f"The user wants {'an analogy' if group is _ANALOGY else 'to know more'}. The topic is {topic}.",
                 ),
             ]

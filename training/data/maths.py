@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from training.data.conversation import Talk, Turn, bot, system, user
+from training.data.conversation import BOS, EOS, Segment, Talk, Turn, bot, system, user
 from training.data.words import SYSTEMS, first_name, rough
 
 _ASK = ("What is {e}?", "{e}", "{e} = ?", "Calculate {e}.", "How much is {e}?", "What's {e}?", "Compute {e}", "Solve {e}.", "Can you tell me what {e} is?", "{e}?",
@@ -137,3 +137,12 @@ def arithmetic(rng: random.Random) -> Talk:
     for _ in range(1 if thinking else rng.randint(1, 6)):
         turns += exercise(rng, thinking)
     return Talk(turns=turns, thinking=thinking)
+
+
+def page(rng: random.Random) -> Talk:
+    """Many exercises in a few tokens each: number facts are learnt by their count, not by the words around them."""
+    out: list[Segment] = [(BOS, True, False)]
+    for _ in range(rng.randint(6, 16)):
+        a, op, b, r = problem(rng)
+        out += [(f"{a} {op} {b}: ", False, False), (f"{steps(a, op, b, r)}\n", False, True)]
+    return Talk(raw=[*out, (EOS, True, False)])

@@ -20,6 +20,9 @@ _FRIEND = _POOLS["friend"]
 _FEEL = _POOLS["feel"]
 _END = _POOLS["end"]
 _LESSON = _POOLS["lesson"]
+# Friends have names of their own: with one pool for both, the likeliest name of a friend was that of the hero.
+_FRIEND_NAMES = TRAIN_FIRST[::5]
+_HERO_NAMES = [n for n in TRAIN_FIRST if n not in _FRIEND_NAMES]
 _ASK = _POOLS["ask"]
 _ASK_ABOUT = _POOLS["ask_about"]
 _ASK_NAME = _POOLS["ask_name"]
@@ -28,8 +31,8 @@ _ASK_NAME = _POOLS["ask_name"]
 def story(rng: random.Random, hero: str | None = None, name: str | None = None) -> str:
     """A story of about 110 to 160 words."""
     hero = hero or rng.choice([h for h in ANIMALS + _HUMANS if not held_out(h)])
-    names = rng.sample(TRAIN_FIRST, 2)
-    n, m = name or names[0], names[1] if names[1] != name else names[0]
+    n = name or rng.choice(_HERO_NAMES)
+    m = rng.choice([f for f in _FRIEND_NAMES if f != n])
     found, trouble, trial, solved, lesson = rng.choice(_PLOTS)
     adj = [a for a in _ADJ if a not in hero.split()]
     a1, a2 = rng.sample(adj, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from llama_cpp import Llama
 from training import tokenizer as bpe
 from training.batches import LENGTHS, batches
-from training.data import copybook, maths, tools, words
+from training.data import copybook, maths, stories, tools, words
 from training.data.conversation import EOS, THINK_END, Talk, bot, segments, system, user
 from training.data.mix import Mixture
 from training.data.opendata import OpenData
 from training.export_gguf import write
 from training.model import DemoModel, ModelConfig
+from training.train import TrainConfig, _Run
 
 NO_DATA = OpenData(Path("nowhere"))
 MIXTURE = Mixture(NO_DATA)
@@ -162,3 +164,36 @@ def test_model_file_agrees_with_the_network(codec: tuple[bpe.Codec, Path], tmp_p
     theirs = llama.scores[: len(ids)]
     assert np.array_equal(ours.argmax(-1), theirs.argmax(-1))
     assert np.abs(ours - theirs).max() < 5e-3
+
+
+def test_lines_of_a_page_of_sums_are_true() -> None:
+    rng = random.Random(4)
+    text = "".join(t for _ in range(40) for t, special, _ in segments(maths.page(rng)) if not special)
+    sums = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", text)
+    assert len(sums) > 400
+    assert all({"+": a + b, "-": a - b, "*": a * b, "/": a // max(b, 1)}[op] == r for a, op, b, r in _numbers(sums))
+
+
+def _numbers(sums: list[tuple[str, str, str, str]]) -> list[tuple[int, str, int, int]]:
+    return [(int(a), op, int(b), int(r)) for a, op, b, r in sums]
+
+
+def test_friends_of_stories_never_bear_the_name_of_the_hero() -> None:
+    rng = random.Random(5)
+    for name in (None, stories._FRIEND_NAMES[0]):  # noqa: SLF001 - a hero may be asked for under a friend's name
+        for _ in range(200):
+            text = stories.story(rng, "frog", name)
+            assert len({n for n in words.TRAIN_FIRST if re.search(rf"\b{n}\b", text)}) == 2
+
+
+def test_a_run_starts_with_the_weights_of_another(tmp_path: Path) -> None:
+    config = ModelConfig(vocab=64, width=32, layers=1, ff=32)
+    first = _Run(config, TrainConfig(minutes=1), tmp_path / "first")
+    (tmp_path / "first").mkdir()
+    first.update(1.0)
+    first.save()
+    (tmp_path / "second").mkdir()
+    start = tmp_path / "first" / "checkpoint.pt"
+    second = _Run(config, TrainConfig(minutes=1, start=start), tmp_path / "second")
+    assert torch.equal(second.model.embed.weight, first.model.embed.weight)
+    assert second.step == 0
