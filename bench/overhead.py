@@ -41,6 +41,7 @@ from seekd.accounts.store import open_connection
 from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
+from seekd.cli.serve import calm_collector
 from seekd.engine.messages import CacheExplanation, Loaded, Stats, decode_job
 from seekd.engine.process import EngineProcess
 from seekd.engine.scripted import ScriptedVocabulary
@@ -147,6 +148,7 @@ async def _seekd_main(port: int, data_dir: Path, *, is_priced: bool, is_cached: 
         settings, models=single_model(model), books=open_server_books(settings), metrics=Metrics(engines={})
     )
     await application.start()
+    calm_collector()
     try:
         await _serve(application.asgi, port)
     finally:
