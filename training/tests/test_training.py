@@ -18,6 +18,7 @@ from training.data.conversation import EOS, THINK_END, Talk, bot, segments, syst
 from training.data.mix import Mixture
 from training.data.opendata import OpenData
 from training.export_gguf import write
+from training.export_hf import write as write_hf
 from training.model import DemoModel, ModelConfig
 from training.train import TrainConfig, _Run
 
@@ -197,3 +198,22 @@ def test_a_run_starts_with_the_weights_of_another(tmp_path: Path) -> None:
     second = _Run(config, TrainConfig(minutes=1, start=start), tmp_path / "second")
     assert torch.equal(second.model.embed.weight, first.model.embed.weight)
     assert second.step == 0
+
+
+def test_hugging_face_files_are_the_same_model(codec: tuple[bpe.Codec, Path], tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = DemoModel(ModelConfig(vocab=codec[0].size, width=64, layers=2, ff=96, q_rank=32, kv_rank=32))
+    with torch.no_grad():
+        for p in model.parameters():  # some layers begin as nothing
+            p.copy_((torch.randn_like(p) * 0.1 + p).bfloat16())
+    write_hf(model, codec[1], tmp_path)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    ids = torch.randint(20, codec[0].size, (2, 50))
+    with torch.no_grad():
+        ours, found = model(ids), theirs(ids).logits
+    assert (ours - found).abs().max() < 0.02 * ours.abs().max()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
+    )
+    assert text == "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜></think>"
