@@ -17,6 +17,9 @@ _READABLE = (
     "x-seekd-cache",
     "x-seekd-context",
     "x-seekd-cost",
+    "x-seekd-model",
+    "x-seekd-moderation",
+    "x-seekd-redacted",
     "x-seekd-usage",
     "x-seekd-warning",
 )

@@ -3,7 +3,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from seekd.api.answering import MODEL_HEADER
 from seekd.api.browsers import for_browsers
+from seekd.api.caching import CACHE_HEADER
+from seekd.api.screening import MODERATION_HEADER, REDACTED_HEADER
+from seekd.wire.context import CONTEXT_HEADER
 
 PAGE = "https://app.example"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type"}
@@ -28,7 +32,9 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read() -> None:
     assert "authorization" in preflight.headers["access-control-allow-headers"]
     response = await ask("POST", PAGE, allowed=(PAGE,))
     assert response.headers["access-control-allow-origin"] == PAGE
-    assert "x-request-id" in response.headers["access-control-expose-headers"]
+    readable = response.headers["access-control-expose-headers"]
+    for name in ("x-request-id", CACHE_HEADER, CONTEXT_HEADER, MODEL_HEADER, MODERATION_HEADER, REDACTED_HEADER):
+        assert name in readable  # what was done to a request is never silent, for a page neither
     assert "access-control-allow-credentials" not in response.headers
 
 
