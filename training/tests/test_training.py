@@ -201,7 +201,7 @@ def test_a_run_starts_with_the_weights_of_another(tmp_path: Path) -> None:
 
 
 def test_hugging_face_files_are_the_same_model(codec: tuple[bpe.Codec, Path], tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="needs the packages of training/requirements.txt")
     model = DemoModel(ModelConfig(vocab=codec[0].size, width=64, layers=2, ff=96, q_rank=32, kv_rank=32))
     with torch.no_grad():
         for p in model.parameters():  # some layers begin as nothing

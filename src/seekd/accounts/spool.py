@@ -52,9 +52,9 @@ class Spool:
         if self._descriptor is None:
             self._descriptor = os.open(self._young, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         line = b"\n" + encode_settlement(settlement)  # a line before it may have been cut short
-        num_written = os.write(self._descriptor, line)
-        self._num_bytes += num_written
-        if num_written < len(line):
+        num_bytes = os.write(self._descriptor, line)
+        self._num_bytes += num_bytes
+        if num_bytes < len(line):
             raise OSError(f"{self._young} took only a part of a settlement")
 
     def _turn(self, last_number: int) -> None:

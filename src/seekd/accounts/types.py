@@ -297,13 +297,6 @@ class NewKey:
     secret: str = field(repr=False)
 
 
-def format_micros(micros: int) -> str:
-    """An amount as the wire writes it: two decimals, rounded down so that nobody is shown money they do not have."""
-    sign, units = ("-", -micros) if micros < 0 else ("", micros)
-    cents = units // 10_000
-    return f"{sign}{cents // 100}.{cents % 100:02d}"
-
-
 def format_exact(micros: int) -> str:
     """An amount to the last micro-unit, with at least two decimals."""
     sign, units = ("-", -micros) if micros < 0 else ("", micros)
