@@ -381,8 +381,7 @@ class Bench:
     def _restore(self, store: BlockStore, keys: Sequence[bytes]) -> int:
         """Fill slot 0 from a store; the bytes read."""
         num_bytes = 0
-        for index, key in enumerate(keys):
-            payload = store.get(key)
+        for index, payload in enumerate(store.get_each(keys)):
             assert payload is not None
             num_bytes += len(payload)
             assert self.runtime.memory.restore(0, index * BLOCK, (index + 1) * BLOCK, payload)

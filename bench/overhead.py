@@ -42,10 +42,10 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.cli.serve import calm_collector
-from seekd.engine.messages import CacheExplanation, Loaded, Stats, decode_job
+from seekd.engine.messages import CacheExplanation, Loaded, Stats
 from seekd.engine.process import EngineProcess
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.engine.serving import Connection, serve
+from seekd.engine.serving import Connection, receive_job, serve
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, ModelInfo
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
@@ -109,7 +109,8 @@ class ScriptedCore:
 
 def engine_main() -> None:
     """The engine process."""
-    job = decode_job(sys.stdin.buffer.readline())
+    peer = socket.socket(fileno=sys.stdin.fileno())
+    receive_job(peer)
     info = ModelInfo(
         name="scripted",
         architecture="scripted",
@@ -119,7 +120,7 @@ def engine_main() -> None:
         metadata={},
         fingerprint="scripted",
     )
-    with Connection(job.endpoint, parent=sys.stdin.fileno()) as connection:
+    with Connection(peer) as connection:
         connection.send(Loaded(info))
         serve(ScriptedCore(), connection, clock=time.monotonic)
 

@@ -3,7 +3,7 @@
 Composition root of `python -m seekd.worker`, which `engine.process` starts. It imports no HTTP and no SQL, and the
 matchers of output constraints only when a request needs them.
 
-The process ends when it is told to, when its parent's pipe closes (the parent has died, even by SIGKILL), or when the
+The process ends when it is told to, when its socket closes (the parent has died, even by SIGKILL), or when the
 model fails; SIGINT and SIGTERM are left to the parent, which a terminal or a service manager signals along with it and
 which must be able to finish its streams first.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -19,10 +20,10 @@ from pathlib import Path
 from seekd.engine.block_store import BlockStore, open_block_store
 from seekd.engine.core import EngineCore
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.messages import REFUSED_STATUS, Loaded, WorkerJob, decode_job, refusal
+from seekd.engine.messages import REFUSED_STATUS, Loaded, WorkerJob, refusal
 from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.scheduler import Scheduler, SchedulerLimits
-from seekd.engine.serving import Connection, serve
+from seekd.engine.serving import Connection, receive_job, serve
 from seekd.engine.settings import default_cache_disk, default_cache_ram
 from seekd.engine.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
@@ -33,14 +34,15 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Serve the job on standard input; the exit status."""
+    """Serve the parent on the socket that is standard input; the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    job = decode_job(sys.stdin.buffer.readline())
+    parent = socket.socket(fileno=sys.stdin.fileno())
+    job = receive_job(parent)
     handler = logging.StreamHandler(sys.stderr)  # the parent reads it line by line
     handler.setFormatter(EngineFormatter())
     logging.basicConfig(level=job.log_level.upper(), handlers=[handler])
-    with Connection(job.endpoint, parent=sys.stdin.fileno()) as connection:
+    with Connection(parent) as connection:
         try:
             _run(job, connection)
         except ConfigError as error:

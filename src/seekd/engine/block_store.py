@@ -10,7 +10,8 @@ the next reader finds it there. Both tiers evict the least recently used leaf fi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class BlockStore:
         self._payloads: dict[bytes, memoryview] = {}
         self._disk = disk
         self._num_evicted = 0
+        self._reader: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> BlockStore:
         return self
@@ -79,6 +81,29 @@ class BlockStore:
             return payload
         parent = self._disk.parent_of(key)
         payload = self._disk.read(key)
+        if payload is not None:
+            self._keep(key, payload, parent)
+        return payload
+
+    def get_each(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        """The payloads of several keys, as `get` gives them; a file is read while the caller uses the one before."""
+        ahead: Future[memoryview | None] | None = None
+        for index, key in enumerate(keys):
+            payload = self.get(key) if ahead is None else self._take(key, ahead)
+            ahead = self._read_ahead(keys[index + 1]) if index + 1 < len(keys) else None
+            yield payload
+
+    def _read_ahead(self, key: bytes) -> Future[memoryview | None] | None:
+        if key in self._payloads or self._disk is None:
+            return None
+        if self._reader is None:
+            self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache-reader")
+        return self._reader.submit(self._disk.read, key)
+
+    def _take(self, key: bytes, ahead: Future[memoryview | None]) -> memoryview | None:
+        assert self._disk is not None
+        parent = self._disk.parent_of(key)
+        payload = ahead.result()
         if payload is not None:
             self._keep(key, payload, parent)
         return payload
@@ -127,6 +152,8 @@ class BlockStore:
 
     def close(self) -> None:
         """Write what waits and let go of the directory. May be called twice."""
+        if self._reader is not None:
+            self._reader.shutdown()
         if self._disk is not None:
             self._disk.close()
 

@@ -1,13 +1,12 @@
 """One engine process as its parent sees it: started, spoken to, heard, ended.
 
-Room: engine. May import: errors, engine.types, engine.messages, pyzmq, msgspec. Runs on the event loop of the API
-process; `engine.process` decides when there is one.
+Room: engine. May import: errors, engine.types, engine.messages, engine.frames, msgspec. Runs on the event loop of the
+API process; `engine.process` decides when there is one.
 
-Each child has a socket in a private directory of its own, so nothing of a dead one reaches the next. Its standard input
-stays open: the end of it tells the child that this process has died.
-
-The socket is ZeroMQ's plain one with its descriptor watched by the loop: pyzmq's asyncio socket took a sixth of the API
-process's time on each request.
+A child's standard input is one end of a socket pair, over which everything is said in both directions. It has no
+name, so nobody else can connect and nothing of a dead child reaches the next, and its end tells either side that the
+other has died.
+See docs/decisions/engine-process.md.
 """
 
 from __future__ import annotations
@@ -15,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
-import tempfile
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import zmq
 
+from seekd.engine.frames import FrameReader, frame
 from seekd.engine.messages import (
     REFUSED_STATUS,
     FromEngine,
@@ -43,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 _CLOSE_GRACE_S = 5.0
 _REFUSAL_WAIT_S = 5.0
-_LAST_WORDS_S = 0.05  # for what it sent before its end and is still in the socket
+_LAST_WORDS_S = 1.0  # longest wait for what it sent before its end; a process of its own may hold the socket open
 _NUM_LAST_LINES = 20
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
@@ -60,43 +58,36 @@ class ChildProcess:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(FromEngine)
         self._last_lines: deque[str] = deque(maxlen=_NUM_LAST_LINES)
-        self._loop = asyncio.get_running_loop()
-        self._loaded: asyncio.Future[ModelInfo] = self._loop.create_future()
+        self._frames = FrameReader()
+        self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.WriteTransport | None = None
+        self._hung_up = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._log_task: asyncio.Task[None] | None = None
-        # mkdtemp makes it 0700: nobody else on the machine may connect.
-        self._directory = tempfile.mkdtemp(prefix="seekd-")
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.PAIR)
-        self._socket.set_hwm(0)
-        self._socket.linger = 0
-        self._descriptor = int(self._socket.get(zmq.FD))
 
     @property
     def process_id(self) -> int | None:
         """Of the process; None before it was started."""
         return None if self._process is None else self._process.pid
 
-    async def start(self, command: tuple[str, ...], make_job: Callable[[str], WorkerJob]) -> ModelInfo:
+    async def start(self, command: tuple[str, ...], job: WorkerJob) -> ModelInfo:
         """Start the process, wait for its model.
 
         Raises:
             ConfigError: the process refused the model, or died.
         """
-        endpoint = f"ipc://{self._directory}/engine"
-        self._socket.bind(endpoint)
-        self._loop.add_reader(self._descriptor, self._read_messages)
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
+        ours, its = socket.socketpair()
+        with its:
+            self._transport, _ = await asyncio.get_running_loop().create_unix_connection(
+                lambda: _Reader(self._read_messages, self._hung_up), sock=ours
+            )
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=its.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            )
         self._process = process
-        assert process.stdin is not None
         assert process.stderr is not None
         self._log_task = asyncio.create_task(self._read_log(process.stderr))
-        with contextlib.suppress(ConnectionError):  # it died already, which `died` tells
-            # Kept open: its end tells the child that this process has died.
-            process.stdin.write(encode_job(make_job(endpoint)))
-            await process.stdin.drain()
+        self._transport.write(frame(encode_job(job)))
         died = asyncio.create_task(self.died())
         try:
             either: list[asyncio.Future[Any]] = [died, self._loaded]  # of different results
@@ -108,28 +99,23 @@ class ChildProcess:
                 raise ConfigError(f"The engine process ended while it loaded the model: {died.result()}")
             if self._loaded.cancelled():
                 raise ConfigError("The engine process was closed while it loaded the model.")
-            info = self._loaded.result()
-            # The connection stands and needs its name no more; so nothing is left behind even by a SIGKILL of ours.
-            shutil.rmtree(self._directory, ignore_errors=True)
-            return info
+            return self._loaded.result()
         finally:
             died.cancel()
             await asyncio.gather(died, return_exceptions=True)
 
     def send(self, message: ToEngine) -> None:
         """Queue a message; lost when the process is dead."""
-        if not self._socket.closed:
-            with contextlib.suppress(zmq.Again):  # nobody is connected; a connected one's queue is unbounded
-                self._socket.send(self._encoder.encode(message), zmq.NOBLOCK)
-            # The descriptor tells changes only, and sending may have taken note of one.
-            # Source: zmq_getsockopt(3), ZMQ_FD.
-            self._loop.call_soon(self._read_messages)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(self._encoder.encode(message)))
 
     async def died(self) -> str:
         """Wait for the end of the process; its cause with the last lines of its log."""
         assert self._process is not None
         status = await self._process.wait()
-        await asyncio.sleep(_LAST_WORDS_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._hung_up.wait()
         if self._log_task is not None:
             await asyncio.wait({self._log_task}, timeout=0.2)  # the rest of the log
         cause = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
@@ -153,27 +139,17 @@ class ChildProcess:
             except TimeoutError:
                 self.kill()
                 await process.wait()
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
         if self._log_task is not None:
             self._log_task.cancel()
             await asyncio.gather(self._log_task, return_exceptions=True)
         self._loaded.cancel()
-        if not self._socket.closed:  # another child may have the descriptor's number by now
-            self._loop.remove_reader(self._descriptor)
-            self._socket.close()
-        self._context.term()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._transport is not None:
+            self._transport.abort()
 
-    def _read_messages(self) -> None:
-        """Take all that is there: what is left is not told again."""
-        while not self._socket.closed:
+    def _read_messages(self, data: bytes) -> None:
+        for encoded in self._frames.feed(data):
             try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            try:
-                message = self._decoder.decode(frame)
+                message = self._decoder.decode(encoded)
             except (msgspec.DecodeError, msgspec.ValidationError) as error:
                 _log.error("a message of the engine was not understood: %s", error, extra={"action": "bad_message"})
                 continue
@@ -203,3 +179,19 @@ class ChildProcess:
                 logging.getLogger(name).log(level, message, extra={"action": "engine_log"})
             if level >= logging.WARNING and line:
                 self._last_lines.append(line)
+
+
+class _Reader(asyncio.Protocol):
+    """Passes on what the socket gives, and that it has ended."""
+
+    def __init__(self, receive: Callable[[bytes], None], hung_up: asyncio.Event) -> None:
+        self._receive = receive
+        self._hung_up = hung_up
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes have come."""
+        self._receive(data)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Either side has closed."""
+        self._hung_up.set()

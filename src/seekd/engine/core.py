@@ -217,9 +217,8 @@ class EngineCore:
         if match.slot is not None:
             self._memory.share(match.slot, slot, match.num_slot_tokens)
             num_tokens = match.num_slot_tokens
-        for key in match.stored_keys:
+        for payload in self._cache.read(match.stored_keys):
             end = match.num_tokens if match.snapshot else num_tokens + BLOCK_SIZE
-            payload = self._cache.read(key)
             if payload is None or not self._memory.restore(slot, num_tokens, end, payload):
                 _log.warning(
                     "A cached block could not be used", extra={"action": "cache_unusable", "start": num_tokens}

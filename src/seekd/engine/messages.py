@@ -3,10 +3,10 @@
 Room: engine. May import: errors, engine.types, engine.settings.
 
     API process                      engine process
-      WorkerJob (JSON, standard input) ──>
+      WorkerJob ──>
                                      <── Loaded | Refused(request_id=None)
       Submit, Abort ──>              <── Accepted, Updates (one message an engine step), Refused, Stats
-      Shutdown, or end of standard input ──>
+      Shutdown, or the end of the socket ──>
 """
 
 from __future__ import annotations
@@ -39,12 +39,10 @@ class WorkerJob:
     """What an engine process is started for.
 
     Attributes:
-        endpoint: the ZeroMQ address to connect to.
         cache_dir: home of the disk tier; None keeps no disk tier.
         log_level: name of the least level that is logged.
     """
 
-    endpoint: str
     model_path: str
     settings: EngineSettings
     cache_dir: str | None = None
@@ -199,13 +197,13 @@ def error_of(refused: Refused) -> SeekdError:
 
 
 def encode_job(job: WorkerJob) -> bytes:
-    """One line of JSON."""
-    return msgspec.json.encode(job, enc_hook=_encode_other) + b"\n"
+    """The first message to an engine process."""
+    return msgspec.msgpack.encode(job, enc_hook=_encode_other)
 
 
-def decode_job(line: bytes) -> WorkerJob:
+def decode_job(message: bytes | memoryview) -> WorkerJob:
     """Read what `encode_job` wrote."""
-    return msgspec.json.decode(line, type=WorkerJob, dec_hook=_decode_other)
+    return msgspec.msgpack.decode(message, type=WorkerJob, dec_hook=_decode_other)
 
 
 def _encode_other(value: Any) -> Any:  # msgspec's hooks are untyped

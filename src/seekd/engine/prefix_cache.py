@@ -16,7 +16,7 @@ Three twins with the same verbs: `BlockPrefixCache` for memories that can be cut
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,8 +87,8 @@ class Store(Protocol):
     def put(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Keep a payload, or not, as budgets allow."""
 
-    def get(self, key: bytes) -> memoryview | None:
-        """Read a payload; None when it is gone or damaged."""
+    def get_each(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        """Read payloads in order, each None when it is gone or damaged."""
 
     def held_keys(self) -> Iterable[bytes]:
         """Every key held."""
@@ -143,8 +143,8 @@ class PrefixCache(Protocol):
     def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Keep a computed block or snapshot; the payload must not change afterwards."""
 
-    def read(self, key: bytes) -> memoryview | None:
-        """The payload of a stored entry; None when it is gone or damaged."""
+    def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        """The payloads of stored entries in their order, each None when it is gone or damaged."""
 
     def touch(self, keys: Sequence[bytes]) -> None:
         """Mark stored entries as recently used, the first most of all."""
@@ -274,9 +274,9 @@ class BlockPrefixCache:
         """Keep a computed block; the payload must not change afterwards."""
         self._store.put(key, payload, parent)
 
-    def read(self, key: bytes) -> memoryview | None:
-        """The payload of a stored block; None when it is gone or damaged."""
-        return self._store.get(key)
+    def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        """The payloads of stored blocks, each None when it is gone or damaged."""
+        return self._store.get_each(keys)
 
     def touch(self, keys: Sequence[bytes]) -> None:
         """Mark stored blocks as recently used, the first most of all."""
@@ -344,9 +344,9 @@ class NullPrefixCache:
     def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         """Drop it."""
 
-    def read(self, key: bytes) -> memoryview | None:  # noqa: ARG002 - the twin's verb
+    def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
         """Never anything."""
-        return None
+        return iter([None] * len(keys))
 
     def touch(self, keys: Sequence[bytes]) -> None:
         """Nothing to touch."""

@@ -259,8 +259,7 @@ class EngineProcess:
         try:
             self._info = await child.start(
                 self._command,
-                lambda endpoint: WorkerJob(
-                    endpoint=endpoint,
+                WorkerJob(
                     model_path=str(self._model_path),
                     settings=self._settings,
                     cache_dir=None if self._cache_dir is None else str(self._cache_dir),

@@ -1,6 +1,6 @@
 """The engine process's side of its socket: messages in, one message of updates out per step.
 
-Room: engine. May import: errors, engine.types, engine.messages, pyzmq, msgspec.
+Room: engine. May import: errors, engine.types, engine.messages, engine.frames, msgspec.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
-import zmq
 
+from seekd.engine.frames import LENGTH_BYTES, FrameReader, frame
 from seekd.engine.messages import (
     Abort,
     Accepted,
@@ -28,6 +30,8 @@ from seekd.engine.messages import (
     Submit,
     ToEngine,
     Updates,
+    WorkerJob,
+    decode_job,
     refusal,
 )
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate
@@ -36,42 +40,51 @@ from seekd.errors import EngineError, SeekdError
 _log = logging.getLogger(__name__)
 
 _STATS_INTERVAL_S = 1.0
+_LAST_WORDS_S = 1.0
+_RECEIVE_BYTES = 1 << 18
+
+
+def receive_job(peer: socket.socket) -> WorkerJob:
+    """Wait for the first message, which says what to serve; what follows it stays in the blocking socket.
+
+    Raises:
+        EOFError: the parent is gone.
+    """
+    length = int.from_bytes(peer.recv(LENGTH_BYTES, socket.MSG_WAITALL), "little")
+    message = peer.recv(length, socket.MSG_WAITALL) if length else b""
+    if not message or len(message) < length:
+        raise EOFError("the parent process ended before it said what to serve")
+    return decode_job(message)
 
 
 class Connection:
-    """The socket to the API process, and the pipe whose end says that it has died.
+    """The socket to the API process, whose end says that it has died.
 
     Args:
-        endpoint: ZeroMQ address to connect to.
-        parent: readable file descriptor; its end of file means that nobody is there any more.
+        peer: connected, a stream; closed with the connection.
     """
 
-    def __init__(self, endpoint: str, *, parent: int) -> None:
-        self._endpoint = endpoint
-        self._parent = parent
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._frames = FrameReader()
+        self._unsent = bytearray()
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(ToEngine)
 
     def __enter__(self) -> Self:
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.PAIR)
-        # Unbounded: what is sent is bounded by the tokens of running requests, and a full queue would block the model.
-        self._socket.set_hwm(0)
-        self._socket.linger = 1000  # ms; the last message (a refusal) must reach the parent
-        self._socket.connect(self._endpoint)
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._parent, zmq.POLLIN)
+        self._peer.setblocking(False)
         self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
-        self._poller.register(self._wake_read, zmq.POLLIN)
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
-        self._context.term()
+        with contextlib.suppress(OSError):  # the last message (a refusal) should reach the parent, if it lives
+            self._peer.settimeout(_LAST_WORDS_S)
+            self._peer.sendall(self._unsent)
+        self._peer.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -82,8 +95,13 @@ class Connection:
             os.write(self._wake_write, b"w")
 
     def send(self, message: FromEngine) -> None:
-        """Queue a message; never blocks."""
-        self._socket.send(self._encoder.encode(message))
+        """Send a message or queue it; never blocks.
+
+        The queue has no bound of its own: what is sent is bounded by the tokens of running requests, and to wait for a
+        slow reader would stop the model.
+        """
+        self._unsent += frame(self._encoder.encode(message))
+        self._flush()
 
     def receive(self, *, timeout_s: float | None) -> Iterator[ToEngine]:
         """The messages that are there.
@@ -92,33 +110,49 @@ class Connection:
             timeout_s: longest wait for the first one; 0 does not wait, None waits for ever. When the parent is gone
                 it yields a `Shutdown`.
         """
-        events = dict(self._poller.poll(None if timeout_s is None else int(timeout_s * 1000)))
-        if self._parent in events and not os.read(self._parent, 4096):
-            _log.info("the parent process is gone", extra={"action": "parent_gone"})
-            yield Shutdown()
-            return
-        if self._wake_read in events:
-            os.read(self._wake_read, 4096)
-        if self._socket not in events:
-            return
+        if timeout_s != 0:
+            self._wait(timeout_s)
+        self._flush()
         while True:
             try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
+                data = self._peer.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
                 return
-            try:
-                message = self._decoder.decode(frame)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                # A fault of ours on the other side: everybody else must go on.
-                _log.error("a message was not understood: %s", error, extra={"action": "bad_message"})
-                self._refuse_unreadable(frame)
-                continue
-            yield message
+            except ConnectionError:
+                data = b""
+            if not data:
+                _log.info("the parent process is gone", extra={"action": "parent_gone"})
+                yield Shutdown()
+                return
+            for encoded in self._frames.feed(data):
+                try:
+                    message = self._decoder.decode(encoded)
+                except (msgspec.DecodeError, msgspec.ValidationError) as error:
+                    # A fault of ours on the other side: everybody else must go on.
+                    _log.error("a message was not understood: %s", error, extra={"action": "bad_message"})
+                    self._refuse_unreadable(encoded)
+                    continue
+                yield message
 
-    def _refuse_unreadable(self, frame: bytes) -> None:
+    def _wait(self, timeout_s: float | None) -> None:
+        peer = self._peer.fileno()
+        readable, _, _ = select.select([peer, self._wake_read], [peer] if self._unsent else [], [], timeout_s)
+        if self._wake_read in readable:
+            os.read(self._wake_read, 4096)
+
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                del self._unsent[: self._peer.send(self._unsent)]
+            except BlockingIOError:
+                return
+            except ConnectionError:  # nobody reads any more, which the next `receive` finds too
+                self._unsent.clear()
+
+    def _refuse_unreadable(self, encoded: memoryview) -> None:
         """Answer whoever sent a request that cannot be read, if it says who that is."""
         try:
-            request_id = msgspec.msgpack.decode(frame, type=_SomeSubmit).request.request_id
+            request_id = msgspec.msgpack.decode(encoded, type=_SomeSubmit).request.request_id
         except (msgspec.DecodeError, msgspec.ValidationError):
             return
         self.send(refusal(request_id, EngineError()))

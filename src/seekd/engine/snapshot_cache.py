@@ -10,7 +10,7 @@ Slots share nothing here: copying a slot would need the position that the copy w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from seekd.engine.block_hash import BLOCK_SIZE, SNAPSHOT_KEY_BYTES, extend_keys, root_key, snapshot_key, snapshot_parts
 from seekd.engine.prefix_cache import Match, MatchCounters, MissReason, PrefixCacheStats, Store
@@ -94,9 +94,9 @@ class SnapshotPrefixCache:
         if self._num_known > 2 * self._num_held + _MOST_FORGOTTEN:
             self._forget_dropped()
 
-    def read(self, key: bytes) -> memoryview | None:
-        """The payload of a stored snapshot; None when it is gone or damaged."""
-        return self._store.get(key)
+    def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        """The payloads of stored snapshots, each None when it is gone or damaged."""
+        return self._store.get_each(keys)
 
     def touch(self, keys: Sequence[bytes]) -> None:
         """Mark stored snapshots as recently used, the first most of all."""

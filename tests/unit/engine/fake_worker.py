@@ -10,27 +10,30 @@ The model's path says how loading goes: "refuse", "die", "slow", "chatty" (a lin
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
 import msgspec
-import zmq
 
+from seekd.engine.frames import FrameReader, frame
 from seekd.engine.messages import (
     Abort,
     Accepted,
     CacheExplanation,
+    FromEngine,
     Loaded,
     Shutdown,
     Stats,
     Submit,
     ToEngine,
     Updates,
-    decode_job,
     refusal,
 )
+from seekd.engine.serving import receive_job
 from seekd.engine.types import EngineUpdate, FinishReason, ModelInfo
 from seekd.errors import ConfigError, Overloaded
 
@@ -41,21 +44,18 @@ INFO = ModelInfo(
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    job = decode_job(sys.stdin.buffer.readline())
-    socket = zmq.Context().socket(zmq.PAIR)
-    socket.connect(job.endpoint)
+    peer = socket.socket(fileno=sys.stdin.fileno())
+    job = receive_job(peer)
     say("INFO seekd.fake loading")
     how = Path(job.model_path).name
-    directory = Path(job.endpoint.removeprefix("ipc://")).parent
-    Path(job.model_path).with_suffix(".mode").write_text(oct(directory.stat().st_mode & 0o777))
+    Path(job.model_path).with_suffix(".began").touch()
     if how == "stumble":
         starts = Path(job.model_path).with_suffix(".starts")
         starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
         if starts.read_text() == "xx":
             how = "refuse"
     if how == "refuse":
-        socket.send(msgspec.msgpack.encode(refusal(None, ConfigError("The file is no good."))))
-        socket.close(linger=1000)
+        send(peer, refusal(None, ConfigError("The file is no good.")))
         sys.exit(2)
     if how == "chatty":
         say("x" * 100_000)
@@ -64,8 +64,12 @@ def main() -> None:
         os.abort()
     if how == "slow":
         time.sleep(3600)
-    socket.send(msgspec.msgpack.encode(Loaded(INFO)))
-    serve(socket, Path(job.model_path))
+    send(peer, Loaded(INFO))
+    serve(peer, Path(job.model_path))
+
+
+def send(peer: socket.socket, message: FromEngine) -> None:
+    peer.sendall(frame(msgspec.msgpack.encode(message)))
 
 
 def say(line: str) -> None:
@@ -73,17 +77,15 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def serve(socket: zmq.Socket[bytes], model_path: Path) -> None:
+def serve(peer: socket.socket, model_path: Path) -> None:
     running: dict[str, int] = {}
-    poller = zmq.Poller()
-    poller.register(socket, zmq.POLLIN)
-    poller.register(sys.stdin.fileno(), zmq.POLLIN)
+    frames = FrameReader()
     while True:
-        events = dict(poller.poll(10))
-        if sys.stdin.fileno() in events:
+        data = peer.recv(1 << 16) if select.select([peer], [], [], 0.01)[0] else None
+        if data == b"":
             return
-        if socket in events:
-            message = msgspec.msgpack.decode(socket.recv(), type=ToEngine)
+        for encoded in frames.feed(data or b""):
+            message = msgspec.msgpack.decode(encoded, type=ToEngine)
             if isinstance(message, Shutdown):
                 return
             if isinstance(message, Abort):
@@ -91,45 +93,40 @@ def serve(socket: zmq.Socket[bytes], model_path: Path) -> None:
                 with model_path.with_suffix(".aborted").open("a") as file:
                     file.write(message.request_id + "\n")
             elif isinstance(message, Submit):
-                submit(socket, message, running)
+                submit(peer, message, running)
         for request_id in list(running):
             running[request_id] += 1
-            socket.send(
-                msgspec.msgpack.encode(Updates([EngineUpdate(request_id=request_id, token_ids=[running[request_id]])]))
-            )
+            send(peer, Updates([EngineUpdate(request_id=request_id, token_ids=[running[request_id]])]))
 
 
-def submit(socket: zmq.Socket[bytes], message: Submit, running: dict[str, int]) -> None:
+def submit(peer: socket.socket, message: Submit, running: dict[str, int]) -> None:
     request = message.request
     order = request.prompt_token_ids[0]
     if order == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    socket.send(msgspec.msgpack.encode(Accepted(request.request_id)))
+    send(peer, Accepted(request.request_id))
     if order == 7:
         time.sleep(3600)
     if order == 1:
         running[request.request_id] = 0
     elif order == 3:
         say("a last line")
-        context = socket.context
-        socket.close(linger=1000)
-        context.term()  # waits until what was sent is gone
         sys.exit(7)
     elif order == 4:
-        socket.send(msgspec.msgpack.encode(refusal(request.request_id, Overloaded())))
+        send(peer, refusal(request.request_id, Overloaded()))
     else:
         if order == 5:
-            socket.send(b"\xc1garbage")
+            peer.sendall(frame(b"\xc1garbage"))
         if order == 6:
             explanations = [explanation(f"old{i}") for i in range(1099)] + [explanation(request.request_id)]
-            socket.send(msgspec.msgpack.encode(Updates([], explanations)))
+            send(peer, Updates([], explanations))
         updates = [EngineUpdate(request_id=request.request_id, token_ids=[i]) for i in range(request.max_tokens - 1)]
         last = EngineUpdate(
             request_id=request.request_id, token_ids=[request.max_tokens - 1], finish_reason=FinishReason.LENGTH
         )
         for update in (*updates, last):
-            socket.send(msgspec.msgpack.encode(Updates([update])))
-        socket.send(msgspec.msgpack.encode(Stats(num_steps=request.max_tokens)))
+            send(peer, Updates([update]))
+        send(peer, Stats(num_steps=request.max_tokens))
 
 
 def explanation(request_id: str) -> CacheExplanation:

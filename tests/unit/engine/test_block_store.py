@@ -43,6 +43,12 @@ def test_random_operations_agree_with_a_dict(tmp_path: Path, seed: int) -> None:
                 held = store.get(key)
                 assert held is None or bytes(held) == put[key]
                 assert held is not None or store.find(key) is None
+            elif action < 0.65:
+                numbers = [source.randrange(25) for _ in range(source.randrange(6))]
+                wanted = source.randrange(7)  # the caller may want no more
+                for other, held in zip(numbers[:wanted], store.get_each([key_of(n) for n in numbers]), strict=False):
+                    assert held is None or bytes(held) == put[key_of(other)]
+                    assert held is not None or store.find(key_of(other)) is None
             elif action < 0.7:
                 chain = [key_of(n) for n in range(number // 5 * 5, number + 1)]
                 store.lock(chain)

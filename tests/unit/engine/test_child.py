@@ -46,7 +46,7 @@ def start(child: ChildProcess, tmp_path: Path) -> Start:
     async def start_child(model: str) -> ModelInfo:
         return await child.start(
             COMMAND,
-            lambda endpoint: WorkerJob(endpoint=endpoint, model_path=str(tmp_path / model), settings=EngineSettings()),
+            WorkerJob(model_path=str(tmp_path / model), settings=EngineSettings()),
         )
 
     return start_child
@@ -88,11 +88,11 @@ async def test_one_that_does_not_end_is_killed(child: ChildProcess, tmp_path: Pa
     loading = asyncio.create_task(
         child.start(
             COMMAND,
-            lambda endpoint: WorkerJob(endpoint=endpoint, model_path=str(tmp_path / "slow"), settings=EngineSettings()),
+            WorkerJob(model_path=str(tmp_path / "slow"), settings=EngineSettings()),
         )
     )
     async with asyncio.timeout(20):
-        while not (tmp_path / "slow.mode").exists():
+        while not (tmp_path / "slow.began").exists():
             await asyncio.sleep(0.01)
     await child.close(grace_s=0)
     with pytest.raises(ConfigError, match=r"signal SIGKILL|was closed"):
@@ -117,23 +117,9 @@ async def test_a_line_without_end_in_its_log_ends_nothing(start: Start) -> None:
     assert (await start("chatty")).name == "fake"
 
 
-async def test_the_socket_is_private_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, received: asyncio.Queue[FromEngine]
+async def test_a_message_larger_than_the_sockets_buffer_arrives_whole(
+    child: ChildProcess, start: Start, received: asyncio.Queue[FromEngine]
 ) -> None:
-    sockets = tmp_path / "sockets"
-    sockets.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(sockets))
-    child = ChildProcess(received.put_nowait)
-    try:
-        await child.start(
-            COMMAND,
-            lambda endpoint: WorkerJob(
-                endpoint=endpoint, model_path=str(tmp_path / "loads"), settings=EngineSettings()
-            ),
-        )
-        assert (tmp_path / "loads.mode").read_text() == "0o700"
-        assert list(sockets.iterdir()) == []
-        child.send(Submit(EngineRequest(request_id="r", prompt_token_ids=[0], max_tokens=1)))
-        assert await received.get() == Accepted("r")
-    finally:
-        await child.close(grace_s=0)
+    await start("loads")
+    child.send(Submit(EngineRequest(request_id="r", prompt_token_ids=[0] * 1_000_000, max_tokens=1)))
+    assert await received.get() == Accepted("r")

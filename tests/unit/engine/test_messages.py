@@ -89,17 +89,14 @@ def test_messages_from_the_engine_round_trip(message: FromEngine) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=FromEngine) == message
 
 
-def test_the_job_round_trips_as_one_line() -> None:
+def test_the_job_round_trips() -> None:
     job = WorkerJob(
-        endpoint="ipc://x",
         model_path="m\n.gguf",
         settings=EngineSettings(cache_ram=ByteSize(5), kv_type=KvType.Q8_0),
         cache_dir="d",
         log_level="debug",
     )
-    line = encode_job(job)
-    assert line.count(b"\n") == 1
-    assert decode_job(line) == job
+    assert decode_job(encode_job(job)) == job
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -23,8 +23,8 @@ class NaiveStore:
     def put(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
         self.held[key] = (Tier.RAM, bytes(payload))
 
-    def get(self, key: bytes) -> memoryview | None:
-        return memoryview(self.held[key][1]) if key in self.held else None
+    def get_each(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
+        return (memoryview(self.held[key][1]) if key in self.held else None for key in keys)
 
     def held_keys(self) -> Iterable[bytes]:
         return self.held
@@ -136,7 +136,7 @@ def test_counts_add_up_by_tier() -> None:
     assert cache.stats() == PrefixCacheStats(
         num_matches=2, num_slot_tokens=128, num_ram_tokens=128, num_disk_tokens=0, num_blocks_in_slots=1
     )
-    assert bytes(cache.read(keys[1]) or b"") == b"abc"
+    assert [bytes(held or b"") for held in cache.read([keys[1]])] == [b"abc"]
 
 
 def test_locked_blocks_stay_and_others_can_be_evicted_or_cleared() -> None:
@@ -170,6 +170,6 @@ def test_the_null_twin_keeps_nothing() -> None:
     cache.check_integrity()
     assert keys == []
     assert match == Match(reason=MissReason.OFF)
-    assert (cache.read(b"k"), cache.holds(b"k"), cache.evict(10)) == (None, False, 0)
+    assert (list(cache.read([b"k"])), cache.holds(b"k"), cache.evict(10)) == ([None], False, 0)
     assert cache.stats() == PrefixCacheStats()
     assert not cache.saves_snapshots

@@ -140,8 +140,7 @@ class Loop:
         if match.slot is not None:
             held = self.slots[match.slot][: match.num_slot_tokens]
             assert len(held) == match.num_slot_tokens
-        for key in match.stored_keys:
-            payload = self.cache.read(key)
+        for payload in self.cache.read(match.stored_keys):
             if payload is None or self.damage():
                 break
             held += decode(payload)

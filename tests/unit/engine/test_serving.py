@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
-import zmq
 
+from seekd.engine.frames import FrameReader, frame
 from seekd.engine.messages import (
     Abort,
     Accepted,
@@ -95,20 +95,25 @@ class Peer:
 
     compiling: threading.Event
 
-    def __init__(self, endpoint: str) -> None:
-        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
-        self.socket.bind(endpoint)
-        self.socket.setsockopt(zmq.RCVTIMEO, 20_000)
-        self.pipe, self.parent = os.pipe()
+    def __init__(self) -> None:
+        self.socket, self.its_socket = socket.socketpair()
+        self.socket.settimeout(20)
         self.accepted: list[str] = []
+        self._frames = FrameReader()
+        self._received: deque[bytes] = deque()
 
     def send(self, message: Submit | Abort | Shutdown) -> None:
-        self.socket.send(msgspec.msgpack.encode(message))
+        self.send_frame(msgspec.msgpack.encode(message))
+
+    def send_frame(self, encoded: bytes) -> None:
+        self.socket.sendall(frame(encoded))
 
     def receive(self) -> FromEngine:
         """The next message; what was accepted goes to `accepted`."""
         while True:
-            message: FromEngine = msgspec.msgpack.decode(self.socket.recv(), type=FromEngine)
+            while not self._received:
+                self._received.extend(bytes(encoded) for encoded in self._frames.feed(self.socket.recv(1 << 16)))
+            message: FromEngine = msgspec.msgpack.decode(self._received.popleft(), type=FromEngine)
             if not isinstance(message, Accepted):
                 return message
             self.accepted.append(message.request_id)
@@ -122,15 +127,15 @@ class Peer:
 
 
 @pytest.fixture
-def peer(tmp_path: Path) -> Iterator[Peer]:
-    peer = Peer(f"ipc://{tmp_path}/s")
+def peer() -> Iterator[Peer]:
+    peer = Peer()
     core = CountingCore()
     peer.compiling = core.compiling
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            with Connection(f"ipc://{tmp_path}/s", parent=peer.pipe) as connection:
+            with Connection(peer.its_socket) as connection:
                 serve(core, connection, clock=time.monotonic)
         except BaseException as error:
             failures.append(error)
@@ -138,11 +143,9 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
     thread = threading.Thread(target=run)
     thread.start()
     yield peer
-    os.close(peer.parent)  # the parent dies
+    peer.socket.close()  # the parent dies
     thread.join(20)
     assert not thread.is_alive()
-    os.close(peer.pipe)
-    peer.socket.close(linger=0)
     assert failures == []
 
 
@@ -189,14 +192,14 @@ def test_refusals_are_answered_and_others_go_on(peer: Peer) -> None:
 
 
 def test_garbage_never_ends_the_loop(peer: Peer) -> None:
-    for frame in (b"", b"\xc1", b"{}", msgspec.msgpack.encode({"type": "Nothing"})):
-        peer.socket.send(frame)
+    for encoded in (b"", b"\xc1", b"{}", msgspec.msgpack.encode({"type": "Nothing"})):
+        peer.send_frame(encoded)
     peer.send(submit("a"))
     peer.receive_ends("a")
 
 
 def test_an_unreadable_request_is_refused(peer: Peer) -> None:
-    peer.socket.send(msgspec.msgpack.encode({"type": "Submit", "request": {"request_id": "x", "max_tokens": "many"}}))
+    peer.send_frame(msgspec.msgpack.encode({"type": "Submit", "request": {"request_id": "x", "max_tokens": "many"}}))
     assert peer.receive() == Refused(request_id="x", kind="EngineError", message=EngineError().message)
 
 

@@ -55,7 +55,7 @@ def test_snapshots_of_an_earlier_run_are_found() -> None:
         cache.touch(match.stored_keys)
         cache.unlock(match.stored_keys)
         assert (match.num_tokens, match.stored_keys, match.reason) == (150, (key,), MissReason.UNKNOWN)
-        assert bytes(cache.read(key) or b"") == b"state"
+        assert [bytes(held or b"") for held in cache.read([key])] == [b"state"]
         assert cache.holds(key)
         assert cache.stats().num_ram_tokens == 150
         assert cache.match(keys_of(tokens, ""), tokens, "", 150).reason is MissReason.COMPLETE
