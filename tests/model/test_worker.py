@@ -71,6 +71,9 @@ async def test_each_sampling_parameter_changes_the_output(model_file: ModelFiles
             sampling = SamplingParams(**(base | changed))  # type: ignore[arg-type]
             return (await collect(engine, request(max_tokens=60, sampling=sampling)))[0]
 
+        # The first one computes the whole prompt, later ones its last block. The noise of another batch shape may turn
+        # a draw, as it does on processors whose kernels for few and for many tokens differ.
+        await sample()
         plain = await sample()
         assert await sample() == plain
         for changed in (
