@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from seekd.errors import InvalidParameter
 from seekd.prompt.detokenizer import Detokenizer
-from seekd.prompt.recipe import RecipeChunk
+from seekd.prompt.recipe_parser import RecipeChunk
 from seekd.prompt.stops import StopScanner
 from seekd.prompt.tokenizer_json import token_bytes_of
 from seekd.prompt.types import AnswerStart, ChatFormat, OutputChunk, PromptUsage, ResponseIdentity, Segment

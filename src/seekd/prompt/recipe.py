@@ -1,16 +1,15 @@
-"""DeepSeek's own protocol package behind seekd's border; with `excerpts` the only importer of `deepseek_recipe`.
+"""Requests through DeepSeek's own protocol package, which here, `recipe_parser` and `excerpts` import and nobody else.
 
-Room: prompt. May import: errors, prompt.types.
+Room: prompt. May import: errors, prompt's own modules.
 
     body bytes ──> ReadBody ──convert──> RecipeBody ──render──> Segments
-                                              └──open_parser──> RecipeParser ──> RecipeChunk
+                                              └──open_parser──> RecipeParser ──> RecipeChunk   (recipe_parser.py)
 
 Families that the package does not know render the conversation themselves, and their answers are translated into the
 package's terms first, so that its parser makes the chunks of all of them.
 
-Written for 0.2: requests and generators are consumed by their use, chunks by accumulation, so each object here is made
-where it is used and never twice. What the package lacks is added: a constant `created`, the count of generated
-reasoning tokens, and an end that keeps silent after a failure (its own `finish` would claim a natural stop).
+Written for 0.2: requests and generators are consumed by their use, so each object here is made where it is used and
+never twice.
 """
 
 from __future__ import annotations
@@ -32,16 +31,15 @@ from seekd.prompt.conversation import Conversation
 from seekd.prompt.family_parser import FamilyParser
 from seekd.prompt.neutral import neutral
 from seekd.prompt.reasoning import GivenCount, ReasoningCounter
+from seekd.prompt.recipe_parser import AnswerClass, RecipeParser
 from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of
 from seekd.prompt.translator import AnswerTranslator
 from seekd.prompt.types import (
     AnswerStart,
     ChatFormat,
-    OutputChunk,
     OutputParser,
     PackageFormat,
     PromptFormat,
-    PromptUsage,
     ResponseIdentity,
     Segment,
 )
@@ -91,11 +89,9 @@ class OutputLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Classes:
-    # The package's classes for one protocol, which share no base class, and the patches of what they write.
+    # The package's classes for one protocol, which share no base class.
     request: Any
-    response: Any
-    set_created: Callable[[str, int], str]
-    set_reasoning_tokens: Callable[[str, int], str]
+    answer: AnswerClass
 
 
 def _keep(text: str, _value: int) -> str:
@@ -105,21 +101,23 @@ def _keep(text: str, _value: int) -> str:
 _CLASSES: Mapping[WireProtocol, _Classes] = {
     WireProtocol.CHAT: _Classes(
         request=recipe.ChatCompletionRequest,
-        response=recipe.ChatCompletionResponse,
-        set_created=patches.set_created,
-        set_reasoning_tokens=patches.set_chat_reasoning_tokens,
+        answer=AnswerClass(
+            response=recipe.ChatCompletionResponse,
+            set_created=patches.set_created,
+            set_reasoning_tokens=patches.set_chat_reasoning_tokens,
+        ),
     ),
     WireProtocol.MESSAGES: _Classes(
         request=recipe.MessagesRequest,
-        response=recipe.MessagesResponse,
-        set_created=_keep,
-        set_reasoning_tokens=_keep,
+        answer=AnswerClass(response=recipe.MessagesResponse, set_created=_keep, set_reasoning_tokens=_keep),
     ),
     WireProtocol.RESPONSES: _Classes(
         request=recipe.ResponsesRequest,
-        response=recipe.ResponsesResponse,
-        set_created=patches.set_created_at,
-        set_reasoning_tokens=patches.set_responses_reasoning_tokens,
+        answer=AnswerClass(
+            response=recipe.ResponsesResponse,
+            set_created=patches.set_created_at,
+            set_reasoning_tokens=patches.set_responses_reasoning_tokens,
+        ),
     ),
 }
 
@@ -346,127 +344,10 @@ class RecipeBody:
             identity=identity,
             processor=recipe.StreamProcessor(generator, options, None if reader is None else reader.tokenizer),
             aliases={} if reader is None else reader.aliases,
-            classes=classes,
+            answer=classes.answer,
             reasoning=reasoning,
             reports_reasoning=options.thinking_initial_stage is not None,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class RecipeChunk:
-    """One protocol event. Implements `types.OutputChunk`."""
-
-    json_text: str
-    event_name: str | None = None
-
-    def to_json(self) -> str:
-        """Compact JSON."""
-        return self.json_text
-
-
-class RecipeParser:
-    """Generated text to protocol events. Implements `types.OutputParser`."""
-
-    def __init__(
-        self,
-        *,
-        identity: ResponseIdentity,
-        processor: recipe.StreamProcessor,
-        aliases: Mapping[int, int],
-        classes: _Classes,
-        reasoning: ReasoningCounter | GivenCount,
-        reports_reasoning: bool,
-    ) -> None:
-        self._identity = identity
-        self._processor = processor
-        self._aliases = aliases
-        self._classes = classes
-        self._response: Any = None  # one of the package's three response classes; made by `ready`
-        self._reasoning = reasoning
-        self._reports_reasoning = reports_reasoning
-        self._is_closed = False
-
-    def ready(self, usage: PromptUsage) -> list[OutputChunk]:
-        """Say that generation begins; yields the opening events."""
-        self._response = self._classes.response(
-            self._identity.response_id,
-            self._identity.model,
-            self._identity.created_s,
-            usage.num_prompt_tokens,
-            usage.num_cached_tokens,
-        )
-        return self._push(
-            recipe.InferenceChunk.ready(
-                prompt_usage=recipe.PromptUsage(
-                    prompt_tokens=usage.num_prompt_tokens, prompt_cache_hit_tokens=usage.num_cached_tokens
-                ),
-                system_fingerprint=self._identity.system_fingerprint,
-            )
-        )
-
-    def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
-        """Give the next text, always whole characters, and how many generated tokens it accounts for."""
-        self._reasoning.push(text, num_tokens)
-        return self._push(recipe.InferenceChunk.text(text, num_tokens))
-
-    def push_tokens(
-        self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
-    ) -> list[OutputChunk]:
-        """Give the next tokens with their log-probabilities."""
-        if self._aliases:
-            token_ids = [self._aliases.get(token_id, token_id) for token_id in token_ids]
-            logprobs = [
-                (own, [(self._aliases.get(other, other), value) for other, value in top]) for own, top in logprobs
-            ]
-        events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
-        self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
-        return events
-
-    @property
-    def num_reasoning_tokens(self) -> int:
-        """Generated tokens so far that are reasoning."""
-        return self._reasoning.num_tokens
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string was found."""
-        return not self._is_closed and bool(self._processor.finished)
-
-    def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
-        """Say that generation ended by itself."""
-        events: list[OutputChunk] = []
-        if not self._processor.finished:
-            reason = recipe.InferenceFinishReason.Length if hit_length_limit else recipe.InferenceFinishReason.Stop
-            events += self._push(recipe.InferenceChunk.finish(reason))
-        return events + self._take(self._processor.finish())
-
-    def close(self) -> None:
-        """Drop everything; no closing events."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._processor.close()
-
-    def response_json(self) -> str:
-        """The whole response; valid after `finish`."""
-        text = self._classes.set_created(self._response.to_json(), self._identity.created_s)
-        return self._with_reasoning(text)
-
-    def _push(self, chunk: recipe.InferenceChunk) -> list[OutputChunk]:
-        return self._take(self._processor.push(chunk))
-
-    def _take(self, chunks: Sequence[Any]) -> list[OutputChunk]:
-        return [self._taken(chunk) for chunk in chunks]
-
-    def _taken(self, chunk: Any) -> RecipeChunk:
-        event_name = self._classes.response.sse_event_name(chunk)
-        text = self._classes.set_created(chunk.to_json(), self._identity.created_s)
-        self._response.accumulate(chunk)
-        return RecipeChunk(self._with_reasoning(text), event_name)
-
-    def _with_reasoning(self, text: str) -> str:
-        if not self._reports_reasoning:
-            return text
-        return self._classes.set_reasoning_tokens(text, self._reasoning.num_tokens)
 
 
 @lru_cache(maxsize=len(PromptFormat))
@@ -486,13 +367,6 @@ def _segments(prompt: str, special_ranges: Sequence[tuple[int, int]]) -> list[Se
     if position < len(prompt):
         segments.append(Segment(text=prompt[position:]))
     return segments
-
-
-def _num_reasoning_entries(text: str) -> int:
-    # Each log-probability of the reasoning is one generated token of it.
-    if '"logprobs":{"reasoning_content":' not in text:
-        return 0
-    return len(json.loads(text)["choices"][0]["logprobs"]["reasoning_content"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from seekd.prompt.recipe import RecipeChunk
+from seekd.prompt.recipe_parser import RecipeChunk
 from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Encoder
 
