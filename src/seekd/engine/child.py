@@ -5,8 +5,7 @@ API process; `engine.process` decides when there is one.
 
 A child's standard input is one end of a socket pair, over which everything is said in both directions. It has no
 name, so nobody else can connect and nothing of a dead child reaches the next, and its end tells either side that the
-other has died.
-See docs/decisions/engine-process.md.
+other has died. Reasons: docs/decisions/engine-process.md.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _CLOSE_GRACE_S = 5.0
 _REFUSAL_WAIT_S = 5.0
-_LAST_WORDS_S = 1.0  # longest wait for what it sent before its end; a process of its own may hold the socket open
+_LAST_WORDS_S = 1.0  # longest wait for what it sent before its end; a process that it started may hold the socket
 _NUM_LAST_LINES = 20
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 

@@ -20,17 +20,22 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._wanted = LENGTH_BYTES  # of the rest before it is worth a look; a long message comes in many pieces
 
     def feed(self, data: bytes) -> Iterator[memoryview]:
         """The messages that `data` completes; iterate to the end."""
         if self._rest:
             self._rest += data
+            if len(self._rest) < self._wanted:
+                return
             data = bytes(self._rest)
             self._rest.clear()
         view = memoryview(data)
+        self._wanted = LENGTH_BYTES
         while len(view) >= LENGTH_BYTES:
             end = LENGTH_BYTES + int.from_bytes(view[:LENGTH_BYTES], "little")
             if len(view) < end:
+                self._wanted = end
                 break
             yield view[LENGTH_BYTES:end]
             view = view[end:]
