@@ -49,6 +49,12 @@ CHAT_TEMPLATE = """\
 {%- endif -%}
 """
 
+# Names of a layer's weights here and in the file, where both have one shape.
+LAYER_NAMES = {
+    "attn_norm": "attn_norm", "attn.q_a": "attn_q_a", "attn.q_a_norm": "attn_q_a_norm", "attn.q_b": "attn_q_b", "attn.kv_a": "attn_kv_a_mqa",
+    "attn.kv_a_norm": "attn_kv_a_norm", "attn.out": "attn_output", "ffn_norm": "ffn_norm", "ffn.gate": "ffn_gate", "ffn.up": "ffn_up", "ffn.down": "ffn_down",
+}  # fmt: skip
+
 
 def tensors(model: DemoModel) -> dict[str, np.ndarray]:
     """All tensors under their GGUF names, F32."""
@@ -61,11 +67,7 @@ def tensors(model: DemoModel) -> dict[str, np.ndarray]:
     }
     for i in range(c.layers):
         s, d = f"blocks.{i}.", f"blk.{i}."
-        names = {
-            "attn_norm": "attn_norm", "attn.q_a": "attn_q_a", "attn.q_a_norm": "attn_q_a_norm", "attn.q_b": "attn_q_b", "attn.kv_a": "attn_kv_a_mqa",
-            "attn.kv_a_norm": "attn_kv_a_norm", "attn.out": "attn_output", "ffn_norm": "ffn_norm", "ffn.gate": "ffn_gate", "ffn.up": "ffn_up", "ffn.down": "ffn_down",
-        }  # fmt: skip
-        for ours, theirs in names.items():
+        for ours, theirs in LAYER_NAMES.items():
             out[f"{d}{theirs}.weight"] = state[f"{s}{ours}.weight"]
         k_b = state[f"{s}attn.k_b.weight"].reshape(c.heads, c.nope, c.kv_rank)
         out[f"{d}attn_k_b.weight"] = k_b.transpose(0, 2, 1)  # per head and transposed: k = latent @ this

@@ -7,11 +7,15 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
+_CAPABILITIES = torch.cpu.get_capabilities()
+# Without instructions for it, bfloat16 is emulated: on such a processor one step of this iteration took 13 s instead of 0.4.
+FAST_BFLOAT16 = bool(_CAPABILITIES.get("avx512_bf16") or _CAPABILITIES.get("amx_bf16"))
+
 
 def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrices of a stack (count, rows, columns), approximately."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if FAST_BFLOAT16 else g
     flip = x.shape[1] > x.shape[2]
     x = x.mT if flip else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from training import tokenizer as bpe
 from training.data.conversation import segments
 from training.data.mix import Mixture
 from training.data.opendata import OpenData
+from training.import_gguf import load_state, load_tokenizer
 from training.model import ModelConfig
 from training.train import TrainConfig, train
 
@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("src/seekd/models/bundled/seekd-demo.gguf"))
     parser.add_argument("--vocab", type=int, default=6144)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--start", type=Path, help="work directory of a finished run to go on from, with its tokenizer")
+    parser.add_argument("--start", type=Path, help="model file of a finished run to go on from")
+    parser.add_argument("--rate", type=float, default=0.02, help="highest learning rate of the matrices")
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,7 @@ def main() -> None:
     mixture = Mixture(data)
     path = args.work_dir / "tokenizer.json"
     if args.start and not path.exists():
-        shutil.copyfile(args.start / "tokenizer.json", path)
+        load_tokenizer(args.start).save(str(path))
     if not path.exists():
         bpe.train(tokenizer_texts(mixture, data, args.seed, 8000), args.vocab).save(str(path))
     codec = bpe.Codec(path)
@@ -59,7 +61,10 @@ def main() -> None:
         minutes=args.minutes,
         threads=args.threads,
         seed=args.seed,
-        start=args.start and args.start / "checkpoint.pt",
+        muon_rate=args.rate,
+        adam_rate=args.rate / 10,
+        compile=args.compile,
+        start=load_state(args.start, config) if args.start else None,
     )
     checkpoint = train(config, settings, codec, mixture, args.work_dir)
     from training.export_gguf import export

@@ -11,7 +11,7 @@ import deepseek_recipe as recipe
 
 EOS = "<｜end▁of▁sentence｜>"
 BOS = "<｜begin▁of▁sentence｜>"
-ASSISTANT = "<｜Assistant｜>"
+SYSTEM, USER, ASSISTANT = "<｜System｜>", "<｜User｜>", "<｜Assistant｜>"
 THINK, THINK_END = "<think>", "</think>"
 _ENCODING = recipe.DeepseekV41Encoding()
 

@@ -56,6 +56,8 @@ class Copybook:
         after = rng.choice(("\n", "; ", ", ", ". "))
         keys = {self._word(rng): self._word(rng) for _ in range(rng.randint(2, most))}
         out: list[Segment] = [(after.join(k + link + v for k, v in keys.items()) + "\n\n", False, False)]
+        if rng.random() < 0.5:  # a word behind a space and the same word without one are different tokens
+            link, after = rng.choice((('="', '"\n'), (">", "</\n"), ('":"', '"\n'), ("(", ")\n")))
         for k in rng.sample(list(keys), len(keys)):
             out += [(k + link, False, False), (keys[k] + after, False, True)]
         return out

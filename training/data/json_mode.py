@@ -13,8 +13,7 @@ from training.data.words import (
     HOBBIES,
     JOBS,
     SYSTEMS,
-    TRAIN_US,
-    TRAIN_WORLD,
+    city,
     held_out,
     invented,
     person,
@@ -38,10 +37,6 @@ def dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _city(rng: random.Random) -> str:
-    return rng.choice(TRAIN_US if rng.random() < 0.6 else TRAIN_WORLD)
-
-
 def profile(rng: random.Random) -> tuple[str, Any]:
     """A user profile with a fixed order of keys."""
     n = person(rng)
@@ -50,7 +45,7 @@ def profile(rng: random.Random) -> tuple[str, Any]:
         "name": n,
         "age": rng.randint(20, 60),
         "email": f"{first}.{last}@example.com".lower().replace(" ", ""),
-        "city": _city(rng),
+        "city": city(rng),
         "occupation": rng.choice(JOBS),
         "interests": rng.sample(HOBBIES, 3),
     }
@@ -59,7 +54,7 @@ def profile(rng: random.Random) -> tuple[str, Any]:
 
 def extract(rng: random.Random) -> tuple[str, Any]:
     """A sentence and the record in it."""
-    n, age, c, j = person(rng), rng.randint(18, 80), _city(rng), rng.choice(JOBS)
+    n, age, c, j = person(rng), rng.randint(18, 80), city(rng), rng.choice(JOBS)
     k = rng.randrange(6)
     ask = rng.choice(
         (
@@ -116,7 +111,7 @@ def record(rng: random.Random) -> tuple[str, Any]:
             (f"List {n} {c} as JSON.", f"Give me {n} {c} in JSON.", f"Return a JSON object with {n} {c}.", f"{n} {c}")
         ), {c: items}
     if k == 1:
-        c = _city(rng)
+        c = city(rng)
         d: Any = {
             "city": c,
             "temperature": rng.randint(-5, 35),
@@ -199,7 +194,7 @@ def json_talk(rng: random.Random) -> Talk:
     )
     for _ in range(1 if thinking else rng.randint(1, 4)):
         x = rng.random()
-        q, d = profile(rng) if x < 0.5 else extract(rng) if x < 0.75 else record(rng)
+        q, d = profile(rng) if x < 0.4 else extract(rng) if x < 0.8 else record(rng)
         turns += [user(q), bot(dump(d), f"The user wants JSON with the keys {', '.join(d)}.")]
     return Talk(turns=turns, thinking=thinking, json_mode=json_mode)
 
@@ -211,7 +206,7 @@ def schema_talk(rng: random.Random) -> Talk:
         fields = {
             "name": person(rng),
             "age": rng.randint(18, 80),
-            "city": _city(rng),
+            "city": city(rng),
             "job": rng.choice(JOBS),
             "hobby": rng.choice(HOBBIES),
             "color": rng.choice(COLORS),

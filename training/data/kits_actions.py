@@ -9,6 +9,7 @@ from training.data.tables import pools
 from training.data.words import (
     TRAIN_FIRST,
     invented,
+    message,
 )
 
 _POOLS = pools("questions")
@@ -97,22 +98,26 @@ def email(rng: random.Random) -> Kit:
     word = {"subject": "with the subject", "message": "saying", "body": "saying", "text": "saying"}[k2]
 
     def make(rng: random.Random) -> Use:
-        p = rng.choice(TRAIN_FIRST) if rng.random() < 0.7 else invented(rng)
-        m = rng.choice(
-            [
-                "I will be late",
-                "the meeting is at noon",
-                "happy birthday",
-                "thank you for the help",
-                "please call me",
-                "dinner is ready",
-                "the report is done",
-                "see you on Monday",
-                "good luck today",
-                "I am on my way",
-                "the train is delayed",
-                "we won the game",
-            ]
+        p = rng.choice(TRAIN_FIRST) if rng.random() < 0.5 else invented(rng)
+        m = (
+            message(rng)
+            if rng.random() < 0.75
+            else rng.choice(
+                [
+                    "I will be late",
+                    "the meeting is at noon",
+                    "happy birthday",
+                    "thank you for the help",
+                    "please call me",
+                    "dinner is ready",
+                    "the report is done",
+                    "see you on Monday",
+                    "good luck today",
+                    "I am on my way",
+                    "the train is delayed",
+                    "we won the game",
+                ]
+            )
         )
         say = rng.choice(
             (

@@ -10,6 +10,7 @@ from training.data.words import (
     ANIMALS,
     COLORS,
     TRAIN_FIRST,
+    TRAIN_LAST,
     invented,
 )
 
@@ -204,7 +205,8 @@ def generic(rng: random.Random) -> Kit:
             (
                 invented(rng),
                 f"{rng.choice(COLORS)} {rng.choice(ANIMALS)}",
-                f"{invented(rng)} {rng.randint(1, 99)}",
+                f"{rng.choice(TRAIN_LAST) if rng.random() < 0.4 else invented(rng)} {rng.randint(1, 99)}",
+                rng.choice(TRAIN_LAST),
                 f"{noun[0].upper()}-{rng.randint(10, 999)}",
             )
         )

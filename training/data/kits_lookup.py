@@ -8,10 +8,8 @@ import random
 from training.data.kits import Args, Kit, Use, prop, result, simple
 from training.data.tables import pools
 from training.data.words import (
-    ANIMALS,
-    COLORS,
-    invented,
     person,
+    subject,
 )
 
 _TOPICS = pools("questions")["search_topics"]
@@ -26,11 +24,7 @@ def search(rng: random.Random) -> Kit:
         props[limit] = prop(rng, "integer", "Number of results")
 
     def make(rng: random.Random) -> Use:
-        t = (
-            rng.choice(_TOPICS)
-            if rng.random() < 0.7
-            else f"{rng.choice(COLORS)} {rng.choice(ANIMALS)}s in {invented(rng)}"
-        )
+        t = rng.choice(_TOPICS) if rng.random() < 0.25 else subject(rng)
         say = rng.choice(
             (
                 "Search for {t}.",

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from training.data.conversation import Talk, Turn, bot, system, tool, user
+from training.data.conversation import BOS, SYSTEM, USER, Talk, Turn, bot, segments, system, tool, user
 from training.data.kits import Kit
 from training.data.kits_actions import calendar, email, lights, music, reminder, shopping, thermostat, timer
 from training.data.kits_booking import flights, generic, order, restaurant
 from training.data.kits_information import add_numbers, calculator, clock, now, weather
+from training.data.kits_invented import wild
 from training.data.kits_lookup import currency, define, joke, person_lookup, random_number, search, stock, translate
 from training.data.tables import pairs
 from training.data.words import (
@@ -19,7 +20,7 @@ from training.data.words import (
 )
 
 KITS: list[Callable[[random.Random], Kit]] = [weather, weather, weather, weather, clock, now, calculator, add_numbers, search, search, reminder, timer, email, translate, stock, currency, flights, music, lights,
-                                              thermostat, order, random_number, calendar, restaurant, define, shopping, joke, person_lookup, person_lookup, generic, generic, generic, generic, generic]  # fmt: skip
+                                              thermostat, order, random_number, calendar, restaurant, define, shopping, joke, person_lookup, person_lookup, generic, generic, generic, generic, generic, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild]  # fmt: skip
 
 
 _PLAIN = pairs("plain")
@@ -135,6 +136,24 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
         talk.turns.append(bot(" ".join(u.answer for u in uses), "I have the result and can answer."))
     return talk
 
+
+def page(rng: random.Random) -> Talk:
+    """A conversation with tools whose system text is nothing but the declarations.
+
+    The text around them is the same in every prompt and three times as long as a call; without it the same tokens hold twice
+    the calls.
+    """
+    parts = segments(tool_talk(rng))
+    start = next(i for i, (text, special, _) in enumerate(parts) if special and text == USER)
+    header = "".join(text for text, _, _ in parts[:start])
+    declared = header[header.index(_DECLARED) + len(_DECLARED) :]
+    declared = declared[: declared.index(_BEHIND_DECLARED)]
+    return Talk(raw=[(BOS, True, False), (SYSTEM, True, False), (declared, False, False), *parts[start:]])
+
+
+# Around the declarations in the V4.1 format.
+_DECLARED = "### Available Tool Schemas\n\n"
+_BEHIND_DECLARED = "\n\nYou MUST"
 
 _FAIL = [
     (

@@ -105,6 +105,44 @@ def person(rng: random.Random) -> str:
     return f"{first_name(rng)} {rng.choice(TRAIN_LAST) if rng.random() < 0.85 else invented(rng)}"
 
 
+PLAIN_NOUNS = sorted({w for items in CATEGORY_ITEMS.values() for w in items if w.islower()} | set(ANIMALS))
+_QUALITIES = ["old", "new", "small", "cheap", "famous", "modern", "wild", "simple", "rare", "early", "warm", "quiet", "broken", "heavy", "local", "young"]  # fmt: skip
+_WHERE = ["under the bed", "at noon", "in the garden", "behind the house", "at seven", "on Friday", "next week", "in my room", "by the door", "tomorrow", "near the river", "after lunch"]  # fmt: skip
+_HAPPENS = ["is ready", "are gone", "was lost", "is too late", "has arrived", "looks good", "needs help", "is closed", "was sold", "will come", "is waiting", "are here"]  # fmt: skip
+
+
+def subject(rng: random.Random) -> str:
+    """What somebody may look for: a few words that hardly ever come together twice."""
+    noun = rng.choice(PLAIN_NOUNS)
+    other = rng.choice(PLAIN_NOUNS)
+    return rng.choice(
+        (
+            f"{rng.choice(_QUALITIES)} {noun}s",
+            f"the {rng.choice(('story', 'origin', 'price', 'meaning', 'future', 'age'))} of {noun}s",
+            f"{noun} and {other}",
+            f"{noun} {rng.choice(('lessons', 'prices', 'recipes', 'clubs', 'facts', 'pictures', 'music', 'schools'))}",
+            f"{noun}s in {city(rng)}",
+            f"how to {rng.choice(('draw', 'find', 'buy', 'paint', 'choose'))} {article(noun)}",
+            f"{rng.choice(_QUALITIES)} {rng.choice(COLORS)} {noun}s",
+        )
+    )
+
+
+def message(rng: random.Random) -> str:
+    """What somebody may want to tell: a short sentence without its full stop."""
+    noun = rng.choice(PLAIN_NOUNS)
+    return rng.choice(
+        (
+            f"{rng.choice(('the', 'my', 'our', 'your'))} {noun} {rng.choice(_HAPPENS)}",
+            f"the {rng.choice(_QUALITIES)} {noun} is {rng.choice(_WHERE)}",
+            f"{rng.choice(('I', 'we'))} {rng.choice(('need', 'found', 'bought', 'saw', 'want', 'lost', 'sold'))} {rng.choice(('a', 'the', 'your', 'some', 'three'))} {noun}",
+            f"{rng.choice(('I', 'we'))} will {rng.choice(('come', 'be there', 'call you', 'leave', 'wait', 'meet you'))} {rng.choice(_WHERE)}",
+            f"{first_name(rng)} {rng.choice(('is here', 'says hello', 'will call you', 'has the tickets', 'cannot come'))}",
+            f"please {rng.choice(('bring', 'buy', 'check', 'send', 'open'))} the {noun}",
+        )
+    )
+
+
 def article(noun: str) -> str:
     """The noun with its indefinite article."""
     return ("an " if noun[0].lower() in "aeiou" else "a ") + noun

@@ -1,0 +1,48 @@
+"""The weights and the tokenizer of a model file, to go on training from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models
+from torch import Tensor
+
+from training.export_gguf import LAYER_NAMES
+from training.model import DemoModel, ModelConfig
+from training.tokenizer import SPECIALS, splitter
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a model file that `export_gguf` wrote."""
+    fields = gguf.GGUFReader(path).fields
+    vocab = {token: i for i, token in enumerate(fields["tokenizer.ggml.tokens"].contents())}
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = splitter()
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIALS])
+    return tokenizer
+
+
+def load_state(path: Path, c: ModelConfig) -> dict[str, Tensor]:
+    """The state of a `DemoModel` with the sizes `c`.
+
+    Raises:
+        ValueError: the file's sizes are others.
+    """
+    tensors = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
+    state = {"embed.weight": tensors["output.weight"], "norm.weight": tensors["output_norm.weight"]}
+    for i in range(c.layers):
+        ours, theirs = f"blocks.{i}.", f"blk.{i}."
+        for name, stored in LAYER_NAMES.items():
+            state[f"{ours}{name}.weight"] = tensors[f"{theirs}{stored}.weight"]
+        state[f"{ours}attn.k_b.weight"] = tensors[f"{theirs}attn_k_b.weight"].transpose(0, 2, 1).reshape(-1, c.kv_rank)
+        state[f"{ours}attn.v_b.weight"] = tensors[f"{theirs}attn_v_b.weight"].reshape(-1, c.kv_rank)
+    found = {k: torch.tensor(np.ascontiguousarray(v)) for k, v in state.items()}
+    for name, wanted in DemoModel(c).state_dict().items():
+        if name not in found or found[name].shape != wanted.shape:
+            raise ValueError(f"{path}: {name} is not {tuple(wanted.shape)}; start from a file of the same sizes")
+    return found
