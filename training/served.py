@@ -1,4 +1,4 @@
-"""Answers of a running seekd, for the evaluation of the model as its users meet it: output rules enforced, Q8_0 weights."""
+"""Answers of a running seekd, for the evaluation of a model as its users meet it, with the output rules enforced."""
 
 from __future__ import annotations
 

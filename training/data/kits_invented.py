@@ -11,7 +11,7 @@ from training.data.words import PLAIN_NOUNS, first_name, invented, person, subje
 _VERBS = ["add", "ask", "bind", "call", "carry", "check", "clear", "close", "draw", "fetch", "fill", "fix", "grade", "greet", "hide", "hold", "join", "lift", "load", "log", "mark", "measure", "mix", "move", "name", "order", "paint", "pick", "plan", "print", "pull", "push", "rate", "read", "rent", "scan", "sell", "send", "share", "show", "sort", "store", "tag", "test", "track", "turn", "wash", "weigh"]  # fmt: skip
 
 
-def _words(rng: random.Random) -> str:
+def _word(rng: random.Random) -> str:
     """A name's part: a common noun or an invented word."""
     return rng.choice(PLAIN_NOUNS).split()[-1] if rng.random() < 0.8 else invented(rng).lower()
 
@@ -28,14 +28,14 @@ def _value(rng: random.Random) -> Any:
         return person(rng)
     if x < 0.8:
         return first_name(rng)
-    return subject(rng) if x < 0.9 else _words(rng)
+    return subject(rng) if x < 0.9 else _word(rng)
 
 
 def wild(rng: random.Random) -> Kit:
     """A tool of random words with one to three parameters of random words."""
-    verb, noun = rng.choice(_VERBS), _words(rng)
+    verb, noun = rng.choice(_VERBS), _word(rng)
     name = rng.choice((f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}{noun.capitalize()}", verb))
-    keys = list(dict.fromkeys(_words(rng) for _ in range(rng.choice((1, 1, 2, 2, 3)))))
+    keys = list(dict.fromkeys(_word(rng) for _ in range(rng.choice((1, 1, 2, 2, 3)))))
     if rng.random() < 0.3:
         keys[0] += rng.choice(("_name", "_id", "_text"))
     examples = {key: _value(rng) for key in keys}

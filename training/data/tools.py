@@ -137,6 +137,11 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
     return talk
 
 
+# Around the declarations in the V4.1 format.
+_DECLARED = "### Available Tool Schemas\n\n"
+_BEHIND_DECLARED = "\n\nYou MUST"
+
+
 def page(rng: random.Random) -> Talk:
     """A conversation with tools whose system text is nothing but the declarations.
 
@@ -150,10 +155,6 @@ def page(rng: random.Random) -> Talk:
     declared = declared[: declared.index(_BEHIND_DECLARED)]
     return Talk(raw=[(BOS, True, False), (SYSTEM, True, False), (declared, False, False), *parts[start:]])
 
-
-# Around the declarations in the V4.1 format.
-_DECLARED = "### Available Tool Schemas\n\n"
-_BEHIND_DECLARED = "\n\nYou MUST"
 
 _FAIL = [
     (

@@ -1,7 +1,7 @@
 """Computed blocks outside the context: in RAM, and behind it on disk.
 
 Room: engine. May import: errors, engine.tier_index, engine.disk_tier,
-engine.store_admin, engine.store_directory. Used by the engine loop's thread.
+engine.store_admin, engine.store_directory. Used by the engine loop's thread; one of its own reads ahead from disk.
 
 What is put goes to both tiers. RAM evicts what the disk still has; what is read from disk goes to RAM again, so that
 the next reader finds it there. Both tiers evict the least recently used leaf first and never a locked block.

@@ -1,14 +1,14 @@
 """Blocks on disk: found by name at start, written behind by one thread, least recently used first to go.
 
-Room: engine. May import: errors, engine.tier_index, engine.block_file. Holds the only thread of the engine process
-besides its loop.
+Room: engine. May import: errors, engine.tier_index, engine.block_file. Holds the thread that writes.
 
     <directory>/store.json, lock    see store_directory.py
     <directory>/tmp/                files being written; emptied at start
     <directory>/ab/abcd...kv        blocks, by the first byte of their key
 
 - The engine loop never waits for the disk to write: `offer` puts a payload into a queue bounded in bytes and drops it,
-  counted, when the queue is full. Only `read` touches a file in the loop's thread, because a hit is worth it.
+  counted, when the queue is full. Only `read` keeps it waiting for a file, because a hit is worth it; it is called
+  from a second thread too, which reads ahead.
 - Index and queue are guarded by one lock, never held during file operations.
 - A directory is used by one process; store_directory.py says how.
 - Recency survives restarts in the files' modification times, which a hit sets anew.
