@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.export_gguf import CHAT_TEMPLATE
-from training.model import DemoModel
+from training.import_gguf import load_state, load_tokenizer
+from training.model import DemoModel, ModelConfig
 from training.tokenizer import BOS, EOS, PAD, SPECIALS
-from training.train import load_model
 
 _LAYER = {
     "attn_norm": "input_layernorm",
@@ -91,12 +91,12 @@ def config(model: DemoModel) -> dict[str, object]:
     }
 
 
-def write(model: DemoModel, tokenizer: Path, out: Path) -> None:
+def write(model: DemoModel, tokenizer: Tokenizer, out: Path) -> None:
     """Write the files of a model into a directory."""
     out.mkdir(parents=True, exist_ok=True)
     weights = {k: v.to(torch.bfloat16).contiguous() for k, v in tensors(model).items()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
-    shutil.copyfile(tokenizer, out / "tokenizer.json")
+    tokenizer.save(str(out / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": model.c.context,
@@ -111,13 +111,15 @@ def write(model: DemoModel, tokenizer: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Export a checkpoint by hand."""
+    """Export a model file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("tokenizer", type=Path)
+    parser.add_argument("model", type=Path, help="a file that export_gguf wrote")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    write(load_model(args.checkpoint), args.tokenizer, args.out)
+    tokenizer = load_tokenizer(args.model)
+    model = DemoModel(ModelConfig(vocab=tokenizer.get_vocab_size()))
+    model.load_state_dict(load_state(args.model, model.c, tokenizer))
+    write(model, tokenizer, args.out)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,26 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def load_state(path: Path, c: ModelConfig) -> dict[str, Tensor]:
-    """The state of a `DemoModel` with the sizes `c`.
+def _rows(table: Tensor, old: Tokenizer, new: Tokenizer) -> Tensor:
+    """Rows (vocab, width) for another tokenizer.
+
+    A token keeps its row. Half of the names had two, with a space and without one, which become their mean; what is new
+    begins as the mean of its pieces.
+    """
+    ids = old.get_vocab()
+    plain = decoders.ByteLevel()
+    usual = table.norm(dim=1).mean()
+    out = torch.empty(new.get_vocab_size(), table.shape[1])
+    for token, row in new.get_vocab().items():
+        known = [ids[t] for t in (token, "Ġ" + token) if t in ids and (t == token or token[0].isupper())]
+        pieces = known or old.encode(plain.decode([token]), add_special_tokens=False).ids
+        mean = table[pieces].mean(0)
+        out[row] = mean if len(pieces) == 1 else mean * usual / mean.norm()
+    return out
+
+
+def load_state(path: Path, c: ModelConfig, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """The state of a `DemoModel` with the sizes `c`, for `tokenizer`.
 
     Raises:
         ValueError: the file's sizes are others.
@@ -42,6 +60,7 @@ def load_state(path: Path, c: ModelConfig) -> dict[str, Tensor]:
         state[f"{ours}attn.k_b.weight"] = tensors[f"{theirs}attn_k_b.weight"].transpose(0, 2, 1).reshape(-1, c.kv_rank)
         state[f"{ours}attn.v_b.weight"] = tensors[f"{theirs}attn_v_b.weight"].reshape(-1, c.kv_rank)
     found = {k: torch.tensor(np.ascontiguousarray(v)) for k, v in state.items()}
+    found["embed.weight"] = _rows(found["embed.weight"], load_tokenizer(path), tokenizer)
     for name, wanted in DemoModel(c).state_dict().items():
         if name not in found or found[name].shape != wanted.shape:
             raise ValueError(f"{path}: {name} is not {tuple(wanted.shape)}; start from a file of the same sizes")

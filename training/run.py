@@ -8,6 +8,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from training import tokenizer as bpe
 from training.data.conversation import segments
 from training.data.mix import Mixture
@@ -41,8 +43,9 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("build/training"))
     parser.add_argument("--out", type=Path, default=Path("src/seekd/models/bundled/seekd-demo.gguf"))
     parser.add_argument("--vocab", type=int, default=6144)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes that share each step")
     parser.add_argument("--start", type=Path, help="model file of a finished run to go on from")
+    parser.add_argument("--learn-tokenizer", action="store_true", help="do not take the tokenizer of that file")
     parser.add_argument("--rate", type=float, default=0.02, help="highest learning rate of the matrices")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--seed", type=int, default=1)
@@ -51,7 +54,7 @@ def main() -> None:
     data = OpenData(args.data_dir)
     mixture = Mixture(data)
     path = args.work_dir / "tokenizer.json"
-    if args.start and not path.exists():
+    if args.start and not args.learn_tokenizer and not path.exists():
         load_tokenizer(args.start).save(str(path))
     if not path.exists():
         bpe.train(tokenizer_texts(mixture, data, args.seed, 8000), args.vocab).save(str(path))
@@ -59,12 +62,12 @@ def main() -> None:
     config = ModelConfig(vocab=args.vocab)
     settings = TrainConfig(
         minutes=args.minutes,
-        threads=args.threads,
+        workers=args.workers,
         seed=args.seed,
         muon_rate=args.rate,
         adam_rate=args.rate / 10,
         compile=args.compile,
-        start=load_state(args.start, config) if args.start else None,
+        start=load_state(args.start, config, Tokenizer.from_file(str(path))) if args.start else None,
     )
     checkpoint = train(config, settings, codec, mixture, args.work_dir)
     from training.export_gguf import export

@@ -23,9 +23,12 @@ _PATTERNS = [
 ]
 
 
-def splitter(digits: int = 3) -> pre_tokenizers.PreTokenizer:
-    """The splitting stages; training uses single digits so that no merge joins two of them."""
-    patterns = [rf"\p{{N}}{{1,{digits}}}", *_PATTERNS[1:]]
+def splitter() -> pre_tokenizers.PreTokenizer:
+    """The splitting stages that llama.cpp knows."""
+    return _stages(_PATTERNS)
+
+
+def _stages(patterns: Sequence[str]) -> pre_tokenizers.PreTokenizer:
     stages = [pre_tokenizers.Split(Regex(p), "isolated") for p in patterns]
     return pre_tokenizers.Sequence([*stages, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
@@ -33,7 +36,9 @@ def splitter(digits: int = 3) -> pre_tokenizers.PreTokenizer:
 def train(texts: Iterable[str], size: int) -> Tokenizer:
     """Learn merges; the special tokens take the first ids."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = splitter(1)
+    # No merge joins two digits, nor a capital and what stands before it: a name has the same tokens in a sentence, in a call
+    # and in JSON, so that it can be copied.
+    tokenizer.pre_tokenizer = _stages([r"\p{N}", *_PATTERNS[1:], r"[^\p{L}\p{M}\p{N}](?=\p{Lu})"])
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=SPECIALS,
@@ -42,7 +47,7 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
         max_token_length=20,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.pre_tokenizer = splitter(3)
+    tokenizer.pre_tokenizer = splitter()
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 

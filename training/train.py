@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,7 +36,7 @@ class TrainConfig:
         muon_rate: for matrices.
         adam_rate: for the embedding and the gains of the norms.
         warmup: steps until the full rates.
-        threads: PyTorch's.
+        workers: processes that share each step, one thread each; they take `tokens` positions apiece.
         seed: of the weights and of the conversations.
         save_every: seconds between checkpoints.
         compile: whether layers go through `torch.compile`, which needs a C++ compiler.
@@ -48,7 +51,7 @@ class TrainConfig:
     muon_rate: float = 0.02
     adam_rate: float = 0.002
     warmup: int = 60
-    threads: int = 2
+    workers: int = 2
     seed: int = 1
     save_every: float = 180.0
     compile: bool = True
@@ -108,6 +111,18 @@ class _Run:
         torch.save(state, self._path.with_suffix(".tmp"))
         return self._path.with_suffix(".tmp").replace(self._path)
 
+    def share(self, *numbers: float) -> list[float]:
+        """Give every process the mean gradients, and the sums of `numbers`."""
+        workers = dist.get_world_size()
+        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([*(g.flatten() for g in grads), torch.tensor(numbers)])
+        dist.all_reduce(flat)
+        at = 0
+        for g in grads:
+            g.copy_(flat[at : at + g.numel()].view_as(g)).div_(workers)
+            at += g.numel()
+        return flat[at:].tolist()
+
     def update(self, scale: float) -> None:
         """One step of both optimizers with scaled rates."""
         for o, rates in zip(self.optimizers, self.rates, strict=True):
@@ -139,7 +154,29 @@ def _keep_freed_memory() -> None:
 def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixture, folder: Path) -> Path:
     """Train until the time is over; continue from the folder's checkpoint if there is one."""
     _keep_freed_memory()
-    torch.set_num_threads(c.threads)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as meeting:
+
+        def work(rank: int) -> Path:
+            dist.init_process_group("gloo", f"file://{meeting}/rank", rank=rank, world_size=c.workers)
+            try:
+                return _work(rank, model_config, c, codec, mixture, folder)
+            finally:
+                dist.destroy_process_group()
+
+        # Forked before the first tensor is computed: PyTorch's threads do not survive a fork.
+        helpers = [multiprocessing.get_context("fork").Process(target=work, args=(r,)) for r in range(1, c.workers)]
+        for helper in helpers:
+            helper.start()
+        try:
+            return work(0)
+        finally:
+            for helper in helpers:
+                helper.join()
+
+
+def _work(rank: int, model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixture, folder: Path) -> Path:
+    """One process's part; the first one keeps the time, prints and saves."""
     torch.manual_seed(c.seed)
     run = _Run(model_config, c, folder)
     loss_of = _loss
@@ -149,27 +186,32 @@ def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixt
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     source: Iterator[Batch] | None = None
-    total, smooth, beginning = c.minutes * 60, 0.0, False
+    total, smooth, beginning, stopped = c.minutes * 60, 0.0, False, False
     copybook_until = 0.0 if c.start else c.beginning  # copybook alone makes a trained network forget the rest
     last = saved = mark = time.monotonic()
     mark_tokens = run.tokens
-    while run.spent < total and not stop:
+    while run.spent < total and not stopped:
         progress = run.spent / total
         if source is None or (progress < copybook_until) != beginning:
             beginning = progress < copybook_until
             tokens = c.beginning_tokens if beginning else c.tokens
-            source = batches(mixture, codec, c.seed * 1_000_000 + run.step, tokens, beginning=beginning)
+            seed = (c.seed * c.workers + rank) * 1_000_000 + run.step
+            source = batches(mixture, codec, seed, tokens, beginning=beginning)
         scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))
         batch = next(source)
         with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):
             loss = loss_of(run.model.hidden(batch.ids), batch.where, run.model.embed.weight, batch.targets)
         loss.backward()
-        run.tokens += batch.tokens
-        smooth = loss.item() if smooth == 0 else 0.98 * smooth + 0.02 * loss.item()
-        run.update(scale)
         now = time.monotonic()
-        run.spent += now - last
+        spent, stops, losses, seen = run.share(now - last if rank == 0 else 0.0, len(stop), loss.item(), batch.tokens)
         last = now
+        stopped = stops > 0
+        run.spent += spent
+        run.tokens += round(seen)
+        smooth = losses / c.workers if smooth == 0 else 0.98 * smooth + 0.02 * losses / c.workers
+        run.update(scale)
+        if rank > 0:
+            continue
         if run.step % 50 == 0:
             rate = (run.tokens - mark_tokens) / (now - mark)
             mark, mark_tokens = now, run.tokens
@@ -181,7 +223,7 @@ def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixt
         if now - saved > c.save_every:
             run.save()
             saved = now
-    path = run.save()
-    if stop:
+    path = run.save() if rank == 0 else folder
+    if stopped and rank == 0:
         raise SystemExit("stopped; the checkpoint is saved and the same command continues")
     return path

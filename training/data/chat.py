@@ -13,8 +13,12 @@ PAIRS = pairs("small_talk")
 
 SEEKD = pairs("seekd")
 
-# Intents of natural utterances and the answer that each gets.
-INTENTS = dict(rows("intents"))
+# Intents of natural utterances and the answers that each may get.
+INTENTS: dict[str, list[str]] = {}
+for _intent, _answer in rows("intents"):
+    INTENTS.setdefault(_intent, []).append(_answer)
+# What has a generator of its own, with better answers than "I'm not sure".
+_ELSEWHERE = {"definition", "calculator", "spelling", "measurement_conversion"}
 _LIMIT_WHY = "I cannot do this myself. I will say so."
 _KNOWN_WHY = "I can answer this directly."
 
@@ -47,21 +51,45 @@ def seekd_help(rng: random.Random) -> Talk:
     return Talk(turns=turns, thinking=thinking)
 
 
+_LEADS = ["hey ", "hi, ", "ok ", "okay, ", "so ", "well, ", "please ", "um ", "alright, ", "now ", "and ", "but "]
+_TAILS = [" please", " right now", " thanks", " thank you", " my friend", " today", " then", " for me", " if you can"]
+
+
+def vary(rng: random.Random, text: str) -> str:
+    """The utterance, or it with a word more or less: a few thousand utterances would be learnt by heart otherwise."""
+    x = rng.random()
+    words = text.split()
+    if x < 0.15:
+        return rng.choice(_LEADS) + text
+    if x < 0.3:
+        return text.rstrip("?.!") + rng.choice(_TAILS)
+    if x < 0.5 and len(words) > 4:
+        del words[rng.randrange(len(words))]
+    elif x < 0.6 and len(words) > 3:
+        i = rng.randrange(len(words) - 1)
+        words[i], words[i + 1] = words[i + 1], words[i]
+    return " ".join(words)
+
+
 class Intents:
-    """Natural utterances of known intents."""
+    """Natural utterances of known intents; what no answer is written for is declined."""
 
     def __init__(self, data: OpenData) -> None:
         found = data.intents()
-        self.pool = [(text, INTENTS[i]) for i, texts in found.items() if INTENTS.get(i) for text in texts]
+        self._known = [(texts, INTENTS[i]) for i, texts in found.items() if i in INTENTS]
+        self._other = [
+            (texts, INTENTS["oos"]) for i, texts in found.items() if i not in INTENTS and i not in _ELSEWHERE
+        ]
 
     def talk(self, rng: random.Random) -> Talk:
         """Several utterances with their answers."""
         turns = _begin(rng, 0.2)
-        if not self.pool:
+        if not self._known:
             return small_talk(rng)
         thinking = rng.random() < 0.2
         for _ in range(1 if thinking else rng.randint(2, 6)):
-            text, answer = rng.choice(self.pool)
+            texts, answers = rng.choice(self._other if rng.random() < 0.1 else self._known)
+            text, answer = vary(rng, rng.choice(texts)), rng.choice(answers)
             text = text if rng.random() < 0.5 else text[0].upper() + text[1:] + rng.choice(("", ".", "?"))
             turns += [user(text), bot(answer, _LIMIT_WHY if "cannot" in answer else _KNOWN_WHY)]
         return Talk(turns=turns, thinking=thinking)

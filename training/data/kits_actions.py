@@ -59,7 +59,7 @@ def timer(rng: random.Random) -> Kit:
     key = rng.choice((unit, "duration", "duration_" + unit))
 
     def make(rng: random.Random) -> Use:
-        n = rng.choice((1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60, 90))
+        n = rng.choice((1, 2, 5, 10, 15, 20, 30, 45, 60, 90, rng.randint(1, 120)))
         say = rng.choice(
             (
                 f"Set a timer for {n} {unit}.",
@@ -67,6 +67,10 @@ def timer(rng: random.Random) -> Kit:
                 f"Timer {n} {unit} please",
                 f"Can you set a timer for {n} {unit}?",
                 f"Count down {n} {unit}.",
+                f"I want a timer of {n} {unit}.",
+                f"Give me {n} {unit} on the timer",
+                f"Please start the timer, {n} {unit}",
+                f"Time {n} {unit} for me",
             )
         )
         return Use(
@@ -126,6 +130,11 @@ def email(rng: random.Random) -> Kit:
                 f"Email {p} {word} {m}",
                 f'Please send {p} a message {word} "{m}".',
                 f"Message {p} {word} {m}",
+                f"Send {p} a message {word} {m}",
+                f"I want to send a message to {p} {word} {m}",
+                f"Can you write to {p} {word} {m}?",
+                f"Let {p} know: {m}",
+                f"Tell {p} that {m}",
             )
         )
         return Use(

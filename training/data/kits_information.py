@@ -90,6 +90,12 @@ def clock(rng: random.Random) -> Kit:
                 "Current time in {c}",
                 "What's the local time in {c}?",
                 "Do you know what time it is in {c}?",
+                "What is the time in {c} right now?",
+                "How late is it in {c}?",
+                "I need to know the time in {c}",
+                "the time in {c} please",
+                "What does the clock say in {c}?",
+                "Is it late in {c}?",
             )
         ).format(c=c)
         return Use(say=say, args={key: c}, result=result(rng, {"time": t}, t), answer=f"It is {t} in {c}.")

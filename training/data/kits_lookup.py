@@ -34,6 +34,13 @@ def search(rng: random.Random) -> Kit:
                 "Can you search for {t}?",
                 "Find out about {t}.",
                 "I need information on {t}.",
+                "Search {t} on the web",
+                "Can you look up {t}?",
+                "Please find something about {t}",
+                "What does the web say about {t}?",
+                "Find {t} on the internet.",
+                "Could you find out more about {t}?",
+                "search {t}",
             )
         ).format(t=t)
         args: Args = {key: t}

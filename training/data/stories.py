@@ -21,8 +21,9 @@ _FEEL = _POOLS["feel"]
 _END = _POOLS["end"]
 _LESSON = _POOLS["lesson"]
 # Friends have names of their own: with one pool for both, the likeliest name of a friend was that of the hero.
-_FRIEND_NAMES = TRAIN_FIRST[::5]
-_HERO_NAMES = [n for n in TRAIN_FIRST if n not in _FRIEND_NAMES]
+_NAMES = TRAIN_FIRST[:130]  # the familiar ones come first
+_FRIEND_NAMES = _NAMES[::5]
+_HERO_NAMES = [n for n in _NAMES if n not in _FRIEND_NAMES]
 _ASK = _POOLS["ask"]
 _ASK_ABOUT = _POOLS["ask_about"]
 _ASK_NAME = _POOLS["ask_name"]

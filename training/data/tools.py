@@ -142,13 +142,13 @@ _DECLARED = "### Available Tool Schemas\n\n"
 _BEHIND_DECLARED = "\n\nYou MUST"
 
 
-def page(rng: random.Random) -> Talk:
-    """A conversation with tools whose system text is nothing but the declarations.
+def page(talk: Talk) -> Talk:
+    """The conversation with a system text that is nothing but the declarations.
 
     The text around them is the same in every prompt and three times as long as a call; without it the same tokens hold twice
     the calls.
     """
-    parts = segments(tool_talk(rng))
+    parts = segments(talk)
     start = next(i for i, (text, special, _) in enumerate(parts) if special and text == USER)
     header = "".join(text for text, _, _ in parts[:start])
     declared = header[header.index(_DECLARED) + len(_DECLARED) :]

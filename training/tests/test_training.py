@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from llama_cpp import Llama
+from tokenizers import Tokenizer
 from training import tokenizer as bpe
 from training.batches import LENGTHS, batches
 from training.data import copybook, maths, stories, tools, words
@@ -203,17 +204,41 @@ def test_a_run_starts_with_the_weights_and_the_tokenizer_of_a_model_file(
 ) -> None:
     first = _tiny(codec[0].size)
     write(first, codec[1], tmp_path / "first.gguf", f32=True)
-    start = load_state(tmp_path / "first.gguf", first.c)
+    tokenizer = load_tokenizer(tmp_path / "first.gguf")
+    start = load_state(tmp_path / "first.gguf", first.c, tokenizer)
     second = _Run(first.c, TrainConfig(minutes=1, start=start), tmp_path)
     assert second.step == 0
     for name, value in first.state_dict().items():
         assert torch.equal(second.model.state_dict()[name], value), name
     with pytest.raises(ValueError, match="start from a file of the same sizes"):
-        load_state(tmp_path / "first.gguf", dataclasses.replace(first.c, ff=32))
-    load_tokenizer(tmp_path / "first.gguf").save(str(tmp_path / "tokenizer.json"))
+        load_state(tmp_path / "first.gguf", dataclasses.replace(first.c, ff=32), tokenizer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     again = bpe.Codec(tmp_path / "tokenizer.json")
     for talk in MIXTURE.talks(2, 40):
         assert again.encode(segments(talk)) == codec[0].encode(segments(talk))
+
+
+def test_a_run_with_another_tokenizer_keeps_the_rows_of_tokens_that_both_have(
+    codec: tuple[bpe.Codec, Path], tmp_path: Path
+) -> None:
+    first = _tiny(codec[0].size)
+    write(first, codec[1], tmp_path / "first.gguf", f32=True)
+    old = load_tokenizer(tmp_path / "first.gguf")
+    other = bpe.train([t for talk in MIXTURE.talks(9, 100) for t, special, _ in segments(talk) if not special], 700)
+    table = load_state(tmp_path / "first.gguf", first.c, other)["embed.weight"]
+    was, now = old.get_vocab(), other.get_vocab()
+    assert set(now) - set(was)
+    for token in set(was) & set(now):
+        if not (token[0].isupper() and "Ġ" + token in was):
+            assert torch.equal(table[now[token]], first.embed.weight[was[token]]), token
+
+
+def test_names_have_the_same_tokens_wherever_they_stand(codec: tuple[bpe.Codec, Path]) -> None:
+    for name in ("Paris", "Oklahoma", "Beatrice", "Zorvaiton"):
+        alone = codec[0].encode([(name, False, False)])
+        for before, behind in ((" ", "?"), ('"', '"'), (">", "</"), ("(", ")"), ("\n", "\n")):
+            ids = codec[0].encode([(f"in{before}{name}{behind}", False, False)])
+            assert any(ids[i : i + len(alone)] == alone for i in range(len(ids))), (before, name)
 
 
 def test_what_an_invented_tool_is_called_with_stands_in_the_message_and_its_names_in_the_declaration() -> None:
@@ -228,7 +253,7 @@ def test_what_an_invented_tool_is_called_with_stands_in_the_message_and_its_name
 def test_a_page_of_calls_holds_the_declarations_and_no_fixed_text() -> None:
     rng = random.Random(7)
     for _ in range(50):
-        parts = segments(tools.page(rng))
+        parts = segments(tools.page(tools.tool_talk(rng)))
         header = "".join(text for text, _, _ in parts[: next(i for i, p in enumerate(parts) if p[0] == USER)])
         assert header.startswith('<｜begin▁of▁sentence｜><｜System｜>{"name": ')
         assert "You MUST" not in header
@@ -241,7 +266,7 @@ def test_hugging_face_files_are_the_same_model(codec: tuple[bpe.Codec, Path], tm
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(p.bfloat16())
-    write_hf(model, codec[1], tmp_path)
+    write_hf(model, Tokenizer.from_file(str(codec[1])), tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     ids = torch.randint(20, codec[0].size, (2, 50))
     with torch.no_grad():
