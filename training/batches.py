@@ -45,7 +45,9 @@ def _batch(rows: list[Document], length: int, size: int) -> Batch:
     return Batch(ids=ids, where=where, targets=ids.flatten()[where + 1], tokens=sum(len(tokens) for tokens, _ in rows))
 
 
-def batches(mixture: Mixture, codec: Codec, seed: int, tokens: int, *, beginning: bool = False) -> Iterator[Batch]:
+def batches(
+    mixture: Mixture, codec: Codec, seed: int, tokens: int, *, beginning: bool = False, part: tuple[int, int] = (0, 1)
+) -> Iterator[Batch]:
     """Endless batches of about `tokens` positions, lengths in random order.
 
     Args:
@@ -54,6 +56,8 @@ def batches(mixture: Mixture, codec: Codec, seed: int, tokens: int, *, beginning
         seed: of the first chunk of conversations; each later one has a seed of its own.
         tokens: rows times length; fixed for each length, so that each is compiled once.
         beginning: the mixture of a run's first part, see `mix.Mixture`.
+        part: which process this is, and of how many. All make the same rows and each takes its own, so that their steps are
+            of one length and nobody waits.
     """
     waiting: dict[int, list[Document]] = defaultdict(list)
     while True:
@@ -65,8 +69,8 @@ def batches(mixture: Mixture, codec: Codec, seed: int, tokens: int, *, beginning
                 continue
             size = max(1, tokens // length)
             waiting[length].append(document)
-            if len(waiting[length]) == size:
-                ready.append(_batch(waiting.pop(length), length, size))
+            if len(waiting[length]) == size * part[1]:
+                ready.append(_batch(waiting.pop(length)[part[0] :: part[1]], length, size))
         random.Random(seed).shuffle(ready)
         yield from ready
         seed += 1

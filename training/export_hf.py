@@ -118,7 +118,7 @@ def main() -> None:
     args = parser.parse_args()
     tokenizer = load_tokenizer(args.model)
     model = DemoModel(ModelConfig(vocab=tokenizer.get_vocab_size()))
-    model.load_state_dict(load_state(args.model, model.c, tokenizer))
+    model.load_state_dict(load_state(args.model, model.c))
     write(model, tokenizer, args.out)
 
 

@@ -45,8 +45,8 @@ def _rows(table: Tensor, old: Tokenizer, new: Tokenizer) -> Tensor:
     return out
 
 
-def load_state(path: Path, c: ModelConfig, tokenizer: Tokenizer) -> dict[str, Tensor]:
-    """The state of a `DemoModel` with the sizes `c`, for `tokenizer`.
+def load_state(path: Path, c: ModelConfig, tokenizer: Tokenizer | None = None) -> dict[str, Tensor]:
+    """The state of a `DemoModel` with the sizes `c`, for the file's own tokenizer or another one.
 
     Raises:
         ValueError: the file's sizes are others.
@@ -60,7 +60,8 @@ def load_state(path: Path, c: ModelConfig, tokenizer: Tokenizer) -> dict[str, Te
         state[f"{ours}attn.k_b.weight"] = tensors[f"{theirs}attn_k_b.weight"].transpose(0, 2, 1).reshape(-1, c.kv_rank)
         state[f"{ours}attn.v_b.weight"] = tensors[f"{theirs}attn_v_b.weight"].reshape(-1, c.kv_rank)
     found = {k: torch.tensor(np.ascontiguousarray(v)) for k, v in state.items()}
-    found["embed.weight"] = _rows(found["embed.weight"], load_tokenizer(path), tokenizer)
+    if tokenizer is not None:
+        found["embed.weight"] = _rows(found["embed.weight"], load_tokenizer(path), tokenizer)
     for name, wanted in DemoModel(c).state_dict().items():
         if name not in found or found[name].shape != wanted.shape:
             raise ValueError(f"{path}: {name} is not {tuple(wanted.shape)}; start from a file of the same sizes")

@@ -60,6 +60,7 @@ def main() -> None:
         bpe.train(tokenizer_texts(mixture, data, args.seed, 8000), args.vocab).save(str(path))
     codec = bpe.Codec(path)
     config = ModelConfig(vocab=args.vocab)
+    tokenizer = Tokenizer.from_file(str(path)) if args.learn_tokenizer else None
     settings = TrainConfig(
         minutes=args.minutes,
         workers=args.workers,
@@ -67,7 +68,7 @@ def main() -> None:
         muon_rate=args.rate,
         adam_rate=args.rate / 10,
         compile=args.compile,
-        start=load_state(args.start, config, Tokenizer.from_file(str(path))) if args.start else None,
+        start=load_state(args.start, config, tokenizer) if args.start else None,
     )
     checkpoint = train(config, settings, codec, mixture, args.work_dir)
     from training.export_gguf import export

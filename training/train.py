@@ -195,8 +195,8 @@ def _work(rank: int, model_config: ModelConfig, c: TrainConfig, codec: Codec, mi
         if source is None or (progress < copybook_until) != beginning:
             beginning = progress < copybook_until
             tokens = c.beginning_tokens if beginning else c.tokens
-            seed = (c.seed * c.workers + rank) * 1_000_000 + run.step
-            source = batches(mixture, codec, seed, tokens, beginning=beginning)
+            seed, part = c.seed * 1_000_000 + run.step, (rank, c.workers)
+            source = batches(mixture, codec, seed, tokens, beginning=beginning, part=part)
         scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))
         batch = next(source)
         with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):

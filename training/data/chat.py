@@ -52,6 +52,7 @@ def seekd_help(rng: random.Random) -> Talk:
 
 
 _LEADS = ["hey ", "hi, ", "ok ", "okay, ", "so ", "well, ", "please ", "um ", "alright, ", "now ", "and ", "but "]
+_ASKING = ["i want to know ", "tell me ", "please tell me ", "i would like to know ", "can you tell me ", "let me know ", "i wonder ", "do you know ", "could you say ", "i need to know ", "may i ask "]  # fmt: skip
 _TAILS = [" please", " right now", " thanks", " thank you", " my friend", " today", " then", " for me", " if you can"]
 
 
@@ -59,6 +60,8 @@ def vary(rng: random.Random, text: str) -> str:
     """The utterance, or it with a word more or less: a few thousand utterances would be learnt by heart otherwise."""
     x = rng.random()
     words = text.split()
+    if x < 0.2 and words[0] in ("what", "who", "where", "how", "when", "which"):
+        return rng.choice(_ASKING) + text
     if x < 0.15:
         return rng.choice(_LEADS) + text
     if x < 0.3:

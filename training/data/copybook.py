@@ -36,7 +36,7 @@ class Copybook:
 
     def short(self, rng: random.Random) -> Talk:
         """A page of at most about a hundred tokens."""
-        return self._page(self._repeated(rng, 9) if rng.random() < 0.6 else self._looked_up(rng, 5))
+        return self._page(self._repeated(rng, 9) if rng.random() < 0.35 else self._looked_up(rng, 5))
 
     def long(self, rng: random.Random) -> Talk:
         """A page of up to a few hundred tokens."""
@@ -56,7 +56,7 @@ class Copybook:
         after = rng.choice(("\n", "; ", ", ", ". "))
         keys = {self._word(rng): self._word(rng) for _ in range(rng.randint(2, most))}
         out: list[Segment] = [(after.join(k + link + v for k, v in keys.items()) + "\n\n", False, False)]
-        if rng.random() < 0.5:  # a word behind a space and the same word without one are different tokens
+        if rng.random() < 0.65:  # a word behind a space and the same word without one are different tokens
             link, after = rng.choice((('="', '"\n'), (">", "</\n"), ('":"', '"\n'), ("(", ")\n")))
         for k in rng.sample(list(keys), len(keys)):
             out += [(k + link, False, False), (keys[k] + after, False, True)]

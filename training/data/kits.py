@@ -67,6 +67,15 @@ def place(rng: random.Random) -> tuple[str, bool]:
     return (rng.choice(TRAIN_WORLD), False) if x < 0.92 else (invented(rng), False)
 
 
+_FIRST_WORDS = ["do", "run", "make", "new", "my", "use", "begin", "request", "perform", "handle", "api", "call", "launch", "put", "tool", "start", "set", "get", "find", "create", "quick", "query", "add", "fetch"]  # fmt: skip
+
+
+def tool_name(rng: random.Random, usual: list[str]) -> str:
+    """A usual name, or one with another first word, so that it must be read from the declaration."""
+    name = rng.choice(usual)
+    return name if rng.random() < 0.7 else f"{rng.choice(_FIRST_WORDS)}_{name.split('_')[-1]}"
+
+
 def simple(
     rng: random.Random,
     names: str,
@@ -76,7 +85,7 @@ def simple(
     make: Callable[[random.Random], Use],
 ) -> Kit:
     spec = {
-        "name": rng.choice(names.split("|")),
+        "name": tool_name(rng, names.split("|")),
         "description": rng.choice(descriptions.split("|")),
         "parameters": schema(rng, props, required),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from training.data.kits import Args, Kit, Use, place, prop, result, schema, simple
+from training.data.kits import Args, Kit, Use, place, prop, result, schema, simple, tool_name
 from training.data.tables import pools
 
 _ASK_WEATHER = pools("questions")["weather"]
@@ -12,18 +12,8 @@ _ASK_WEATHER = pools("questions")["weather"]
 
 def weather(rng: random.Random) -> Kit:
     """Current weather; the unit follows the country unless the user names one."""
-    name = rng.choice(
-        (
-            "get_weather",
-            "get_weather",
-            "get_weather",
-            "get_current_weather",
-            "weather",
-            "weather_lookup",
-            "fetch_weather",
-            "current_weather",
-        )
-    )
+    usual = ["get_weather", "get_weather", "get_weather", "get_current_weather", "weather", "weather_lookup"]
+    name = tool_name(rng, [*usual, "fetch_weather", "current_weather"])
     key = rng.choice(("location", "location", "city", "place", "city_name"))
     style = rng.choice(("enum", "enum", "enum", "none", "units"))
     props = {

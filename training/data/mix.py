@@ -29,7 +29,7 @@ def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]
         ("lists", 5, knowledge.list_talk),
         ("glossary", 0.3, knowledge.Glossary(data).talk),
         ("arithmetic", 14, maths.arithmetic),
-        ("sums", 5, maths.page),
+        ("sums", 7, maths.page),
         ("stories", 6, stories.story_talk),
         ("json", 26, json_mode.json_talk),
         ("json_keys", 2, json_mode.schema_talk),

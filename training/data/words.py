@@ -105,8 +105,10 @@ def person(rng: random.Random) -> str:
     return f"{first_name(rng)} {rng.choice(TRAIN_LAST) if rng.random() < 0.85 else invented(rng)}"
 
 
-PLAIN_NOUNS = sorted({w for items in CATEGORY_ITEMS.values() for w in items if w.islower()} | set(ANIMALS))
-_QUALITIES = ["old", "new", "small", "cheap", "famous", "modern", "wild", "simple", "rare", "early", "warm", "quiet", "broken", "heavy", "local", "young"]  # fmt: skip
+PLAIN_NOUNS = sorted(
+    {w for items in CATEGORY_ITEMS.values() for w in items if w.islower()} | set(ANIMALS) | set(_POOLS["nouns"])
+)
+_QUALITIES = ["old", "new", "small", "cheap", "famous", "modern", "wild", "simple", "rare", "early", "warm", "quiet", "broken", "heavy", "local", "young", *_POOLS["qualities"]]  # fmt: skip
 _WHERE = ["under the bed", "at noon", "in the garden", "behind the house", "at seven", "on Friday", "next week", "in my room", "by the door", "tomorrow", "near the river", "after lunch"]  # fmt: skip
 _HAPPENS = ["is ready", "are gone", "was lost", "is too late", "has arrived", "looks good", "needs help", "is closed", "was sold", "will come", "is waiting", "are here"]  # fmt: skip
 

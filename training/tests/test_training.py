@@ -106,6 +106,13 @@ def test_a_row_is_one_conversation_and_padding(codec: tuple[bpe.Codec, Path]) ->
         assert batch.tokens == sum(len(row) for row in rows)
 
 
+def test_processes_take_different_rows_of_one_length(codec: tuple[bpe.Codec, Path]) -> None:
+    parts = [batches(MIXTURE, codec[0], seed=1, tokens=512, part=(i, 2)) for i in (0, 1)]
+    for first, second in itertools.islice(zip(*parts, strict=True), 20):
+        assert first.ids.shape == second.ids.shape
+        assert not torch.equal(first.ids, second.ids)
+
+
 def test_targets_are_the_tokens_that_carry_loss(codec: tuple[bpe.Codec, Path]) -> None:
     batch = next(batches(MIXTURE, codec[0], seed=1, tokens=512))
     flat = batch.ids.flatten()
@@ -204,15 +211,14 @@ def test_a_run_starts_with_the_weights_and_the_tokenizer_of_a_model_file(
 ) -> None:
     first = _tiny(codec[0].size)
     write(first, codec[1], tmp_path / "first.gguf", f32=True)
-    tokenizer = load_tokenizer(tmp_path / "first.gguf")
-    start = load_state(tmp_path / "first.gguf", first.c, tokenizer)
+    start = load_state(tmp_path / "first.gguf", first.c)
     second = _Run(first.c, TrainConfig(minutes=1, start=start), tmp_path)
     assert second.step == 0
     for name, value in first.state_dict().items():
         assert torch.equal(second.model.state_dict()[name], value), name
     with pytest.raises(ValueError, match="start from a file of the same sizes"):
-        load_state(tmp_path / "first.gguf", dataclasses.replace(first.c, ff=32), tokenizer)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+        load_state(tmp_path / "first.gguf", dataclasses.replace(first.c, ff=32))
+    load_tokenizer(tmp_path / "first.gguf").save(str(tmp_path / "tokenizer.json"))
     again = bpe.Codec(tmp_path / "tokenizer.json")
     for talk in MIXTURE.talks(2, 40):
         assert again.encode(segments(talk)) == codec[0].encode(segments(talk))
