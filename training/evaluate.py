@@ -362,7 +362,8 @@ def json_cases(rng: random.Random, count: int) -> Iterator[Case]:
             kind="JSON extraction",
             talk=Talk(
                 turns=[
-                    user(f"Extract name, age and city from this sentence: {n} is {age} years old and lives in {city}.")
+                    system("You are a helpful assistant designed to output JSON."),
+                    user(f"Extract name, age and city from this sentence: {n} is {age} years old and lives in {city}."),
                 ],
                 json_mode=True,
             ),

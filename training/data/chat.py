@@ -68,7 +68,7 @@ def vary(rng: random.Random, text: str) -> str:
         return text.rstrip("?.!") + rng.choice(_TAILS)
     if x < 0.5 and len(words) > 4:
         del words[rng.randrange(len(words))]
-    elif x < 0.6 and len(words) > 3:
+    elif x < 0.55 and len(words) > 3:
         i = rng.randrange(len(words) - 1)
         words[i], words[i + 1] = words[i + 1], words[i]
     return " ".join(words)
@@ -91,7 +91,7 @@ class Intents:
             return small_talk(rng)
         thinking = rng.random() < 0.2
         for _ in range(1 if thinking else rng.randint(2, 6)):
-            texts, answers = rng.choice(self._other if rng.random() < 0.1 else self._known)
+            texts, answers = rng.choice(self._other if rng.random() < 0.05 else self._known)
             text, answer = vary(rng, rng.choice(texts)), rng.choice(answers)
             text = text if rng.random() < 0.5 else text[0].upper() + text[1:] + rng.choice(("", ".", "?"))
             turns += [user(text), bot(answer, _LIMIT_WHY if "cannot" in answer else _KNOWN_WHY)]

@@ -8,7 +8,8 @@ from training.data.conversation import BOS, EOS, Segment, Talk, Turn, bot, syste
 from training.data.words import SYSTEMS, first_name, rough
 
 _ASK = ("What is {e}?", "{e}", "{e} = ?", "Calculate {e}.", "How much is {e}?", "What's {e}?", "Compute {e}", "Solve {e}.", "Can you tell me what {e} is?", "{e}?",
-        "What do you get for {e}?", "what's the result of {e}", "Please work out {e}.")  # fmt: skip
+        "What do you get for {e}?", "what's the result of {e}", "Please work out {e}.", "{e} is what?", "{e} makes how much?", "And {e}?", "So how much is {e}?", "What would you get for {e}?",
+        "Give me {e}", "Now {e}, please.", "The result of {e}?", "{e} comes to what?", "I want to know {e}", "One question: how much is {e}?", "Let me know {e}", "Say, what is {e}?", "What could {e} be?")  # fmt: skip
 _WORDS = {"+": ("plus", "the sum of {a} and {b}", "add {a} and {b}"), "-": ("minus", "{a} take away {b}", "subtract {b} from {a}"),
           "*": ("times", "the product of {a} and {b}", "multiply {a} by {b}"), "/": ("divided by", "{a} over {b}", "divide {a} by {b}")}  # fmt: skip
 _THINGS = [
