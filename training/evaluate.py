@@ -404,21 +404,22 @@ def unknown(rng: random.Random, count: int) -> Iterator[Case]:
 
 
 def stories(rng: random.Random, count: int) -> Iterator[Case]:
-    """Heroes that no story of the training has; a story must end and keep its one or two names throughout."""
+    """Heroes that no story of the training has; a story must be about its hero, end, and keep its one or two names."""
     heroes = [*_held(words.ANIMALS), "plumber", "violinist", "hamster", "flamingo", "gardener's cat", "bus driver"]
     forms = ("Tell me a story about a {h}", "Write a short story about a {h}.", "Can you tell me a tale about a {h}?")
     known = set(words.FIRST)
 
-    def check(o: Output) -> bool:
+    def check(o: Output, hero: str) -> bool:
         named = re.findall(r"named (\w+)", o.content)
         names = {w for w in re.findall(r"\b[A-Z][a-z]+\b", o.content) if w in known or w in named}
-        return o.ended and 60 <= len(o.content.split()) <= 220 and 1 <= len(names) <= 2
+        return hero in o.content and o.ended and 60 <= len(o.content.split()) <= 220 and 1 <= len(names) <= 2
 
     for _ in range(count):
+        hero = rng.choice(heroes)
         yield Case(
-            kind="story keeps its names",
-            talk=Talk(turns=[user(rng.choice(forms).format(h=rng.choice(heroes)))]),
-            check=check,
+            kind="story of its hero",
+            talk=Talk(turns=[user(rng.choice(forms).format(h=hero))]),
+            check=lambda o, hero=hero: check(o, hero),
         )
 
 
