@@ -29,14 +29,14 @@ class TrainConfig:
 
     Attributes:
         minutes: wall time of the whole run, over all its starts.
-        tokens: positions of one step.
+        tokens: positions of one step, in all processes together.
         beginning: part of the time with the copybook alone.
         beginning_tokens: positions of one step there; many small steps find copying sooner than few large ones.
         decay_from: part of the time after which the learning rates fall, linearly, to nothing.
         muon_rate: for matrices.
         adam_rate: for the embedding and the gains of the norms.
         warmup: steps until the full rates.
-        workers: processes that share each step, one thread each; they take `tokens` positions apiece.
+        workers: processes that share each step, one thread each.
         seed: of the weights and of the conversations.
         save_every: seconds between checkpoints.
         compile: whether layers go through `torch.compile`, which needs a C++ compiler.
@@ -44,7 +44,7 @@ class TrainConfig:
     """
 
     minutes: float
-    tokens: int = 4096
+    tokens: int = 8192
     beginning: float = 0.09
     beginning_tokens: int = 2048
     decay_from: float = 0.2
@@ -87,18 +87,18 @@ class _Run:
         self.model = DemoModel(model_config)
         self.optimizers = _optimizers(self.model, c)
         self.step, self.tokens, self.spent = 0, 0, 0.0
-        self._path = folder / "checkpoint.pt"
+        self.path = folder / "checkpoint.pt"
         self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
-        if c.start is not None and not self._path.exists():
+        if c.start is not None and not self.path.exists():
             self.model.load_state_dict(c.start)
-        if self._path.exists():
-            state = torch.load(self._path, weights_only=True)
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True)
             self.model.load_state_dict(state["model"])
             for o, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 o.load_state_dict(saved)
             self.step, self.tokens, self.spent = state["step"], state["tokens"], state["spent"]
 
-    def save(self) -> Path:
+    def save(self) -> None:
         """Write the checkpoint; the old one stays until the new one is whole."""
         state = {
             "config": self.model.c.as_dict(),
@@ -108,8 +108,8 @@ class _Run:
             "tokens": self.tokens,
             "spent": self.spent,
         }
-        torch.save(state, self._path.with_suffix(".tmp"))
-        return self._path.with_suffix(".tmp").replace(self._path)
+        torch.save(state, self.path.with_suffix(".tmp"))
+        self.path.with_suffix(".tmp").replace(self.path)
 
     def share(self, *numbers: float) -> list[float]:
         """Give every process the mean gradients, and the sums of `numbers`."""
@@ -164,7 +164,7 @@ def train(model_config: ModelConfig, c: TrainConfig, codec: Codec, mixture: Mixt
             finally:
                 dist.destroy_process_group()
 
-        # Forked before the first tensor is computed: PyTorch's threads do not survive a fork.
+        # One thread is set before the fork: a pool of PyTorch's threads would not survive it.
         helpers = [multiprocessing.get_context("fork").Process(target=work, args=(r,)) for r in range(1, c.workers)]
         for helper in helpers:
             helper.start()
@@ -194,7 +194,7 @@ def _work(rank: int, model_config: ModelConfig, c: TrainConfig, codec: Codec, mi
         progress = run.spent / total
         if source is None or (progress < copybook_until) != beginning:
             beginning = progress < copybook_until
-            tokens = c.beginning_tokens if beginning else c.tokens
+            tokens = (c.beginning_tokens if beginning else c.tokens) // c.workers
             seed, part = c.seed * 1_000_000 + run.step, (rank, c.workers)
             source = batches(mixture, codec, seed, tokens, beginning=beginning, part=part)
         scale = min(1.0, (run.step + 1) / c.warmup, max(0.02, (1 - progress) / (1 - c.decay_from)))
@@ -223,7 +223,8 @@ def _work(rank: int, model_config: ModelConfig, c: TrainConfig, codec: Codec, mi
         if now - saved > c.save_every:
             run.save()
             saved = now
-    path = run.save() if rank == 0 else folder
-    if stopped and rank == 0:
-        raise SystemExit("stopped; the checkpoint is saved and the same command continues")
-    return path
+    if rank == 0:
+        run.save()
+        if stopped:
+            raise SystemExit("stopped; the checkpoint is saved and the same command continues")
+    return run.path
