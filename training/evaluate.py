@@ -14,6 +14,7 @@ from typing import Any
 from training.data import words
 from training.data.conversation import Talk, bot, system, user
 from training.data.opendata import OpenData
+from training.data.stories import HELD_OUT_HEROES
 from training.generate import Output, Runner
 from training.served import ServedRunner
 
@@ -405,7 +406,7 @@ def unknown(rng: random.Random, count: int) -> Iterator[Case]:
 
 def stories(rng: random.Random, count: int) -> Iterator[Case]:
     """Heroes that no story of the training has; a story must be about its hero, end, and keep its one or two names."""
-    heroes = [*_held(words.ANIMALS), "plumber", "violinist", "hamster", "flamingo", "gardener's cat", "bus driver"]
+    heroes = [*_held(words.ANIMALS), *HELD_OUT_HEROES]
     forms = ("Tell me a story about a {h}", "Write a short story about a {h}.", "Can you tell me a tale about a {h}?")
     known = set(words.FIRST)
 

@@ -30,15 +30,16 @@ def load_tokenizer(path: Path) -> Tokenizer:
 def _rows(table: Tensor, old: Tokenizer, new: Tokenizer) -> Tensor:
     """Rows (vocab, width) for another tokenizer.
 
-    A token keeps its row. Half of the names had two, with a space and without one, which become their mean; what is new
+    A token keeps its row. A word that had two, with a space and without one, and keeps one gets their mean; what is new
     begins as the mean of its pieces.
     """
-    ids = old.get_vocab()
+    ids, wanted = old.get_vocab(), new.get_vocab()
     plain = decoders.ByteLevel()
     usual = table.norm(dim=1).mean()
     out = torch.empty(new.get_vocab_size(), table.shape[1])
-    for token, row in new.get_vocab().items():
-        known = [ids[t] for t in (token, "Ġ" + token) if t in ids and (t == token or token[0].isupper())]
+    for token, row in wanted.items():
+        spellings = [token] if "Ġ" + token in wanted or not token[0].isalpha() else [token, "Ġ" + token]
+        known = [ids[t] for t in spellings if t in ids]
         pieces = known or old.encode(plain.decode([token]), add_special_tokens=False).ids
         mean = table[pieces].mean(0)
         out[row] = mean if len(pieces) == 1 else mean * usual / mean.norm()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +18,8 @@ SPECIALS = [
 ]  # fmt: skip
 USER_DEFINED = {"<think>", "</think>", "｜DSML｜"}
 BOS, EOS, PAD = 0, 1, 2
+_SPACED = 6  # one token of so many is a frequent word with its space; without them texts are 28 % longer, with them 4 %
+_SELDOM = 3
 _PATTERNS = [
     r"\p{N}{1,3}",
     "[一-龥\u3040-ゟ゠-ヿ]+",
@@ -33,23 +37,44 @@ def _stages(patterns: Sequence[str]) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence([*stages, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def train(texts: Iterable[str], size: int) -> Tokenizer:
-    """Learn merges; the special tokens take the first ids."""
+def train(texts: Sequence[str], size: int) -> Tokenizer:
+    """Learn merges; the special tokens take the first ids, frequent words with the space before them the last ones."""
     tokenizer = Tokenizer(models.BPE())
-    # No merge joins two digits, nor a capital and what stands before it: a name has the same tokens in a sentence, in a call
-    # and in JSON, so that it can be copied.
-    tokenizer.pre_tokenizer = _stages([r"\p{N}", *_PATTERNS[1:], r"[^\p{L}\p{M}\p{N}](?=\p{Lu})"])
+    # No merge joins two digits, nor a letter and what stands before a word: a word has the same tokens in a sentence, in a
+    # call and in JSON, so that it can be copied.
+    tokenizer.pre_tokenizer = _stages([r"\p{N}", *_PATTERNS[1:], r"[^\p{L}\p{M}\p{N}'](?=\p{L})|'(?=\p{Lu})"])
+    num_spaced = size // _SPACED
     trainer = trainers.BpeTrainer(
-        vocab_size=size,
+        vocab_size=size - num_spaced,
         special_tokens=SPECIALS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
         max_token_length=20,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    spec = json.loads(tokenizer.to_str())
+    for word in _frequent_words(tokenizer, texts, num_spaced):
+        spec["model"]["vocab"]["Ġ" + word] = len(spec["model"]["vocab"])
+        spec["model"]["merges"].append(["Ġ", word])
+    tokenizer = Tokenizer.from_str(json.dumps(spec))
     tokenizer.pre_tokenizer = splitter()
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
+
+
+def _frequent_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> list[str]:
+    """The words of one token that stand behind a space most often, and seldom begin a longer word there.
+
+    A merge knows nothing of what follows: with one for ` sail`, ` sailing` would begin otherwise than `"sailing`.
+    """
+    seen = Counter(word for text in texts for word in re.findall(r"(?<= )[a-z]+", text))
+    whole: Counter[str] = Counter()
+    begun: Counter[str] = Counter()
+    for word, times in seen.items():
+        first, *others = tokenizer.encode(word, add_special_tokens=False).tokens
+        (begun if others else whole)[first] += times
+    fitting = [word for word, times in whole.most_common() if begun[word] * _SELDOM <= times]
+    return fitting[:count]
 
 
 class Codec:

@@ -71,6 +71,12 @@ def timer(rng: random.Random) -> Kit:
                 f"Give me {n} {unit} on the timer",
                 f"Please start the timer, {n} {unit}",
                 f"Time {n} {unit} for me",
+                f"Wake me in {n} {unit}",
+                f"My eggs need {n} {unit}, start the timer",
+                f"{n} {unit} from now, please ring",
+                f"I want to be told when {n} {unit} are over",
+                f"timer: {n} {unit}",
+                f"Put {n} {unit} on a timer",
             )
         )
         return Use(

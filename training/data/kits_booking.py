@@ -9,6 +9,7 @@ from training.data.kits import Args, Kit, Use, place, prop, result, schema, simp
 from training.data.words import (
     ANIMALS,
     COLORS,
+    PLAIN_NOUNS,
     TRAIN_FIRST,
     TRAIN_LAST,
     invented,
@@ -188,7 +189,8 @@ def generic(rng: random.Random) -> Kit:
     verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
     style = rng.randrange(3)
     name = (f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}{noun.capitalize()}")[style]
-    key = rng.choice(("name", "title", f"{noun}_name", "label", f"{noun}_id"))
+    usual = ("name", "title", f"{noun}_name", "label", f"{noun}_id", "subject", "text", "item", "key")
+    key = rng.choice(usual) if rng.random() < 0.8 else rng.choice(PLAIN_NOUNS).split()[-1]
     extra = rng.choice((None, "priority", "color", "owner", "urgent", "number"))
     props = {key: prop(rng, "string", f"The {noun}", f"Name of the {noun}")}
     if extra == "priority":

@@ -8,13 +8,16 @@ from training.data.kits import Args, Kit, Use, place, prop, result, schema, simp
 from training.data.tables import pools
 
 _ASK_WEATHER = pools("questions")["weather"]
+PLACE_KEYS = ("place", "city_name", "town", "where", "area", "region", "name", "target", "query", "location_name")
+_TOPICS = pools("questions")["place_topics"]
+_ASK_TOPIC = pools("questions")["place_questions"]
 
 
 def weather(rng: random.Random) -> Kit:
     """Current weather; the unit follows the country unless the user names one."""
     usual = ["get_weather", "get_weather", "get_weather", "get_current_weather", "weather", "weather_lookup"]
     name = tool_name(rng, [*usual, "fetch_weather", "current_weather"])
-    key = rng.choice(("location", "location", "city", "place", "city_name"))
+    key = rng.choice(("location", "location", "city", "city", *PLACE_KEYS))
     style = rng.choice(("enum", "enum", "enum", "none", "units"))
     props = {
         key: prop(
@@ -68,7 +71,7 @@ def weather(rng: random.Random) -> Kit:
 
 def clock(rng: random.Random) -> Kit:
     """The time in a place."""
-    key = rng.choice(("city", "location", "timezone_city", "place"))
+    key = rng.choice(("city", "location", "timezone_city", *PLACE_KEYS))
 
     def make(rng: random.Random) -> Use:
         c, _ = place(rng)
@@ -86,15 +89,49 @@ def clock(rng: random.Random) -> Kit:
                 "the time in {c} please",
                 "What does the clock say in {c}?",
                 "Is it late in {c}?",
+                "What hour is it in {c}?",
+                "Clock time in {c}",
+                "I want to call somebody in {c}, what time do they have?",
+                "What do clocks show in {c} now?",
+                "What's the hour in {c} at the moment?",
+                "{c} time please",
+                "Local time for {c}?",
+                "What time do they have in {c}?",
             )
         ).format(c=c)
         return Use(say=say, args={key: c}, result=result(rng, {"time": t}, t), answer=f"It is {t} in {c}.")
 
     return simple(
         rng,
-        "get_time|get_current_time|current_time|time_in_city",
+        "get_time|get_time|get_current_time|current_time|time_in_city|local_time|get_clock",
         "Get the current time in a city|Returns the local time|Get the current time",
         {key: prop(rng, "string", "City name", "Name of the city")},
+        [key],
+        make,
+    )
+
+
+def about_place(rng: random.Random) -> Kit:
+    """One thing that can be asked of a place: beside others of its sort only that word tells which tool is meant."""
+    topic = rng.choice(_TOPICS)
+    noun = topic.replace(" ", "_")
+    key = rng.choice(("location", "city", *PLACE_KEYS))
+
+    def make(rng: random.Random) -> Use:
+        c, _ = place(rng)
+        value = rng.choice((rng.randint(2, 900), "good", "low", "high", "not known"))
+        return Use(
+            say=rng.choice(_ASK_TOPIC).format(c=c, t=topic),
+            args={key: c},
+            result=result(rng, {noun: value}, str(value)),
+            answer=f"The {topic} in {c}: {value}.",
+        )
+
+    return simple(
+        rng,
+        f"get_{noun}|{noun}|find_{noun}|check_{noun}|{noun}_lookup|{noun}_in_city",
+        f"Get the {topic} of a city|Returns the {topic}|Look up the {topic} in a place|",
+        {key: prop(rng, "string", "City name", "Name of the city", "The place")},
         [key],
         make,
     )

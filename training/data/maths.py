@@ -9,7 +9,12 @@ from training.data.words import SYSTEMS, first_name, rough
 
 _ASK = ("What is {e}?", "{e}", "{e} = ?", "Calculate {e}.", "How much is {e}?", "What's {e}?", "Compute {e}", "Solve {e}.", "Can you tell me what {e} is?", "{e}?",
         "What do you get for {e}?", "what's the result of {e}", "Please work out {e}.", "{e} is what?", "{e} makes how much?", "And {e}?", "So how much is {e}?", "What would you get for {e}?",
-        "Give me {e}", "Now {e}, please.", "The result of {e}?", "{e} comes to what?", "I want to know {e}", "One question: how much is {e}?", "Let me know {e}", "Say, what is {e}?", "What could {e} be?")  # fmt: skip
+        "Give me {e}", "Now {e}, please.", "The result of {e}?", "{e} comes to what?", "I want to know {e}", "One question: how much is {e}?", "Let me know {e}", "Say, what is {e}?", "What could {e} be?",
+        "{e} gives what?", "What will {e} be?", "what's {e} then?", "What number is {e}?", "Any idea what {e} is?", "Do you know {e}?", "Find {e}", "Evaluate {e}", "Could you do {e} for me?",
+        "I have to work out {e}", "Help me with {e}", "What about {e}?", "My homework asks for {e}", "I need the answer to {e}", "Next one: {e}", "Here's another one: {e}?", "What does {e} come to?",
+        "What does {e} give?", "Could you tell me what {e} comes to?", "And what would be {e}?", "Then what is {e}?", "So {e} makes?", "{e}: how much?", "{e} results in what?", "Show me {e}",
+        "Question: what is {e}?", "Maths: {e}", "Let's do {e}", "I was wondering what {e} is", "How much would {e} be?", "how many is {e}", "Answer this: {e}", "Check {e} for me", "Count {e}",
+        "I'd like to have {e}", "What is the answer to {e}?", "Well, {e} is how much?", "{e}, please", "Would you know {e}?", "Try {e}", "For a quiz: {e}?", "{e} comes out as what?")  # fmt: skip
 _WORDS = {"+": ("plus", "the sum of {a} and {b}", "add {a} and {b}"), "-": ("minus", "{a} take away {b}", "subtract {b} from {a}"),
           "*": ("times", "the product of {a} and {b}", "multiply {a} by {b}"), "/": ("divided by", "{a} over {b}", "divide {a} by {b}")}  # fmt: skip
 _THINGS = [
@@ -133,7 +138,7 @@ def exercise(rng: random.Random, thinking: bool) -> list[Turn]:
 
 def arithmetic(rng: random.Random) -> Talk:
     """Several exercises in one conversation."""
-    thinking = rng.random() < 0.4
+    thinking = rng.random() < 0.55
     turns = [system(rng.choice(SYSTEMS))] if rng.random() < 0.3 else []
     for _ in range(1 if thinking else rng.randint(1, 6)):
         turns += exercise(rng, thinking)

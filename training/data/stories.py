@@ -6,10 +6,13 @@ import random
 
 from training.data.conversation import Talk, bot, system, user
 from training.data.tables import pools, rows
-from training.data.words import ANIMALS, SYSTEMS, TRAIN_FIRST, article, held_out, rough
+from training.data.words import ANIMALS, PLAIN_NOUNS, SYSTEMS, TRAIN_FIRST, article, held_out, keep, rough
 
 _POOLS = pools("stories")
 _HUMANS = _POOLS["heroes"]
+_TRAIN_ANIMALS = keep(ANIMALS)
+_HEROES = keep(ANIMALS + _HUMANS)
+HELD_OUT_HEROES = ["plumber", "violinist", "hamster", "flamingo", "gardener's cat", "bus driver"]
 _ADJ = _POOLS["adjectives"]
 _PLACE = _POOLS["places"]
 _LIKE = _POOLS["habits"]
@@ -29,9 +32,21 @@ _ASK_ABOUT = _POOLS["ask_about"]
 _ASK_NAME = _POOLS["ask_name"]
 
 
+def _hero(rng: random.Random) -> str:
+    """Who a story is asked for; half of them are put together, so that a hero is read from the request."""
+    animal, noun = rng.choice(_TRAIN_ANIMALS), rng.choice(PLAIN_NOUNS)
+    x = rng.random()
+    if x < 0.5:
+        return rng.choice(_HEROES)
+    if x < 0.65:
+        return f"{rng.choice(_HUMANS)}'s {animal}"
+    hero = noun if x < 0.85 else f"{noun} {rng.choice(('maker', 'seller', 'painter', 'keeper', 'driver'))}"
+    return animal if held_out(hero) or hero in HELD_OUT_HEROES else hero
+
+
 def story(rng: random.Random, hero: str | None = None, name: str | None = None) -> str:
     """A story of about 110 to 160 words."""
-    hero = hero or rng.choice([h for h in ANIMALS + _HUMANS if not held_out(h)])
+    hero = hero or rng.choice(_HEROES)
     n = name or rng.choice(_HERO_NAMES)
     m = rng.choice([f for f in _FRIEND_NAMES if f != n])
     found, trouble, trial, solved, lesson = rng.choice(_PLOTS)
@@ -67,7 +82,7 @@ def story_talk(rng: random.Random) -> Talk:
         ask = rng.choice(_ASK)
         why = "The user wants a story. I will write a short one with a clear ending."
     else:
-        hero = rng.choice([h for h in ANIMALS + _HUMANS if not held_out(h)])
+        hero = _hero(rng)
         if x > 0.85:
             name = rng.choice(TRAIN_FIRST)
             ask = rng.choice(_ASK_NAME).format(h=article(hero), n=name)

@@ -10,7 +10,7 @@ from training.data.conversation import BOS, SYSTEM, USER, Talk, Turn, bot, segme
 from training.data.kits import Kit
 from training.data.kits_actions import calendar, email, lights, music, reminder, shopping, thermostat, timer
 from training.data.kits_booking import flights, generic, order, restaurant
-from training.data.kits_information import add_numbers, calculator, clock, now, weather
+from training.data.kits_information import about_place, add_numbers, calculator, clock, now, weather
 from training.data.kits_invented import wild
 from training.data.kits_lookup import currency, define, joke, person_lookup, random_number, search, stock, translate
 from training.data.tables import pairs
@@ -20,8 +20,17 @@ from training.data.words import (
 )
 
 KITS: list[Callable[[random.Random], Kit]] = [weather, weather, weather, weather, clock, now, calculator, add_numbers, search, search, reminder, timer, email, translate, stock, currency, flights, music, lights,
-                                              thermostat, order, random_number, calendar, restaurant, define, shopping, joke, person_lookup, person_lookup, generic, generic, generic, generic, generic, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild]  # fmt: skip
-
+                                              thermostat, order, random_number, calendar, restaurant, define, shopping, joke, person_lookup, person_lookup, generic, generic, generic, generic, generic, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, about_place]  # fmt: skip
+# Tools whose requests hardly differ, or whose values look alike.
+_ALIKE: list[list[Callable[[random.Random], Kit]]] = [
+    [weather, clock, about_place, about_place],
+    [weather, clock, timer, now, about_place],
+    [timer, thermostat, lights, clock],
+    [search, define, music, email, person_lookup, translate],
+    [generic, generic, music, calendar, search],
+    [email, reminder, timer, search, clock],
+]
+_VARIED = (about_place, generic, wild)
 
 _PLAIN = pairs("plain")
 
@@ -89,12 +98,16 @@ def missing_turns(rng: random.Random, kit: Kit) -> list[Turn]:
 
 def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
     """Several turns under one set of tools."""
-    count = rng.choice((5, 7, 9)) if long else rng.choice((1, 1, 1, 2, 2, 3, 4))
+    count = rng.choice((5, 7, 9)) if long else rng.choice((1, 1, 2, 2, 3, 3, 4))
     kits: list[Kit] = []
+    used: list[Callable[[random.Random], Kit]] = []  # of two timers either would be right
+    pool = rng.choice(_ALIKE) if 1 < count < 5 and rng.random() < 0.5 else KITS
     while len(kits) < count:
-        kit = (weather if not kits and rng.random() < 0.22 else rng.choice(KITS))(rng)
-        if all(kit.spec["name"] != k.spec["name"] for k in kits):
+        maker = weather if not kits and rng.random() < 0.22 else rng.choice(pool)
+        kit = maker(rng)
+        if maker not in used and all(kit.spec["name"] != k.spec["name"] for k in kits):
             kits.append(kit)
+            used += [maker] if maker not in _VARIED else []
     rng.shuffle(kits)
     thinking = rng.random() < 0.3
     talk = Talk(
@@ -102,7 +115,7 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
     )
     if rng.random() < 0.35:
         talk.turns.append(system(rng.choice([*SYSTEMS, "You can use tools.", "Use the tools when they help."])))
-    rounds = rng.randint(10, 18) if long else rng.randint(3, 7)
+    rounds = rng.randint(10, 18) if long else rng.randint(2, 5)
     names = [k.spec["name"] for k in kits]
     for _ in range(rounds):
         x = rng.random()
