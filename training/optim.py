@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 _CAPABILITIES = torch.cpu.get_capabilities()
@@ -23,6 +24,18 @@ def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
         s = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=b, alpha=c), x, beta=a)
     return x.mT if flip else x
+
+
+def _shared(stack: Tensor) -> Tensor:
+    """`orthogonal` of a stack, of which each process of a run takes a part."""
+    if not dist.is_initialized():
+        return orthogonal(stack).float()
+    mine = slice(dist.get_rank(), None, dist.get_world_size())
+    update = torch.zeros_like(stack)
+    if len(stack[mine]):
+        update[mine] = orthogonal(stack[mine]).float()
+    dist.all_reduce(update)
+    return update
 
 
 class Muon(torch.optim.Optimizer):
@@ -47,7 +60,7 @@ class Muon(torch.optim.Optimizer):
                         state["buffer"] = torch.zeros_like(p)
                     state["buffer"].lerp_(p.grad, 1 - group["momentum"])
                     moved.append(p.grad.lerp(state["buffer"], group["momentum"]))
-                update = orthogonal(torch.stack(moved)).float()
+                update = _shared(torch.stack(moved))
                 rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for p, u in zip(params, update, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-rate)

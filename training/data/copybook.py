@@ -34,6 +34,11 @@ class Copybook:
             return str(rng.randint(0, 10 ** rng.randint(1, 5)))
         return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz0123456789-_.ABCDEFGH") for _ in range(rng.randint(3, 10)))
 
+    def _value(self, rng: random.Random) -> str:
+        """One word, or several: a copy must also go on to its end."""
+        count = 1 if rng.random() < 0.65 else rng.randint(2, 4)
+        return " ".join(self._word(rng) for _ in range(count))
+
     def short(self, rng: random.Random) -> Talk:
         """A page of at most about a hundred tokens."""
         return self._page(self._repeated(rng, 9) if rng.random() < 0.35 else self._looked_up(rng, 5))
@@ -54,7 +59,7 @@ class Copybook:
     def _looked_up(self, rng: random.Random, most: int) -> list[Segment]:
         link = rng.choice((": ", " = ", " is ", " -> ", '": "'))
         after = rng.choice(("\n", "; ", ", ", ". "))
-        keys = {self._word(rng): self._word(rng) for _ in range(rng.randint(2, most))}
+        keys = {self._word(rng): self._value(rng) for _ in range(rng.randint(2, most))}
         out: list[Segment] = [(after.join(k + link + v for k, v in keys.items()) + "\n\n", False, False)]
         if rng.random() < 0.65:  # a word behind a space and the same word without one are different tokens
             link, after = rng.choice((('="', '"\n'), (">", "</\n"), ('":"', '"\n'), ("(", ")\n")))

@@ -73,7 +73,7 @@ _FIRST_WORDS = ["do", "run", "make", "new", "my", "use", "begin", "request", "pe
 def tool_name(rng: random.Random, usual: list[str]) -> str:
     """A usual name, or one with another first word, so that it must be read from the declaration."""
     name = rng.choice(usual)
-    return name if rng.random() < 0.7 else f"{rng.choice(_FIRST_WORDS)}_{name.split('_')[-1]}"
+    return name if rng.random() < 0.5 else f"{rng.choice(_FIRST_WORDS)}_{name.split('_')[-1]}"
 
 
 def simple(

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from training.data.kits import Args, Kit, Use, prop, result, schema
-from training.data.words import PLAIN_NOUNS, first_name, invented, person, subject
+from training.data.words import PLAIN_NOUNS, first_name, invented, message, person, subject
 
 _VERBS = ["add", "ask", "bind", "call", "carry", "check", "clear", "close", "draw", "fetch", "fill", "fix", "grade", "greet", "hide", "hold", "join", "lift", "load", "log", "mark", "measure", "mix", "move", "name", "order", "paint", "pick", "plan", "print", "pull", "push", "rate", "read", "rent", "scan", "sell", "send", "share", "show", "sort", "store", "tag", "test", "track", "turn", "wash", "weigh"]  # fmt: skip
 
@@ -28,7 +28,9 @@ def _value(rng: random.Random) -> Any:
         return person(rng)
     if x < 0.8:
         return first_name(rng)
-    return subject(rng) if x < 0.9 else _word(rng)
+    if x < 0.88:
+        return subject(rng)
+    return message(rng) if x < 0.94 else _word(rng)
 
 
 def wild(rng: random.Random) -> Kit:

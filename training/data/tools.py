@@ -30,6 +30,7 @@ _ALIKE: list[list[Callable[[random.Random], Kit]]] = [
     [generic, generic, music, calendar, search],
     [email, reminder, timer, search, clock],
 ]
+_USUAL = [kit for kit in KITS if kit is not wild]
 _VARIED = (about_place, generic, wild)
 
 _PLAIN = pairs("plain")
@@ -101,7 +102,7 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
     count = rng.choice((5, 7, 9)) if long else rng.choice((1, 1, 2, 2, 3, 3, 4))
     kits: list[Kit] = []
     used: list[Callable[[random.Random], Kit]] = []  # of two timers either would be right
-    pool = rng.choice(_ALIKE) if 1 < count < 5 and rng.random() < 0.5 else KITS
+    pool = rng.choice([KITS, _USUAL, _USUAL, rng.choice(_ALIKE), rng.choice(_ALIKE)]) if 1 < count < 5 else KITS
     while len(kits) < count:
         maker = weather if not kits and rng.random() < 0.22 else rng.choice(pool)
         kit = maker(rng)

@@ -141,6 +141,11 @@ def message(rng: random.Random) -> str:
             f"{rng.choice(('I', 'we'))} will {rng.choice(('come', 'be there', 'call you', 'leave', 'wait', 'meet you'))} {rng.choice(_WHERE)}",
             f"{first_name(rng)} {rng.choice(('is here', 'says hello', 'will call you', 'has the tickets', 'cannot come'))}",
             f"please {rng.choice(('bring', 'buy', 'check', 'send', 'open'))} the {noun}",
+            f"{rng.choice(('the', 'my', 'our', 'your', 'some'))} {noun}s are {rng.choice(_WHERE)}",
+            f"{rng.choice(('the', 'my', 'our', 'your'))} {noun} is {rng.choice(('with', 'for', 'from'))} {first_name(rng)}",
+            f"{first_name(rng)} {rng.choice(('took', 'likes', 'has', 'sells', 'broke'))} the {rng.choice(_QUALITIES)} {noun}",
+            f"there are {rng.randint(2, 40)} {noun}s {rng.choice(_WHERE)}",
+            f"{rng.choice(('I', 'we'))} put the {noun} {rng.choice(_WHERE)}",
         )
     )
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import multiprocessing
 import random
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from llama_cpp import Llama
 from tokenizers import Tokenizer
 from training import tokenizer as bpe
@@ -24,6 +29,7 @@ from training.export_gguf import write
 from training.export_hf import write as write_hf
 from training.import_gguf import load_state, load_tokenizer
 from training.model import DemoModel, ModelConfig
+from training.optim import Muon
 from training.train import TrainConfig, _Run
 
 NO_DATA = OpenData(Path("nowhere"))
@@ -307,3 +313,66 @@ def test_hugging_face_files_are_the_same_model(codec: tuple[bpe.Codec, Path], tm
         [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
     )
     assert text == "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜></think>"
+
+
+_TRAIN = """
+import sys
+from pathlib import Path
+from training.data.mix import Mixture
+from training.data.opendata import OpenData
+from training.model import ModelConfig
+from training.tokenizer import Codec
+from training.train import TrainConfig, train
+folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+codec = Codec(folder / "tokenizer.json")
+config = ModelConfig(vocab=codec.size, width=64, layers=3, ff=96, q_rank=32, kv_rank=32)
+settings = TrainConfig(minutes=minutes, tokens=512, beginning=0, compile=False)
+train(config, settings, codec, Mixture(OpenData(Path("nowhere"))), folder)
+"""
+
+
+def test_a_run_of_two_processes_stops_at_a_signal_and_the_same_command_continues(
+    codec: tuple[bpe.Codec, Path], tmp_path: Path
+) -> None:
+    shutil.copy(codec[1], tmp_path / "tokenizer.json")
+    command = [sys.executable, "-c", _TRAIN, str(tmp_path)]
+    with subprocess.Popen([*command, "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline().startswith("step 50 ")
+        run.terminate()
+        _, errors = run.communicate(timeout=60)
+    assert "the same command continues" in errors
+    stopped = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert stopped["step"] >= 50
+    minutes = (stopped["spent"] + 1) / 60
+    subprocess.run([*command, str(minutes)], check=True, timeout=120)
+    ended = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert ended["step"] > stopped["step"]
+    assert ended["spent"] >= minutes * 60
+
+
+def _step(rank: int, workers: int, folder: Path) -> None:
+    """One step of the optimizer for a few matrices, whose result is written down."""
+    torch.set_num_threads(1)
+    if workers > 1:
+        dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=workers)
+    torch.manual_seed(0)
+    matrices = [torch.nn.Parameter(torch.randn(*shape)) for shape in [(64, 32)] * 3 + [(32, 96)]]
+    for p in matrices:
+        p.grad = torch.randn_like(p)
+    Muon(matrices, 0.02).step()
+    torch.save([p.detach() for p in matrices], folder / f"{workers}-{rank}.pt")
+    if workers > 1:
+        dist.destroy_process_group()
+
+
+def test_processes_that_share_the_optimizer_step_get_the_matrices_of_one(tmp_path: Path) -> None:
+    _step(0, 1, tmp_path)
+    helpers = [multiprocessing.get_context("spawn").Process(target=_step, args=(r, 2, tmp_path)) for r in (0, 1)]
+    for helper in helpers:
+        helper.start()
+    for helper in helpers:
+        helper.join(120)
+    alone, *shared = [torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1")]
+    for matrices in shared:
+        assert all(torch.equal(a, b) for a, b in zip(alone, matrices, strict=True))
