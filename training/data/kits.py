@@ -12,6 +12,7 @@ from training.data.words import (
     TRAIN_US,
     TRAIN_WORLD,
     invented,
+    two_words,
 )
 
 Args = dict[str, Any]
@@ -61,6 +62,8 @@ def result(rng: random.Random, data: Args, text: str) -> str:
 
 
 def place(rng: random.Random) -> tuple[str, bool]:
+    if rng.random() < 0.25:
+        return two_words(rng), False
     x = rng.random()
     if x < 0.45:
         return rng.choice(TRAIN_US), True

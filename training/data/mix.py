@@ -20,7 +20,7 @@ def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]
     return [
         ("small_talk", 11, chat.small_talk),
         ("seekd", 2.5, chat.seekd_help),
-        ("intents", 20, chat.Intents(data).talk),
+        ("intents", 26, chat.Intents(data).talk),
         ("limits", 6, chat.limits),
         ("memory", 8, chat.memory),
         ("recall", 3, chat.recall),

@@ -6,7 +6,7 @@ import random
 
 from training.data.conversation import Talk, bot, system, user
 from training.data.tables import pools, rows
-from training.data.words import ANIMALS, PLAIN_NOUNS, SYSTEMS, TRAIN_FIRST, article, held_out, keep, rough
+from training.data.words import ANIMALS, SYSTEMS, TRAIN_FIRST, article, held_out, keep, rough, thing
 
 _POOLS = pools("stories")
 _HUMANS = _POOLS["heroes"]
@@ -34,7 +34,7 @@ _ASK_NAME = _POOLS["ask_name"]
 
 def _hero(rng: random.Random) -> str:
     """Who a story is asked for; half of them are put together, so that a hero is read from the request."""
-    animal, noun = rng.choice(_TRAIN_ANIMALS), rng.choice(PLAIN_NOUNS)
+    animal, noun = rng.choice(_TRAIN_ANIMALS), thing(rng)
     x = rng.random()
     if x < 0.5:
         return rng.choice(_HEROES)

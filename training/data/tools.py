@@ -19,7 +19,7 @@ from training.data.words import (
     rough,
 )
 
-KITS: list[Callable[[random.Random], Kit]] = [weather, weather, weather, weather, clock, now, calculator, add_numbers, search, search, reminder, timer, email, translate, stock, currency, flights, music, lights,
+KITS: list[Callable[[random.Random], Kit]] = [weather, weather, weather, weather, clock, now, calculator, add_numbers, search, search, search, search, search, reminder, timer, email, translate, stock, currency, flights, music, lights,
                                               thermostat, order, random_number, calendar, restaurant, define, shopping, joke, person_lookup, person_lookup, generic, generic, generic, generic, generic, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, wild, about_place]  # fmt: skip
 # Tools whose requests hardly differ, or whose values look alike.
 _ALIKE: list[list[Callable[[random.Random], Kit]]] = [
@@ -110,7 +110,7 @@ def tool_talk(rng: random.Random, *, long: bool = False) -> Talk:
             kits.append(kit)
             used += [maker] if maker not in _VARIED else []
     rng.shuffle(kits)
-    thinking = rng.random() < 0.3
+    thinking = rng.random() < 0.4
     talk = Talk(
         thinking=thinking, tools=declare(kits), effort=rng.choice((None, None, "low", "max")) if thinking else None
     )

@@ -46,8 +46,20 @@ TRAIN_US, TRAIN_WORLD, TRAIN_FIRST, TRAIN_LAST = keep(US_CITIES), keep(WORLD_CIT
 _TYPO = str.maketrans("", "", "'")
 
 
+_PLACES = ["City", "Grove", "Springs", "Beach", "Falls", "Lake", "Park", "Hills", "Bay", "Valley", "Creek", "Island", "Heights", "Bridge"]  # fmt: skip
+
+
+def two_words(rng: random.Random) -> str:
+    """A place of two words, put together from places and the second words of many: a copy must not end after the first."""
+    first = rng.choice(TRAIN_US + TRAIN_WORLD).split()[0] if rng.random() < 0.5 else invented(rng)
+    second = rng.choice(_PLACES) if rng.random() < 0.5 else invented(rng)
+    return f"{first} {second}" if not held_out(f"{first} {second}") else f"{second} {first}"
+
+
 def city(rng: random.Random) -> str:
     """A city; some are invented so that copying is learnt rather than a closed list."""
+    if rng.random() < 0.15:
+        return two_words(rng)
     x = rng.random()
     if x < 0.4:
         return rng.choice(TRAIN_US)
@@ -113,9 +125,14 @@ _WHERE = ["under the bed", "at noon", "in the garden", "behind the house", "at s
 _HAPPENS = ["is ready", "are gone", "was lost", "is too late", "has arrived", "looks good", "needs help", "is closed", "was sold", "will come", "is waiting", "are here"]  # fmt: skip
 
 
+def thing(rng: random.Random) -> str:
+    """A common noun, or an invented one: words in small letters that nobody has seen are copied too."""
+    return rng.choice(PLAIN_NOUNS) if rng.random() < 0.7 else invented(rng).lower()
+
+
 def subject(rng: random.Random) -> str:
     """What somebody may look for: a few words that hardly ever come together twice."""
-    noun = rng.choice(PLAIN_NOUNS)
+    noun = thing(rng)
     other = rng.choice(PLAIN_NOUNS)
     return rng.choice(
         (
@@ -132,7 +149,7 @@ def subject(rng: random.Random) -> str:
 
 def message(rng: random.Random) -> str:
     """What somebody may want to tell: a short sentence without its full stop."""
-    noun = rng.choice(PLAIN_NOUNS)
+    noun = thing(rng)
     return rng.choice(
         (
             f"{rng.choice(('the', 'my', 'our', 'your'))} {noun} {rng.choice(_HAPPENS)}",
