@@ -15,7 +15,8 @@ Maker = Callable[[random.Random], Talk]
 
 def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]:
     """Kinds with their shares (of conversations, not of tokens)."""
-    marked = requests.request_talks(rng, data, 4000) or [tools.tool_talk(rng)]
+    marked = requests.request_talks(rng, data, 4000)
+    known = float(len(marked) > 0)
     pages = copybook.Copybook(data)
     return [
         ("small_talk", 11, chat.small_talk),
@@ -42,8 +43,8 @@ def makers(data: OpenData, rng: random.Random) -> list[tuple[str, float, Maker]]
         ("tools_page", 30, lambda r: tools.page(tools.tool_talk(r))),
         ("tools_long", 0.2, partial(tools.tool_talk, long=True)),
         ("tools_failing", 1, tools.failing_talk),
-        ("requests", 0.3, lambda r: r.choice(marked)),
-        ("requests_page", 3, lambda r: tools.page(r.choice(marked))),
+        ("requests", 0.3 * known, lambda r: r.choice(marked)),
+        ("requests_page", 3 * known, lambda r: tools.page(r.choice(marked))),
         ("fim", 5, fim.fim_talk),
         ("everyday", 4, everyday.everyday_talk),
         ("unknown", 4, everyday.Unknown(data).talk),

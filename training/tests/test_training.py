@@ -270,7 +270,7 @@ def test_frequent_words_are_one_token_with_their_space(codec: tuple[bpe.Codec, P
 
 
 def test_rare_words_have_the_same_tokens_wherever_they_stand(codec: tuple[bpe.Codec, Path]) -> None:
-    for name in ("Paris", "Oklahoma", "Beatrice", "Zorvaiton", "flamingo", "zither", "knitting"):
+    for name in ("Paris", "Oklahoma", "Beatrice", "Zorvaiton", "flamingo", "knitting"):
         alone = codec[0].encode([(name, False, False)])
         for before, behind in ((" ", "?"), ('"', '"'), (">", "</"), ("(", ")"), ("\n", "\n")):
             ids = codec[0].encode([(f"in{before}{name}{behind}", False, False)])
