@@ -14,7 +14,6 @@ from typing import Any
 from training.data import words
 from training.data.conversation import Talk, bot, system, user
 from training.data.opendata import OpenData
-from training.data.stories import HELD_OUT_HEROES
 from training.generate import Output, Runner
 from training.served import ServedRunner
 
@@ -404,9 +403,12 @@ def unknown(rng: random.Random, count: int) -> Iterator[Case]:
         )
 
 
+# In no word list of the training, so that no hero is put together from them either.
+HEROES = ["plumber", "violinist", "flamingo", "locksmith", "trombonist", "ocelot", "salamander", "beekeeper", "juggler", "armadillo", "blacksmith", "walrus", "lynx", "acrobat", "lamplighter", "florist"]  # fmt: skip
+
+
 def stories(rng: random.Random, count: int) -> Iterator[Case]:
     """Heroes that no story of the training has; a story must be about its hero, end, and keep its one or two names."""
-    heroes = [*_held(words.ANIMALS), *HELD_OUT_HEROES]
     forms = ("Tell me a story about a {h}", "Write a short story about a {h}.", "Can you tell me a tale about a {h}?")
     known = set(words.FIRST)
 
@@ -416,7 +418,7 @@ def stories(rng: random.Random, count: int) -> Iterator[Case]:
         return hero in o.content and o.ended and 60 <= len(o.content.split()) <= 220 and 1 <= len(names) <= 2
 
     for _ in range(count):
-        hero = rng.choice(heroes)
+        hero = rng.choice(HEROES)
         yield Case(
             kind="story of its hero",
             talk=Talk(turns=[user(rng.choice(forms).format(h=hero))]),

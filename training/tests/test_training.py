@@ -25,6 +25,7 @@ from training.data.conversation import EOS, THINK_END, USER, Talk, bot, segments
 from training.data.kits_invented import wild
 from training.data.mix import Mixture
 from training.data.opendata import OpenData
+from training.evaluate import HEROES
 from training.export_gguf import write
 from training.export_hf import write as write_hf
 from training.import_gguf import load_state, load_tokenizer
@@ -194,6 +195,13 @@ def test_lines_of_a_page_of_sums_are_true() -> None:
 
 def _numbers(sums: list[tuple[str, str, str, str]]) -> list[tuple[int, str, int, int]]:
     return [(int(a), op, int(b), int(r)) for a, op, b, r in sums]
+
+
+def test_no_story_is_asked_about_a_hero_of_the_evaluation() -> None:
+    rng = random.Random(8)
+    asked = {stories._hero(rng) for _ in range(20_000)}  # noqa: SLF001 - the heroes alone, without their stories
+    assert len(asked) > 1000
+    assert [h for h in asked if set(HEROES) & set(re.split(r"'s | ", h))] == []
 
 
 def test_friends_of_stories_never_bear_the_name_of_the_hero() -> None:
