@@ -47,7 +47,7 @@ COST_HEADER = "x-seekd-cost"
 MODEL_HEADER = "x-seekd-model"
 """Names the model that a router chose."""
 WARNING_HEADER = "x-seekd-warning"
-"""Says which parts of a tool's schema are not enforced."""
+"""Says what the request asked for and does not get: parts of a schema, fields of other servers."""
 
 
 class ParseCountable(Protocol):
@@ -155,6 +155,9 @@ class Answering:
 
         def headers() -> dict[str, str]:
             known, generation = _content_headers(call), opened.generation
+            warnings = call.warnings if generation is None else (*call.warnings, *generation.warnings)
+            if warnings:
+                known[WARNING_HEADER] = quote("; ".join(warnings), safe=_HEADER_SAFE)
             if generation is None:  # a waiting client gets a sign of life before its model is loaded
                 if opened.waiting.making is not None:
                     known[CONTEXT_HEADER] = PENDING
@@ -163,8 +166,6 @@ class Answering:
                 known[CONTEXT_HEADER] = context_header(generation.context)
             if generation.cache_result is not None:
                 known[CACHE_HEADER] = generation.cache_result
-            if generation.warnings:
-                known[WARNING_HEADER] = quote("; ".join(generation.warnings), safe=_HEADER_SAFE)
             if dialect.sends_hints:
                 known |= generation.limit_headers
                 if self.gate.settings.report_cost_header and generation.charge is not None:

@@ -7,13 +7,14 @@ Room: wire. May import: errors, prompt.types, wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from seekd.prompt.types import GenerationRequest, OutputChunk
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_data
+from seekd.wire.nullable_fields import with_refusal
 from seekd.wire.sse import DONE_FRAME, frame
 
 
@@ -40,12 +41,14 @@ class Call:
     Attributes:
         id_prefix: how ids of this format begin where the dialect has such ids.
         headers: of a good answer, beyond its content type.
+        warnings: what the request asked for and does not get, one sentence each.
     """
 
     request: GenerationRequest
     encoder: Encoder
     id_prefix: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
 class ChatEncoder:
@@ -67,5 +70,7 @@ class ChatEncoder:
         return frame(error_data(error, self._dialect))
 
     def encode_response(self, response_json: str) -> bytes:
-        """As it is."""
-        return response_json.encode()
+        """With what newer types of clients require, where the dialect has it."""
+        if not self._dialect.has_nullable_fields:
+            return response_json.encode()
+        return with_refusal(response_json).encode()

@@ -22,6 +22,7 @@ from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtoc
 from seekd.wire import legacy
 from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect
+from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, thinks_by_default
@@ -91,6 +92,7 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
         request=generation_request(read.model, parsed, _own_fields(prepared), dialect),
         encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
         id_prefix="chatcmpl-",
+        warnings=foreign_warnings(prepared.fields),
     )
 
 

@@ -19,6 +19,7 @@ from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtoc
 from seekd.prompt.types import GenerationRequest, RequestedSampling
 from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect
+from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located, wrong_member
 from seekd.wire.model_names import accepted_names, served_name
 from seekd.wire.requests import decoded_object
@@ -71,7 +72,12 @@ def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Colle
         raise UnknownModel(read.model, known_models=names)
     parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
     request = _request(read.model, parsed, fields, dialect)
-    return Call(request=request, encoder=ChatEncoder(dialect), id_prefix="cmpl-")
+    return Call(
+        request=request,
+        encoder=ChatEncoder(dialect),
+        id_prefix="cmpl-",
+        warnings=foreign_warnings(fields),
+    )
 
 
 def _shared_body(body: bytes, fields: Mapping[str, Any]) -> bytes:

@@ -40,6 +40,11 @@ class Dialect:
             the service.
         sends_hints: `x-request-id` and `Retry-After` are sent; otherwise what every answer of the service has: `vary`,
             `access-control-allow-credentials` and `x-content-type-options`.
+        refuses_stored_state: Responses that refer to state on the server (`previous_response_id`, `conversation`,
+            `store: true`, `background: true`, a stored `prompt`) are refused, since nothing is kept; otherwise these
+            are ignored.
+        has_nullable_fields: fields that newer types of clients require are there as null (`message.refusal`, Messages
+            `usage.cache_creation` and their like), and `text.verbosity` of Responses is `medium` instead of null.
         pads_waiting: a whole answer that must wait is preceded by blank lines, which commits the status 200.
     """
 
@@ -57,6 +62,8 @@ class Dialect:
     has_founding_errors: bool
     has_json_errors: bool
     sends_hints: bool
+    refuses_stored_state: bool
+    has_nullable_fields: bool
     pads_waiting: bool
 
     def response_id(self, unique: uuid.UUID, *, prefix: str) -> str:
@@ -79,6 +86,8 @@ CLASSIC = Dialect(
     has_founding_errors=True,
     has_json_errors=True,
     sends_hints=True,
+    refuses_stored_state=True,
+    has_nullable_fields=True,
     pads_waiting=False,
 )
 
@@ -97,6 +106,8 @@ HOSTED = Dialect(
     has_founding_errors=False,
     has_json_errors=False,
     sends_hints=False,
+    refuses_stored_state=False,
+    has_nullable_fields=False,
     pads_waiting=True,
 )
 

@@ -138,7 +138,7 @@ class LegacyEncoder(ChatEncoder):
     def encode_response(self, response_json: str) -> bytes:
         """`content` is null next to a call, unless the model wrote text before it."""
         if '"tool_calls"' not in response_json:
-            return response_json.encode()
+            return super().encode_response(response_json)
         data = json.loads(response_json)
         choice = data["choices"][0]
         _rename_finish(choice)
@@ -147,7 +147,7 @@ class LegacyEncoder(ChatEncoder):
         if calls:
             message["content"] = message["content"] or None
             message["function_call"] = calls[0]["function"]
-        return _compact(data).encode()
+        return super().encode_response(_compact(data))
 
 
 def _rename_finish(choice: dict[str, Any]) -> None:

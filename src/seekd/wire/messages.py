@@ -18,8 +18,10 @@ from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Call
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
+from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import OFFICIAL_MODELS, thinks_by_default
+from seekd.wire.nullable_fields import with_messages_fields
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 from seekd.wire.sse import frame
 
@@ -53,15 +55,21 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
+    fields = decoded_object(body)
     request = generation_request(
         read.model if dialect.echoes_model else serving,
         parsed,
-        _own_fields(decoded_object(body)),
+        _own_fields(fields),
         dialect,
         lower_max_tokens=True,
         standing_for=serving,
     )
-    return Call(request=request, encoder=MessagesEncoder(dialect), id_prefix="msg_")
+    return Call(
+        request=request,
+        encoder=MessagesEncoder(dialect),
+        id_prefix="msg_",
+        warnings=foreign_warnings(fields),
+    )
 
 
 def serving_name(requested: str, models: Collection[str]) -> str:
@@ -85,7 +93,10 @@ class MessagesEncoder:
 
     def encode_chunk(self, chunk: OutputChunk) -> bytes:
         """One named event."""
-        return frame(chunk.to_json(), event_name=chunk.event_name)
+        text = chunk.to_json()
+        if self._dialect.has_nullable_fields:
+            text = with_messages_fields(text, chunk.event_name)
+        return frame(text, event_name=chunk.event_name)
 
     def encode_end(self) -> bytes:
         """Nothing: `message_stop` was the end."""
@@ -98,7 +109,9 @@ class MessagesEncoder:
         return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
 
     def encode_response(self, response_json: str) -> bytes:
-        """As it is."""
+        """With what newer types of clients require, where the dialect has it."""
+        if self._dialect.has_nullable_fields:
+            response_json = with_messages_fields(response_json, None)
         return response_json.encode()
 
 

@@ -6,7 +6,7 @@ Room: wire. May import: errors, prompt, wire. Source: deepseek-api.md §15.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
@@ -15,8 +15,10 @@ from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Call
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
+from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.nullable_fields import with_verbosity
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 from seekd.wire.sse import frame
 
@@ -50,8 +52,31 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
-    request = generation_request(read.model, parsed, _own_fields(decoded_object(body)), dialect)
-    return Call(request=request, encoder=ResponsesEncoder(dialect), id_prefix="resp_")
+    fields = decoded_object(body)
+    if dialect.refuses_stored_state:
+        _check_stored_state(fields)
+    return Call(
+        request=generation_request(read.model, parsed, _own_fields(fields), dialect),
+        encoder=ResponsesEncoder(dialect),
+        id_prefix="resp_",
+        warnings=foreign_warnings(fields),
+    )
+
+
+def _check_stored_state(fields: Mapping[str, Any]) -> None:
+    """Refuse what refers to state on the server: to ignore it would lose the caller's history unnoticed."""
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if fields.get(name) is not None:
+            raise InvalidParameter(
+                f"'{name}' is not supported: this server keeps no responses, conversations or prompts. "
+                "Send the whole conversation in 'input'."
+            )
+    for name in ("store", "background"):
+        if fields.get(name) is True:
+            raise InvalidParameter(
+                f"'{name}': true is not supported: this server keeps no responses. Leave it out or set it to false, "
+                "and send the whole conversation in 'input'."
+            )
 
 
 class ResponsesEncoder:
@@ -64,7 +89,7 @@ class ResponsesEncoder:
     def encode_chunk(self, chunk: OutputChunk) -> bytes:
         """One named event."""
         self._num_events += 1
-        return frame(chunk.to_json(), event_name=chunk.event_name)
+        return frame(self._written(chunk.to_json()), event_name=chunk.event_name)
 
     def encode_end(self) -> bytes:
         """Nothing: the completed response was the end."""
@@ -83,8 +108,11 @@ class ResponsesEncoder:
         return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
 
     def encode_response(self, response_json: str) -> bytes:
-        """As it is."""
-        return response_json.encode()
+        """With what validators of the standard require, where the dialect has it."""
+        return self._written(response_json).encode()
+
+    def _written(self, text: str) -> str:
+        return with_verbosity(text) if self._dialect.has_nullable_fields else text
 
 
 def _own_fields(fields: dict[str, Any]) -> OwnFields:

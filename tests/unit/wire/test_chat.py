@@ -382,7 +382,7 @@ def test_a_thinking_stream_has_reasoning_first_and_counts_it() -> None:
 
 def test_outside_thinking_there_is_no_reasoning_key_at_all() -> None:
     whole = drive(chat({}), ["Hi"]).whole
-    assert set(whole["choices"][0]["message"]) == {"role", "content"}
+    assert set(whole["choices"][0]["message"]) == {"role", "content", "refusal"}
     assert "completion_tokens_details" not in whole["usage"]
 
 

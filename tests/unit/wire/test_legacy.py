@@ -30,6 +30,7 @@ def test_a_call_is_answered_in_the_legacy_shape() -> None:
         "role": "assistant",
         "content": None,
         "function_call": {"name": "get_weather", "arguments": ARGUMENTS},
+        "refusal": None,
     }
     assert choice["finish_reason"] == "function_call"
 
@@ -56,7 +57,8 @@ def test_only_the_first_of_two_calls_is_answered() -> None:
 
 
 def test_plain_text_is_answered_as_ever() -> None:
-    assert drive(chat(BODY), ["Sunny."]).whole["choices"][0]["message"] == {"role": "assistant", "content": "Sunny."}
+    message = drive(chat(BODY), ["Sunny."]).whole["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": "Sunny.", "refusal": None}
 
 
 def test_the_rule_allows_one_call() -> None:
