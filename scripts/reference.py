@@ -200,6 +200,7 @@ def _example(kind: type[SeekdError]) -> SeekdError:
         "BodyTimeout": {"limit_s": 60},
         "LimitExceeded": {"what": "messages", "value": 300, "limit": 200, "setting": "guard.max_messages"},
         "RateLimited": {"retry_after_s": 3.0},
+        "UnpricedModel": {"model": "my-model"},
     }
     if kind.__name__ == "UnknownModel":
         return kind("gpt-x", known_models=("deepseek-chat", "deepseek-reasoner"))  # type: ignore[call-arg]

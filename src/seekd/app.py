@@ -52,7 +52,7 @@ from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
 from seekd.service.tab import Counter
-from seekd.settings import ModelPlan, Settings, planned_models
+from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.failures import failure_response
 from seekd.wire.model_names import accepted_names
@@ -85,6 +85,10 @@ class Application:
         explain: Callable[[str], CacheExplanation | None] = lambda _: None,
     ) -> None:
         self._settings = settings
+        for place, unserved in unserved_names(settings).items():
+            _log.warning(
+                "%s: no request is served as %s", place, ", ".join(unserved), extra={"action": "unserved_name"}
+            )
         self._models = models
         self._books = books
         self._access = AccessState.ENFORCED
@@ -323,4 +327,5 @@ def open_server_books(settings: Settings) -> Books:
         server.data_dir,
         allows_open=allows_open(server.host, is_insecure=server.insecure),
         pricing=None if pricing is None else load_extension(ExtensionPoint.PRICINGS, pricing),
+        models=names_by_model(settings),
     )

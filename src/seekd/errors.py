@@ -9,6 +9,7 @@
     │   ├── ContentRefused      the moderation service refused the request or its answer
     │   ├── SensitiveContent    the request holds data of a kind that the server does not take
     │   ├── UnknownModel        no model of that name
+    │   ├── UnpricedModel       other models have a price, and this one has none
     │   ├── IdempotencyConflict the idempotency key was sent before, with another request
     │   ├── BodyTooLarge        more bytes than the server takes
     │   ├── BodyTimeout         the body came too slowly
@@ -127,6 +128,21 @@ class UnknownModel(RequestError):
         self.model = model
         self.known_models = known_models
         super().__init__("Model not found")
+
+
+class UnpricedModel(RequestError):
+    """There is no price for the model.
+
+    Attributes:
+        model: the name that has none.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"There is no price for the model {model!r}, and this server, which has prices, serves no model without "
+            "one. Its operator adds it to accounts.prices; a price of 0 makes the model free."
+        )
 
 
 class IdempotencyConflict(RequestError):

@@ -5,7 +5,7 @@ Above api, below app. May import: every room's settings class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from seekd.models.settings import (
 )
 from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
+from seekd.wire.model_names import OFFICIAL_MODELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,25 @@ def planned_models(settings: Settings) -> list[ModelPlan]:
             ModelPlan(names=tuple(own_names), source=table.source, model=model, engine=engine, preload=table.preload)
         )
     return plans
+
+
+def names_by_model(settings: Settings) -> list[Sequence[str]]:
+    """The names that requests are served as, those of one model together. Raises `ConfigError` as above."""
+    others = [name for name in OFFICIAL_MODELS if name not in settings.models]
+    return [plan.names or others for plan in planned_models(settings)]
+
+
+def unserved_names(settings: Settings) -> dict[str, list[str]]:
+    """The names in the settings that no request is served as, by their place: what is said of them never holds."""
+    served = {name for names in names_by_model(settings) for name in names}
+    named: dict[str, Collection[str]] = {
+        "accounts.prices": [price.model for price in settings.accounts.prices],
+        "accounts.model_limits": settings.accounts.model_limits,
+        "response_cache.models": settings.response_cache.models,
+        "guard.overrides": [override.model for override in settings.guard.overrides if override.model is not None],
+    }
+    unserved = {place: [name for name in names if name not in served] for place, names in named.items()}
+    return {place: names for place, names in unserved.items() if names}
 
 
 Part = TypeVar("Part", ModelSettings, EngineSettings)

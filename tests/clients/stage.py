@@ -15,6 +15,7 @@ from seekd.engine.scripted import EmitText, Fail, ScriptedVocabulary, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError, Overloaded
 from seekd.testing.server import ScriptedServer, serve_script
+from seekd.wire.model_names import OFFICIAL_MODELS
 
 GREETING = "Hello! I am well, thank you."
 REASONING = "Let me think."
@@ -28,7 +29,10 @@ UNPAID_MODEL = "deepseek-v4-flash-vision-exp"
 
 ACCOUNTS = AccountsSettings(
     model_limits={LIMITED_MODEL: Limits(requests_per_minute=1)},
-    prices=(PriceSetting(model=UNPAID_MODEL, currency="USD", hit="1", miss="1", output="1"),),
+    prices=tuple(
+        PriceSetting(model=name, currency="USD", hit="0", miss="0", output="1" if name == UNPAID_MODEL else "0")
+        for name in OFFICIAL_MODELS
+    ),
     synchronous="normal",
 )
 

@@ -3,7 +3,7 @@
 `python -m tests.integration.served_load --rounds 50 [--postgres URL]` runs many rounds; `test_serve_kill` runs few.
 
     plain account       whole answers, streams, clients that leave in the middle of a stream
-    free account        the same with a model that has no price
+    free account        the same with a model that costs nothing
     retrying account    requests with an Idempotency-Key, asked again (also twice at once) until they are answered
 
 A round ends with SIGKILL of the API process, or of the engine process alone, at a random moment. What the audit says
@@ -388,6 +388,13 @@ currency = "USD"
 hit = "{PRICE.hit_micros // 1_000_000}"
 miss = "{PRICE.miss_micros // 1_000_000}"
 output = "{PRICE.output_micros // 1_000_000}"
+
+[[accounts.prices]]
+model = "{FREE_MODEL}"
+currency = "USD"
+hit = "0"
+miss = "0"
+output = "0"
 
 [engine]
 threads = 1

@@ -58,7 +58,11 @@ def test_each_limit_names_itself_its_value_and_its_setting(tmp_path: Path) -> No
         max_prompt_tokens=100,
         overrides=(OverrideSetting(model="deepseek-reasoner", max_messages=1),),
     )
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    tool: dict[str, Any] = {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+    }
+    other = {**tool, "function": {**tool["function"], "name": "g"}}
     big = {"type": "function", "function": {"name": "f", "description": "x" * 200, "parameters": {"type": "object"}}}
     messages = [{"role": "user", "content": "a"}] * 3
     with serve_script(say("fine"), data_dir=tmp_path, guard=guard) as server:
@@ -66,7 +70,7 @@ def test_each_limit_names_itself_its_value_and_its_setting(tmp_path: Path) -> No
         found = [
             _post(server, messages=messages),
             _post(server, messages=messages[:2], model="deepseek-reasoner"),
-            _post(server, tools=[tool, tool]),
+            _post(server, tools=[tool, other]),
             _post(server, tools=[big]),
             _post(server, "x" * 200),
             _post(server, path="/responses", input=[*messages]),

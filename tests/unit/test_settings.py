@@ -7,13 +7,18 @@ import pytest
 from seekd.config import ByteSize, load
 from seekd.engine.settings import KvType
 from seekd.errors import ConfigError
-from seekd.settings import ModelPlan, Settings, planned_models
+from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
+from seekd.wire.model_names import OFFICIAL_MODELS
+
+
+def _settings(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "seekd.toml"
+    file.write_text(text)
+    return load(Settings, environment={}, file=file).settings
 
 
 def _plans(tmp_path: Path, text: str) -> list[ModelPlan]:
-    file = tmp_path / "seekd.toml"
-    file.write_text(text)
-    return planned_models(load(Settings, environment={}, file=file).settings)
+    return planned_models(_settings(tmp_path, text))
 
 
 def test_without_settings_the_bundled_model_answers_every_name(tmp_path: Path) -> None:
@@ -55,3 +60,25 @@ def test_a_bad_value_in_a_table_names_it(tmp_path: Path, keys: str, words: str) 
     with pytest.raises(ConfigError) as caught:
         _plans(tmp_path, f'[models.a]\nsource = "a.gguf"\n{keys}\n')
     assert words in caught.value.message
+
+
+def test_the_names_of_one_model_are_told_together(tmp_path: Path) -> None:
+    tables = "".join(f'[models.{name}]\nsource = "{file}"\n' for name, file in (("a", "x"), ("b", "y"), ("c", "x")))
+    assert names_by_model(_settings(tmp_path, tables)) == [("a", "c"), ("b",)]
+    official = [name for name in OFFICIAL_MODELS if name != "deepseek-chat"]
+    both = '[model]\nsource = "bundled"\n[models.deepseek-chat]\nsource = "x"\n'
+    assert names_by_model(_settings(tmp_path, both)) == [official, ("deepseek-chat",)]
+
+
+def test_settings_for_names_that_nothing_is_served_as_are_told(tmp_path: Path) -> None:
+    text = (
+        "[accounts]\nmodel_limits = {gpt-4 = {requests_per_minute = 1}, deepseek-chat = {requests_per_minute = 1}}\n"
+        '[[accounts.prices]]\nmodel = "claude-opus-4"\ncurrency = "USD"\nhit = "0"\nmiss = "0"\noutput = "1"\n'
+        '[response_cache]\nmodels = {mine = "on"}\n[models.mine]\nsource = "x"\n[model]\nsource = "bundled"\n'
+        '[[guard.overrides]]\naccount = "a"\n[[guard.overrides]]\nmodel = "other"\n'
+    )
+    assert unserved_names(_settings(tmp_path, text)) == {
+        "accounts.prices": ["claude-opus-4"],
+        "accounts.model_limits": ["gpt-4"],
+        "guard.overrides": ["other"],
+    }

@@ -20,8 +20,8 @@ from seekd.wire.calls import Call
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import HOSTED
 from seekd.wire.failures import failure_response
-from seekd.wire.messages import parse_messages, serving_name
-from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.messages import parse_messages
+from seekd.wire.model_names import accepted_names, served_name, thinks_by_default
 from seekd.wire.responses import parse_responses
 from tests.wire.bodies import as_sent, chat_bodies, message_bodies, response_bodies
 from tests.wire.driving import as_bytes
@@ -214,7 +214,7 @@ def test_chat_bodies_on_beta_meet_the_same_fate(body: bytes) -> None:
 @given(body=as_sent(message_bodies))
 def test_messages_bodies_meet_the_same_fate(body: bytes) -> None:
     package = _package_verdict(
-        recipe.MessagesRequest, body, lambda name: thinks_by_default(serving_name(name, ())), any_name=True
+        recipe.MessagesRequest, body, lambda name: thinks_by_default(served_name(name, ())), any_name=True
     )
     own = _seekd_verdict(lambda: parse_messages(body, dialect=HOSTED))
     _check(package, own, allowed=COMMON)

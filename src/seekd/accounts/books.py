@@ -18,7 +18,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +40,7 @@ from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
-from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
+from seekd.errors import InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Books:
         Args:
             caller: who pays.
             request_id: unique for ever, since its charge bears it.
-            model: decides the price; the name that the request used.
+            model: decides the price; the request's served name.
             num_prompt_tokens: tokens of the prompt; none of them is assumed to be cached.
             max_completion_tokens: the most that may be generated.
             is_retry_safe: the request has a `Claim`; a recovery then charges nothing, as its retry will be charged.
@@ -194,6 +194,7 @@ class Books:
 
         Raises:
             InsufficientBalance: the account cannot pay the worst case.
+            UnpricedModel: the model has no price while others have one.
             Unauthenticated: the key was revoked after `authenticate`.
             StoreError: the database is away. Nothing is held.
         """
@@ -225,6 +226,11 @@ class Books:
                 await asyncio.wait({freed}, timeout=min(remaining_s, POLL_S))
             # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
             freed = self._freed.next(caller.account_id)
+
+    def check_price(self, model: str) -> None:
+        """Refuse a model that has no price while others have one. Raises `UnpricedModel`."""
+        if self._prices.lacks(model, self._now_ms()):
+            raise UnpricedModel(model)
 
     async def check_means(self, caller: Caller, model: str) -> None:
         """Refuse an account that could not pay for one token in and one out, before work of any kind is done for it.
@@ -397,7 +403,13 @@ class Books:
         return sum(entry.total_micros for entry in (await self.balance(account_id)).currencies)
 
     def price(self, model: str, account_id: str) -> Mapping[str, Price]:
-        """What a model costs an account now, by currency; empty when it is free. Raises `StoreError`."""
+        """What a model costs an account now, by currency; empty when it is free.
+
+        Raises:
+            UnpricedModel: it has no price while others have one.
+            StoreError: the pricing has failed.
+        """
+        self.check_price(model)
         now_ms = self._now_ms()
         table = self._prices.prices(model, now_ms)
         if self._pricing is None:
@@ -436,6 +448,7 @@ def open_books(
     *,
     allows_open: bool,
     pricing: Pricing | None = None,
+    models: Sequence[Collection[str]] = (),
     clock: Callable[[], float] = time.time,
     new_owner: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> Books:
@@ -446,6 +459,7 @@ def open_books(
         data_dir: where the books and the journal lie; made when it does not exist.
         allows_open: see `access.allows_open`.
         pricing: says what requests cost; None leaves that to the table.
+        models: of each model the names that it is served by; those without a price are logged.
         clock: seconds since 1970.
         new_owner: names this server among all that use the books.
 
@@ -454,13 +468,20 @@ def open_books(
         ConfigError: the database cannot be opened or migrated, another server uses the data directory, or a price is
             not valid.
     """
-    prices = load_prices(settings)
+    prices = load_prices(settings, models=models)
     store = Store(settings, data_dir)
     owner = new_owner()
 
     def now_ms() -> int:
         return int(clock() * 1000)
 
+    unpriced = [name for names in models for name in names if prices.lacks(name, now_ms())]
+    if unpriced:
+        logger.warning(
+            "no price for %s: requests for these names are refused; add what is missing to accounts.prices",
+            ", ".join(unpriced),
+            extra={"action": "unpriced", "models": unpriced},
+        )
     try:
         store.prepare(is_server=True)
         connection = store.connect()

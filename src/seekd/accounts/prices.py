@@ -4,15 +4,19 @@ Room: accounts. May import: errors, accounts.types, accounts.settings.
 
 A price holds from its date until the next one of the same model and currency. Within it a schedule (peak hours, a
 night discount) may name other prices. A request pays the price of the moment at which it is reserved.
+
+Once any price holds, a name without one is refused and not free: a name that was forgotten must not be the way around
+those that were not. Where one name alone of a model has prices, they are those of all its names.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from typing import Any, Protocol
@@ -83,11 +87,19 @@ class PriceTable:
         self._rules: dict[str, dict[str, list[PriceRule]]] = {}
         for rule in sorted(rules, key=lambda rule: rule.from_ms):
             self._rules.setdefault(rule.model, {}).setdefault(rule.currency, []).append(rule)
+        self._since_ms = {
+            model: min(dated[0].from_ms for dated in by_currency.values()) for model, by_currency in self._rules.items()
+        }
+        self._first_ms = min(self._since_ms.values(), default=math.inf)
 
     @property
     def is_free(self) -> bool:
         """Whether no model has a price."""
         return not self._rules
+
+    def lacks(self, model: str, at_ms: int) -> bool:
+        """Whether a model has no price, not even one of 0, at a moment at which any has one."""
+        return self._first_ms <= at_ms < self._since_ms.get(model, math.inf)
 
     def prices(self, model: str, at_ms: int) -> dict[str, Price]:
         """The price of a model by currency; empty when it is free."""
@@ -109,7 +121,7 @@ class PriceQuestion:
     """What a pricing knows of a request.
 
     Attributes:
-        model: the name that the request asks for.
+        model: the served name of the request.
         account_id: who pays.
         at_ms: when, in milliseconds since 1970.
         table: what the price table says, by currency; empty where the model is free.
@@ -132,8 +144,12 @@ class Pricing(Protocol):
         """The price by currency; empty makes the request free. Called on the event loop for every request."""
 
 
-def load_prices(settings: AccountsSettings) -> PriceTable:
+def load_prices(settings: AccountsSettings, *, models: Iterable[Collection[str]] = ()) -> PriceTable:
     """Build the table that the settings ask for.
+
+    Args:
+        settings: of this room.
+        models: of each model the names that it is served by.
 
     Raises:
         ConfigError: a price or a date in the configuration cannot be read.
@@ -142,7 +158,17 @@ def load_prices(settings: AccountsSettings) -> PriceTable:
     own = [_own_rule(price, schedules[PEAK]) for price in settings.prices]
     replaced = {(rule.model, rule.currency) for rule in own}
     kept = [rule for rule in official if (rule.model, rule.currency) not in replaced]
-    return PriceTable([*(kept if settings.official_prices else []), *own])
+    rules = [*(kept if settings.official_prices else []), *own]
+    return PriceTable([*rules, *(rule for names in models for rule in _covering(rules, names))])
+
+
+def _covering(rules: Sequence[PriceRule], names: Collection[str]) -> Iterable[PriceRule]:
+    """The rules of a model's one name with a price, for its other names."""
+    priced = {rule.model for rule in rules if rule.model in names}
+    if len(priced) == 1:
+        for rule in rules:
+            if rule.model in priced:
+                yield from (replace(rule, model=name) for name in names if name not in priced)
 
 
 def official_history() -> tuple[Mapping[str, Schedule], tuple[PriceRule, ...]]:

@@ -24,7 +24,7 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One price of one model, as written in the configuration: `[[accounts.prices]]`.
 
     Attributes:
-        model: the name that requests use.
+        model: the name that requests are served as.
         currency: "USD" or "CNY".
         hit, miss, output: decimal amounts per 1,000,000 tokens, such as "0.028".
         valid_from: ISO date or date-time in UTC from which it holds; None holds from the beginning.
@@ -55,7 +55,8 @@ class AccountsSettings:
         busy_timeout_s: how long a transaction waits for another process that writes.
         store_timeout_s: after this long without an answer of the database a request is refused.
         official_prices: charge what the hosted service charges, by its dated price table.
-        prices: own prices; they replace the official ones of the same model and currency.
+        prices: own prices; they replace the official ones of the same model and currency. Once any price holds, names
+            without one are refused; where one name alone of a model has a price, it is that of all its names.
         pricing: name of the extension that says what each request costs, given these prices; None for these alone.
         default_currency: of requests that are free, and of balances that are empty.
         currency_order: the balance that is tried first when a model has a price in both.

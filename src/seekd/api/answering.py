@@ -35,7 +35,7 @@ from seekd.wire.calls import Call
 from seekd.wire.context import CONTEXT_HEADER, PENDING, context_header, requested_context
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
-from seekd.wire.messages import serving_name
+from seekd.wire.model_names import served_name
 from seekd.wire.requests import decoded_object, text_or_none
 from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
 
@@ -86,9 +86,12 @@ class Answering:
             dialect = requested_dialect(request, default=dialect)
             caller = await self.gate.admit(request)
             body = await self._body(request)
-            screened = await self.screening.screen(body, parse, caller=caller, headers=request.headers, dialect=dialect)
-            call = self._routed(_with_context(screened.call, request), caller)
-            log.model_name.set(call.request.model)
+            call = self._routed(parse(body, dialect=dialect, models=self.models), caller)
+            log.model_name.set(call.request.served_model)
+            screened = await self.screening.screen(
+                call, body, parse, caller=caller, headers=request.headers, dialect=dialect
+            )
+            call = _with_context(screened.call, request)
             opening = partial(
                 self.service.open,
                 call.request,
@@ -127,12 +130,13 @@ class Answering:
         dialect = DIALECTS[self.settings.dialect]
         try:
             dialect = requested_dialect(request, default=dialect)
-            await self.gate.admit(request)
+            caller = await self.gate.admit(request)
             body = await self._body(request)
             countable = parse(body, dialect=dialect, models=self.models)
             name = text_or_none(decoded_object(body).get("model"))
-            names = () if name is None else (name, serving_name(name, self.models))
-            return Response(write(await self.service.encode(countable, names=names)), media_type=JSON)
+            model = None if name is None else served_name(name, self.models)
+            token_ids = await self.service.encode(countable, model=model, caller=caller)
+            return Response(write(token_ids), media_type=JSON)
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:
@@ -140,9 +144,9 @@ class Answering:
 
     def _routed(self, call: Call, caller: Caller) -> Call:
         request = call.request if self.routes is None else self.routes.routed(call.request, caller)
-        if request.routed_to is None:
+        if request is call.request:
             return call
-        return replace(call, request=request, headers={**call.headers, MODEL_HEADER: request.routed_to})
+        return replace(call, request=request, headers={**call.headers, MODEL_HEADER: request.served_model})
 
     async def _body(self, request: Request) -> bytes:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

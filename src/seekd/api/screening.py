@@ -1,9 +1,9 @@
-"""From a body to a call, past what must not get through: too much of anything, sensitive data, refused content.
+"""A call and its body, past what must not get through: too much of anything, sensitive data, refused content.
 
 Room: api. May import: wire, service and below. Everything behind it (caches, summaries, models, workers, logs) sees the
 texts as they are after it; what went before is put back into the answer by the call's own encoder.
 
-    body ──limits──> ──redaction──> ──parse──> call ──moderation──> on its way, with a watch over its answer
+    call ──limits──> ──redaction of its body──> ──parse again──> call ──moderation──> on its way, with a watch over it
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import msgspec
 from starlette.datastructures import Headers
 
 from seekd.accounts.types import Caller
-from seekd.errors import RequestError
 from seekd.guard.types import Stage
 from seekd.service.moderation import AnswerWatch, Moderator
 from seekd.service.shield import Policy, Shield, Shields
 from seekd.wire.calls import Call
 from seekd.wire.dialect import Dialect
-from seekd.wire.requests import decoded_object, text_or_none
+from seekd.wire.requests import decoded_object
 from seekd.wire.restoring import AnswerRestorer, ScreenedEncoder
 from seekd.wire.texts import num_messages, offered_tools, replacing, texts_of, with_texts
 
@@ -67,7 +66,7 @@ class _Texts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
-    """Screens bodies, and parses what is left.
+    """Screens calls by the model that serves them, and parses again what redaction has left of their bodies.
 
     Attributes:
         shields: know what holds for whom.
@@ -80,9 +79,17 @@ class Screening:
     models: Collection[str] = ()
 
     async def screen(
-        self, body: bytes, parse: Parse, *, caller: Caller, headers: Headers, dialect: Dialect
+        self, call: Call, body: bytes, parse: Parse, *, caller: Caller, headers: Headers, dialect: Dialect
     ) -> Screened:
-        """The call of a body, and what watches over its answer.
+        """The call as it may go on, and what watches over its answer.
+
+        Args:
+            call: of the body, with its served model.
+            body: as received.
+            parse: made the call.
+            caller: who asks.
+            headers: of the request.
+            dialect: of the request.
 
         Raises:
             LimitExceeded: the body has more of something than is taken.
@@ -90,20 +97,26 @@ class Screening:
             ContentRefused: the moderation service does not allow it.
             ModerationUnavailable: the moderation service does not answer.
             InvalidParameter: a header asks for what there is not.
-            RequestError: as `parse` raises it.
+            RequestError: as `parse` raises it, for what redaction has left.
         """
         if (
             self.shields.is_idle
             and self.moderator is None
             and not any(name in headers for name in (REDACT_HEADER, RESTORE_HEADER))
         ):
-            return Screened(call=parse(body, dialect=dialect, models=self.models))
+            return Screened(call=call)
         fields = decoded_object(body)
-        policy = self.shields.policy(model=text_or_none(fields.get("model")) or "", account_id=caller.account_id)
+        policy = self.shields.policy(model=call.request.served_model, account_id=caller.account_id)
         policy = self.shields.asked(policy, redact=headers.get(REDACT_HEADER), restore=headers.get(RESTORE_HEADER))
         _check_size(policy, fields)
         screened = await self._texts(body, fields, policy)
-        call = self._call(body, screened, parse, dialect)
+        if screened.body is not body:
+            again = parse(screened.body, dialect=dialect, models=self.models)
+            # What was decided on the way here stays: a router may have chosen the model.
+            request = replace(again.request, served_model=call.request.served_model)
+            call = replace(again, request=request, headers=call.headers)
+        if screened.shield is not None:
+            call = _with_shield(call, screened.shield)
         if policy.max_prompt_tokens is not None:
             call = replace(call, request=replace(call.request, max_prompt_tokens=policy.max_prompt_tokens))
         if self.moderator is None:
@@ -123,15 +136,6 @@ class Screening:
         if len(body) > LONG_BODY_BYTES:
             return await asyncio.to_thread(_redacted, body, fields, shield)
         return _redacted(body, fields, shield)
-
-    def _call(self, body: bytes, screened: _Texts, parse: Parse, dialect: Dialect) -> Call:
-        try:
-            call = parse(screened.body, dialect=dialect, models=self.models)
-        except RequestError:
-            if screened.body is not body:  # places in the message are those of the caller's own body
-                parse(body, dialect=dialect, models=self.models)
-            raise
-        return call if screened.shield is None else _with_shield(call, screened.shield)
 
 
 def _check_size(policy: Policy, fields: Mapping[str, Any]) -> None:

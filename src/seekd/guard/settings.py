@@ -39,7 +39,7 @@ class OverrideSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Other values for some requests: `[[guard.overrides]]`. What is left out stays as it is in `[guard]`.
 
     Attributes:
-        model: the requests that ask for this name; None for all.
+        model: the requests that are served as this name; None for all.
         account: the requests of the account of this id; None for all.
         redact, block, report, restore, max_messages, max_prompt_tokens, max_tools, max_schema_bytes, moderate_input,
             moderate_output: as in `[guard]`.

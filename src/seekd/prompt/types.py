@@ -293,8 +293,9 @@ class GenerationRequest:
 
     Attributes:
         model: the name that the answer carries.
-        requested_model: the name as the caller wrote it; access, price and limits go by it in every dialect.
-        standing_for: the name that the requested one stands for, where the protocol takes names of any kind.
+        requested_model: the name as the caller wrote it, for a router to look at.
+        served_model: the name that it stands for, or that a router chose: access, price, limits, caches, guard and
+            books go by it and by no other.
         stream: whether the caller wants events.
         thinking: whether the model reasons before it answers.
         max_tokens: completion limit asked for; None when the body set none.
@@ -304,7 +305,6 @@ class GenerationRequest:
         user_id: the caller's own name for its user; isolates caches.
         rule: what the output must keep to; None for free text.
         body: renders the prompt and opens the parser.
-        routed_to: the name of the model that a router chose; None where none did.
         max_prompt_tokens: more are refused; None for what the model's context holds.
         unbroken: texts that an event of the answer has whole or not at all.
         long_conversation: what becomes of one that does not fit; None for the rule of the account or the model.
@@ -312,6 +312,7 @@ class GenerationRequest:
 
     model: str
     requested_model: str
+    served_model: str
     stream: bool
     thinking: bool
     body: ParsedBody
@@ -321,8 +322,6 @@ class GenerationRequest:
     sampling: RequestedSampling = field(default_factory=RequestedSampling)
     user_id: str | None = None
     rule: OutputRule | None = None
-    standing_for: str | None = None
-    routed_to: str | None = None
     max_prompt_tokens: int | None = None
     unbroken: Sequence[str] = ()
     long_conversation: LongConversation | None = None

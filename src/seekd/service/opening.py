@@ -31,7 +31,7 @@ from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.long_conversations import LongConversations
 from seekd.service.metrics import Metrics
-from seekd.service.model_pool import ModelPool
+from seekd.service.model_pool import Member, ModelPool
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
@@ -110,6 +110,7 @@ class GenerationService:
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
+            UnpricedModel: others have a price, and this one has none.
             LimitExceeded: the prompt has more tokens than the settings take.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
             InvalidParameter: the output rule cannot be enforced.
@@ -117,11 +118,10 @@ class GenerationService:
             EngineError: the model cannot be loaded.
             Overloaded: the model was not loaded in time.
         """
-        if not caller.may_use(request.requested_model):
-            raise UnknownModel(request.requested_model, known_models=tuple(sorted(caller.allowed_models or ())))
-        member = self._models.find(*_names(request))
+        member = self._member(request.served_model, caller)
+        self._counter.check_price(request.served_model)
         if not member.is_usable:  # who cannot pay makes no other model leave
-            await self._counter.check_means(caller, request.requested_model)
+            await self._counter.check_means(caller, request.served_model)
         started_s = self._clock()
         lease = partial(self._models.lease, member)
         async with lease() as model:
@@ -172,7 +172,7 @@ class GenerationService:
             ticket = self._cache.ticket(
                 engine_request,
                 wish=wish,
-                model=request.requested_model,
+                model=request.served_model,
                 fingerprint=fingerprint,
                 stops=request.body.stops,
                 protocol=type(request.body).__name__,
@@ -189,7 +189,7 @@ class GenerationService:
             order=Order(
                 caller=caller,
                 request_id=request_id,
-                model=request.requested_model,
+                model=request.served_model,
                 num_prompt_tokens=len(prompt_token_ids),
                 max_completion_tokens=max_tokens,
             ),
@@ -204,25 +204,32 @@ class GenerationService:
     def would_wait(self, request: GenerationRequest, caller: Caller) -> Waiting | None:
         """What may keep a request waiting before it is open; None for nothing."""
         try:
-            member = self._models.find(*_names(request))
+            member = self._member(request.served_model, caller)
         except UnknownModel:
             return None
         may_summarise = self._conversations.choice(request, caller, member) is LongConversation.SUMMARISE
         return Waiting(is_loading=not member.is_usable) if may_summarise or not member.is_usable else None
 
-    async def encode(self, body: Renderable, *, names: Sequence[str]) -> list[int]:
+    async def encode(self, body: Renderable, *, model: str | None, caller: Caller) -> list[int]:
         """The token ids that a body's prompt has for a model.
 
         Args:
             body: of the request.
-            names: of the model, the best one first; without any, the one that answers all other names, or the first.
+            model: its served name; None for the model that answers all names without one of their own, or the first.
+            caller: who asks.
 
         Raises:
-            UnknownModel: no model has this name.
+            UnknownModel: no model has this name, or the caller's key is not for it.
             EngineError: the model cannot be loaded.
         """
-        async with self._models.lease(self._models.find(*names)) as model:
-            return await model.encode(body)
+        member = self._models.find() if model is None else self._member(model, caller)
+        async with self._models.lease(member) as served:
+            return await served.encode(body)
+
+    def _member(self, model: str, caller: Caller) -> Member:
+        if not caller.may_use(model):
+            raise UnknownModel(model, known_models=tuple(sorted(caller.allowed_models or ())))
+        return self._models.find(model)
 
     def _time_left_s(self, started_s: float) -> float | None:
         if self._deadline_s is None:
@@ -236,12 +243,6 @@ class GenerationService:
             return None, ()
         compiled = await self._rules.compile(request.rule, chat_format=model.chat_format, start=start)
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
-
-
-def _names(request: GenerationRequest) -> Sequence[str]:
-    """The names of a request's model, the best one first."""
-    names = (request.routed_to, request.requested_model, request.standing_for)
-    return [name for name in names if name is not None]
 
 
 def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams:

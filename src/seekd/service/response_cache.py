@@ -149,7 +149,7 @@ class ResponseCache:
         Args:
             request: as the engine would get it.
             wish: of the request.
-            model: the name that it used.
+            model: its served name.
             fingerprint: see `recording_name`, as of the next two.
             stops: stop strings.
             protocol: of the body.

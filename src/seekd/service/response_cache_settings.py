@@ -22,7 +22,7 @@ class ResponseCacheSettings:
     Attributes:
         use: `off` never, `asked` for requests with `X-Seekd-Cache: on`, `on` for all but those with
             `X-Seekd-Cache: off`.
-        models: `use` of single models, by the name that requests use.
+        models: `use` of single models, by the name that requests are served as.
         accounts: `use` of single accounts, by id; it goes before that of the model.
         repeats: `deterministic` keeps answers of requests with temperature 0 or a seed; `all` of every request, which
             then gets the same answer each time.

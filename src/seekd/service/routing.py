@@ -1,6 +1,10 @@
 """Which model answers a request, where an extension decides it.
 
 Room: service. May import: prompt, accounts, service.model_pool and below.
+
+The choice becomes the request's served name, so that the model that works is the one that is paid for, limited and
+guarded: by the name that was asked for, a router would be a way past the limits of a model and past the redaction that
+somebody has ordered for it. A key is never given a model that it is not for.
 """
 
 from __future__ import annotations
@@ -39,14 +43,14 @@ class RouteQuestion:
     """What a router knows of a request.
 
     Attributes:
-        model: the name that the request asks for.
+        model: the name that the request asks for, as written.
         account_id: of the caller.
         user_id: the caller's own name for its user; None where it names none.
         stream: whether the caller wants events.
         thinking: whether the model is to reason before it answers.
         has_tools: whether tools may be called.
         max_tokens: asked for; None where the request sets none.
-        candidates: every model with a name of its own.
+        candidates: every model with a name of its own that the caller may use.
     """
 
     model: str
@@ -82,7 +86,8 @@ class Routes:
         self._models = models
 
     def routed(self, request: GenerationRequest, caller: Caller) -> GenerationRequest:
-        """The request, with the model that is to answer it."""
+        """The request, with the model that is to answer it; the same object where its own name decides."""
+        candidates = [self._candidate(name) for name in self._models.own_names if caller.may_use(name)]
         question = RouteQuestion(
             model=request.requested_model,
             account_id=caller.account_id,
@@ -91,7 +96,7 @@ class Routes:
             thinking=request.thinking,
             has_tools=request.rule is not None and request.rule.kind == "tools",
             max_tokens=request.max_tokens,
-            candidates=[self._candidate(name) for name in self._models.own_names],
+            candidates=candidates,
         )
         try:
             name = self._router.route(question)
@@ -100,10 +105,10 @@ class Routes:
             return request
         if name is None:
             return request
-        if name not in self._models.own_names:
-            self._complain(f"there is no model {name!r}")
+        if all(name != candidate.name for candidate in candidates):
+            self._complain(f"{name!r} is none of its candidates")
             return request
-        return replace(request, routed_to=name)
+        return replace(request, served_model=name)
 
     def _candidate(self, name: str) -> Candidate:
         member = self._models.find(name)

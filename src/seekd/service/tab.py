@@ -46,6 +46,10 @@ class Counter:
         self._books = books
         self._limiter = limiter
 
+    def check_price(self, model: str) -> None:
+        """See `Books.check_price`."""
+        self._books.check_price(model)
+
     async def check_means(self, caller: Caller, model: str) -> None:
         """See `Books.check_means`."""
         await self._books.check_means(caller, model)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from seekd.engine.scripted import Script, ScriptedEngine
 from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName, LongConversationName, ModelSettings
 from seekd.service.metrics import Metrics
-from seekd.service.model_pool import single_model
+from seekd.service.model_pool import Member, ModelPool
 from seekd.service.response_cache_settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
-from seekd.settings import Settings
+from seekd.settings import NamedModelSettings, Settings
 
 START_LIMIT_S = 30.0
 
@@ -37,7 +37,7 @@ class ScriptedServer:
 
     Attributes:
         url: `http://127.0.0.1:PORT`; clients use it with or without `/v1`.
-        engine: what plays the script; remembers every request.
+        engine: what plays the script; remembers every request, but for those to own models.
     """
 
     url: str
@@ -57,6 +57,8 @@ def serve_script(
     context_length: int = 8192,
     long_conversations: LongConversationName = "refuse",
     context: ContextSettings | None = None,
+    own_models: Sequence[str] = (),
+    router: str | None = None,
 ) -> Iterator[ScriptedServer]:
     """Serve until the block ends.
 
@@ -71,32 +73,49 @@ def serve_script(
         context_length: of the scripted model, in tokens (its tokens are bytes).
         long_conversations: what becomes of conversations that do not fit.
         context: how they are summarised.
+        own_models: names of further models, which play the same script on engines of their own.
+        router: name of the extension that chooses among them.
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
         accounts=accounts or AccountsSettings(),
         guard=guard or GuardSettings(),
         model=ModelSettings(
-            prompt_format=prompt_format, temperature_mapping="none", long_conversations=long_conversations
+            source="script",
+            prompt_format=prompt_format,
+            temperature_mapping="none",
+            long_conversations=long_conversations,
+            router=router,
         ),
+        models={name: NamedModelSettings(source=name) for name in own_models},
         context=context or ContextSettings(),
         response_cache=response_cache or ResponseCacheSettings(),
     )
-    engine = ScriptedEngine(script, context_length=context_length)
-    model = ServedModel(
-        engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings.model
-    )
+    engines = {name: ScriptedEngine(script, context_length=context_length) for name in ("default", *own_models)}
+    members = [
+        Member(
+            key=name,
+            names=() if name == "default" else (name,),
+            model=_served(engine, settings.model),
+            is_preloaded=True,
+        )
+        for name, engine in engines.items()
+    ]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         metrics = Metrics(engines={})
         application = Application(
-            settings, models=single_model(model), books=open_server_books(settings), metrics=metrics
+            settings, models=ModelPool(members), books=open_server_books(settings), metrics=metrics
         )
         running = _Running(application, listener)
         running.start()
         try:
-            yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engine)
+            yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engines["default"])
         finally:
             running.stop()
+
+
+def _served(engine: ScriptedEngine, settings: ModelSettings) -> ServedModel:
+    return ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=settings)
 
 
 class _Running:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
 from seekd.wire import legacy
 from seekd.wire.calls import Call, ChatEncoder
@@ -25,7 +25,7 @@ from seekd.wire.dialect import Dialect
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
-from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 
 MAX_USER_ID_CHARS = 512
@@ -68,12 +68,11 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
     names = accepted_names(models)
     try:
         read = ReadBody(WireProtocol.CHAT, prepared.text)
-        if read.model not in names:
-            raise UnknownModel(read.model, known_models=names)
+        model = known_name(read.model, names)
         parsed = read.convert(
             ConversionPlan(
                 models=names,
-                thinking_by_default=thinks_by_default(read.model),
+                thinking_by_default=thinks_by_default(model),
                 requires_reasoning=dialect.requires_reasoning,
             )
         )
@@ -89,7 +88,7 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
     except InvalidParameter as error:
         raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
     return Call(
-        request=generation_request(read.model, parsed, _own_fields(prepared), dialect),
+        request=generation_request(model, parsed, _own_fields(prepared), dialect),
         encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
         id_prefix="chatcmpl-",
         warnings=foreign_warnings(prepared.fields),

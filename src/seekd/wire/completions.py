@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.fim import CompletionBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.types import GenerationRequest, RequestedSampling
@@ -21,7 +21,7 @@ from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located, wrong_member
-from seekd.wire.model_names import accepted_names, served_name
+from seekd.wire.model_names import accepted_names, answer_name, known_name
 from seekd.wire.requests import decoded_object
 
 DEFAULT_MAX_TOKENS = 4096
@@ -68,10 +68,9 @@ def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Colle
     except MalformedBody as error:
         raise located(error, WireProtocol.CHAT, body=body, rewritten=shared) from error
     _check_own_members(body, fields)
-    if read.model not in names:
-        raise UnknownModel(read.model, known_models=names)
+    model = known_name(read.model, names)
     parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
-    request = _request(read.model, parsed, fields, dialect)
+    request = _request(model, parsed, fields, dialect)
     return Call(
         request=request,
         encoder=ChatEncoder(dialect),
@@ -127,8 +126,9 @@ def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect:
     stream_options = fields.get("stream_options")
     acts = dialect.samples_as_asked
     return GenerationRequest(
-        model=model if dialect.echoes_model else served_name(model),
+        model=model if dialect.echoes_model else answer_name(model),
         requested_model=model,
+        served_model=model,
         stream=parsed.stream,
         thinking=False,
         body=CompletionBody(

@@ -41,6 +41,7 @@ from seekd.errors import (
     StoreError,
     Unauthenticated,
     UnknownModel,
+    UnpricedModel,
     UnsupportedMedia,
 )
 from seekd.wire.dialect import Dialect
@@ -295,6 +296,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         InvalidParameter: _INVALID_ROW,
         SensitiveContent: _INVALID_ROW,
         LimitExceeded: _INVALID_ROW,
+        UnpricedModel: _INVALID_ROW,
         ContentRefused: _INVALID_ROW,  # in the service's words: deepseek-api.md §5.4
         IdempotencyConflict: _Row(status=409, classic=_CLASSIC_INVALID, hosted=_HOSTED_INVALID),
         BodyTooLarge: _Row(status=413, classic=_CLASSIC_INVALID, hosted=_CLASSIC_INVALID),

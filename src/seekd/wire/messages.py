@@ -20,13 +20,10 @@ from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
-from seekd.wire.model_names import OFFICIAL_MODELS, thinks_by_default
+from seekd.wire.model_names import served_name, thinks_by_default
 from seekd.wire.nullable_fields import with_messages_fields
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 from seekd.wire.sse import frame
-
-_LONG_CONTEXT_SUFFIX = "[1m]"
-"""Clients add it to a model's name to unlock their own long-context mode."""
 
 
 def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = ()) -> Call:
@@ -45,11 +42,11 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         read = ReadBody(WireProtocol.MESSAGES, body)
     except MalformedBody as error:
         raise located(error, WireProtocol.MESSAGES, body=body, rewritten=body) from error
-    serving = serving_name(read.model, models)
+    served_model = served_name(read.model, models)
     parsed = read.convert(
         ConversionPlan(
             models=(read.model,),
-            thinking_by_default=thinks_by_default(serving),
+            thinking_by_default=thinks_by_default(served_model),
             requires_reasoning=dialect.requires_reasoning,
         )
     )
@@ -57,12 +54,12 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         raise InvalidParameter("This model does not support image")
     fields = decoded_object(body)
     request = generation_request(
-        read.model if dialect.echoes_model else serving,
+        read.model,
         parsed,
         _own_fields(fields),
         dialect,
         lower_max_tokens=True,
-        standing_for=serving,
+        served_model=served_model,
     )
     return Call(
         request=request,
@@ -70,14 +67,6 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         id_prefix="msg_",
         warnings=foreign_warnings(fields),
     )
-
-
-def serving_name(requested: str, models: Collection[str]) -> str:
-    """The model that a name stands for; unknown names do not fail. Source: deepseek-api.md §14.1."""
-    name = requested.removesuffix(_LONG_CONTEXT_SUFFIX)
-    if name in OFFICIAL_MODELS or name in models:
-        return name
-    return "deepseek-v4-pro" if name.startswith("claude-opus") else "deepseek-flash"
 
 
 def count_tokens_body(num_tokens: int) -> bytes:

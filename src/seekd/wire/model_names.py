@@ -1,9 +1,10 @@
 """The model names that clients of the DeepSeek API send.
 
-Room: wire. Imports the standard library only.
+Room: wire. May import: errors.
 
-All of them reach the loaded model; a name chooses whether the model thinks where the body leaves it open.
-Source: deepseek-api.md §19.
+All of them reach the loaded model; a name chooses whether the model thinks where the body leaves it open. What a name
+stands for, its served name, is found here, once a request: what costs, limits or protects goes by the served name, and
+only the answer repeats the name as written. Source: deepseek-api.md §19.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from seekd.errors import UnknownModel
+
+_LONG_CONTEXT_SUFFIX = "[1m]"
+"""Clients add it to a model's name to unlock their own long-context mode."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialModel:
@@ -19,21 +25,21 @@ class OfficialModel:
 
     Attributes:
         thinks: whether a body that says nothing about thinking thinks.
-        served_as: the name that the service's answers carry.
+        answers_as: the name that the service's answers carry.
     """
 
     thinks: bool
-    served_as: str
+    answers_as: str
 
 
 OFFICIAL_MODELS: Mapping[str, OfficialModel] = MappingProxyType(
     {
-        "deepseek-chat": OfficialModel(thinks=False, served_as="deepseek-v4-flash"),
-        "deepseek-reasoner": OfficialModel(thinks=True, served_as="deepseek-v4-flash"),
-        "deepseek-flash": OfficialModel(thinks=True, served_as="deepseek-flash"),
-        "deepseek-v4-flash": OfficialModel(thinks=True, served_as="deepseek-v4-flash"),
-        "deepseek-v4-flash-vision-exp": OfficialModel(thinks=True, served_as="deepseek-v4-flash-vision-exp"),
-        "deepseek-v4-pro": OfficialModel(thinks=True, served_as="deepseek-v4-pro"),
+        "deepseek-chat": OfficialModel(thinks=False, answers_as="deepseek-v4-flash"),
+        "deepseek-reasoner": OfficialModel(thinks=True, answers_as="deepseek-v4-flash"),
+        "deepseek-flash": OfficialModel(thinks=True, answers_as="deepseek-flash"),
+        "deepseek-v4-flash": OfficialModel(thinks=True, answers_as="deepseek-v4-flash"),
+        "deepseek-v4-flash-vision-exp": OfficialModel(thinks=True, answers_as="deepseek-v4-flash-vision-exp"),
+        "deepseek-v4-pro": OfficialModel(thinks=True, answers_as="deepseek-v4-pro"),
     }
 )
 
@@ -49,7 +55,31 @@ def thinks_by_default(name: str) -> bool:
     return official is not None and official.thinks
 
 
-def served_name(name: str) -> str:
-    """The name that the service's answers carry for a requested one."""
+def answer_name(name: str) -> str:
+    """The name that the service's answers carry for a served one."""
     official = OFFICIAL_MODELS.get(name)
-    return name if official is None else official.served_as
+    return name if official is None else official.answers_as
+
+
+def known_name(requested: str, names: Collection[str]) -> str:
+    """The served name where only known ones are taken: the requested one.
+
+    Raises:
+        UnknownModel: it is none of the names.
+    """
+    if requested not in names:
+        raise UnknownModel(requested, known_models=tuple(names))
+    return requested
+
+
+def served_name(requested: str, models: Collection[str]) -> str:
+    """The served name where any is taken, as in the Messages API. Source: deepseek-api.md §14.1.
+
+    Args:
+        requested: as written.
+        models: names that this server answers to besides the official ones.
+    """
+    for name in (requested, requested.removesuffix(_LONG_CONTEXT_SUFFIX)):
+        if name in OFFICIAL_MODELS or name in models:
+            return name
+    return "deepseek-v4-pro" if requested.startswith("claude-opus") else "deepseek-flash"

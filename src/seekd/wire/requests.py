@@ -14,7 +14,7 @@ import msgspec
 from seekd.prompt.recipe import RecipeBody
 from seekd.prompt.types import GenerationRequest, RequestedSampling
 from seekd.wire.dialect import Dialect
-from seekd.wire.model_names import served_name
+from seekd.wire.model_names import answer_name
 from seekd.wire.rules import output_rule
 
 
@@ -64,7 +64,7 @@ def generation_request(
     dialect: Dialect,
     *,
     lower_max_tokens: bool | None = None,
-    standing_for: str | None = None,
+    served_model: str | None = None,
 ) -> GenerationRequest:
     """Put together what the service needs.
 
@@ -74,12 +74,13 @@ def generation_request(
         own: the rest.
         dialect: of the request.
         lower_max_tokens: whether too large a limit is lowered; None for the dialect's rule.
-        standing_for: see `GenerationRequest`.
+        served_model: the name that it stands for; None where that is the same.
     """
+    served_model = model if served_model is None else served_model
     return GenerationRequest(
-        model=model if dialect.echoes_model else served_name(model),
+        model=model if dialect.echoes_model else answer_name(served_model),
         requested_model=model,
-        standing_for=standing_for,
+        served_model=served_model,
         stream=parsed.stream,
         thinking=parsed.starts_in_reasoning,
         body=parsed,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from seekd.errors import InvalidParameter, MalformedBody, UnknownModel
+from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
 from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Call
@@ -17,7 +17,7 @@ from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
-from seekd.wire.model_names import accepted_names, thinks_by_default
+from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.nullable_fields import with_verbosity
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
 from seekd.wire.sse import frame
@@ -41,12 +41,11 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
         read = ReadBody(WireProtocol.RESPONSES, body)
     except MalformedBody as error:
         raise located(error, WireProtocol.RESPONSES, body=body, rewritten=body) from error
-    if read.model not in names:
-        raise UnknownModel(read.model, known_models=names)
+    model = known_name(read.model, names)
     parsed = read.convert(
         ConversionPlan(
             models=names,
-            thinking_by_default=thinks_by_default(read.model),
+            thinking_by_default=thinks_by_default(model),
             requires_reasoning=dialect.requires_reasoning,
         )
     )
@@ -56,7 +55,7 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
     if dialect.refuses_stored_state:
         _check_stored_state(fields)
     return Call(
-        request=generation_request(read.model, parsed, _own_fields(fields), dialect),
+        request=generation_request(model, parsed, _own_fields(fields), dialect),
         encoder=ResponsesEncoder(dialect),
         id_prefix="resp_",
         warnings=foreign_warnings(fields),

@@ -16,6 +16,7 @@ from seekd.accounts.types import FREE, Caller, Reservation
 
 # One micro-unit a token of any kind, so that amounts in tests are numbers of tokens.
 UNIT_PRICE = PriceSetting(model="priced", currency="USD", hit="1", miss="1", output="1")
+NO_PRICE = PriceSetting(model="free", currency="USD", hit="0", miss="0", output="0")
 
 
 class Clock:
@@ -56,12 +57,17 @@ def registry(connect: Callable[[], Connection], clock: Clock) -> Registry:
 
 def settings(**changes: object) -> AccountsSettings:
     """Settings of a priced model; commits survive a killed process, which is all that a test can see."""
-    every: dict[str, object] = {"synchronous": "normal", "prices": (UNIT_PRICE,), "failed_auth_delay_s": 0.0, **changes}
+    every: dict[str, object] = {
+        "synchronous": "normal",
+        "prices": (UNIT_PRICE, NO_PRICE),
+        "failed_auth_delay_s": 0.0,
+        **changes,
+    }
     return AccountsSettings(**every)  # type: ignore[arg-type]
 
 
 def free_reservation(request_id: str, *, model: str = "m") -> Reservation:
-    """What `Books.reserve` gives for a model without a price."""
+    """What `Books.reserve` gives for a free model."""
     return Reservation(
         request_id=request_id,
         account_id="open",

@@ -16,7 +16,7 @@ from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import PriceSetting
 from seekd.accounts.types import Answer, Caller, Claim, Price, Usage
 from seekd.accounts.verify import verify_ledger
-from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated
+from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
 from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, settings
 
 PROMPT, COMPLETION = 60, 40
@@ -183,6 +183,26 @@ async def test_the_wait_for_holds_ends(make_books: OpenBooks, registry: Registry
     await reserve(books, caller, "first")
     with pytest.raises(InsufficientBalance):
         await reserve(books, caller, "second")
+
+
+async def test_a_model_without_a_price_is_refused_where_others_have_one(books: Books, caller: Caller) -> None:
+    for refused in (reserve(books, caller, "r", model="forgotten"), books.check_means(caller, "forgotten")):
+        with pytest.raises(UnpricedModel, match="no price for the model 'forgotten'"):
+            await refused
+    with pytest.raises(UnpricedModel):
+        books.check_price("forgotten")
+
+
+async def test_a_pricing_is_not_asked_for_a_price_that_was_forgotten(make_books: OpenBooks) -> None:
+    books = await make_books(pricing=_OnePrice({}))
+    assert books.price("priced", "open") == {}
+    with pytest.raises(UnpricedModel):
+        books.price("forgotten", "open")
+
+
+async def test_where_a_pricing_alone_says_what_things_cost_nothing_is_forgotten(make_books: OpenBooks) -> None:
+    books = await make_books(pricing=_OnePrice({}), prices=())
+    assert books.price("any", "open") == {}
 
 
 async def test_a_free_model_needs_no_balance_and_is_written_down(

@@ -89,6 +89,40 @@ def test_own_prices_replace_official_ones_of_the_same_model_and_currency() -> No
     assert table.prices("mine", at("2026-11-23")) == {}  # a price of 0 needs no balance
 
 
+def test_a_name_lacks_a_price_only_while_another_one_has_one() -> None:
+    def own(model: str, output: str, valid_from: str | None = None) -> PriceSetting:
+        return PriceSetting(model=model, currency="USD", hit="0", miss="0", output=output, valid_from=valid_from)
+
+    assert not load_prices(AccountsSettings()).lacks("any", at("2026-12-01"))
+    prices = (own("early", "1", "2026-12-01"), own("late", "1", "2026-12-03"), own("free", "0", "2026-12-02"))
+    table = load_prices(AccountsSettings(prices=prices))
+    lacking = {
+        day: {name for name in ("early", "late", "free", "other") if table.lacks(name, at(f"2026-{day}"))}
+        for day in ("11-30", "12-01", "12-02", "12-03")
+    }
+    assert lacking == {
+        "11-30": set(),
+        "12-01": {"late", "free", "other"},
+        "12-02": {"late", "other"},
+        "12-03": {"other"},
+    }
+
+
+def test_the_one_price_of_a_model_is_that_of_all_its_names_and_of_no_other_model() -> None:
+    own = (
+        PriceSetting(model="one", currency="USD", hit="0", miss="1", output="2"),
+        PriceSetting(model="one", currency="CNY", hit="0", miss="5", output="9", valid_from="2026-12-01"),
+        PriceSetting(model="mine", currency="USD", hit="0", miss="3", output="3"),
+        PriceSetting(model="yours", currency="USD", hit="0", miss="4", output="4"),
+    )
+    models = [("one", "uno", "eins"), ("mine", "yours", "theirs"), ("alone",)]
+    table = load_prices(AccountsSettings(prices=own), models=models)
+    now = at("2026-12-02")
+    assert table.prices("uno", now) == table.prices("eins", now) == table.prices("one", now)
+    assert set(table.prices("uno", now)) == {"USD", "CNY"}
+    assert [name for names in models for name in names if table.lacks(name, now)] == ["theirs", "alone"]
+
+
 @pytest.mark.parametrize(
     ("time", "is_peak"),
     [("05:59", True), ("06:00", False), ("21:59", False), ("22:00", True), ("23:59:59", True), ("00:00", True)],

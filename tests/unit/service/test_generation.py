@@ -19,7 +19,7 @@ from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
-from seekd.errors import ContextTooLong, EngineError, InsufficientBalance, Overloaded, ShuttingDown
+from seekd.errors import ContextTooLong, EngineError, InsufficientBalance, Overloaded, ShuttingDown, UnpricedModel
 from seekd.models.settings import ModelSettings
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
@@ -73,11 +73,12 @@ async def _run(generation: Generation) -> dict[str, Any]:
     return dict(json.loads(generation.response_json()))
 
 
-async def test_who_cannot_pay_is_refused_before_a_model_is_loaded() -> None:
+async def test_who_cannot_pay_or_has_no_price_is_refused_before_a_model_is_loaded() -> None:
     engine = ScriptedEngine(say("x"))
     model = ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
     price = PriceSetting(model="deepseek-chat", currency="USD", hit="1", miss="1", output="1")
-    settings = AccountsSettings(prices=(price,))
+    free = PriceSetting(model="deepseek-reasoner", currency="USD", hit="0", miss="0", output="0")
+    settings = AccountsSettings(prices=(price, free))
     with tempfile.TemporaryDirectory() as data_dir:
         books = open_books(settings, Path(data_dir), allows_open=True)
         await books.start()
@@ -87,9 +88,13 @@ async def test_who_cannot_pay_is_refused_before_a_model_is_loaded() -> None:
         try:
             with pytest.raises(InsufficientBalance):
                 await _open(service)
+            with pytest.raises(UnpricedModel):
+                await _open(service, model="deepseek-flash")
             assert not pool.members[0].is_usable
             await _open(service, model="deepseek-reasoner")
             assert pool.members[0].is_usable
+            with pytest.raises(UnpricedModel):  # a loaded model does not even tokenize for it
+                await _open(service, model="deepseek-flash")
         finally:
             await pool.close()
             await books.close()

@@ -18,7 +18,8 @@ SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="non
 CALLER = Caller(account_id="a", key_id=None, key_prefix="", name="open")
 REQUEST = GenerationRequest(
     model="deepseek-chat",
-    requested_model="deepseek-chat",
+    requested_model="claude-sonnet-4",
+    served_model="deepseek-flash",
     stream=True,
     thinking=False,
     body=CompletionBody(prompt="x"),
@@ -57,7 +58,7 @@ def test_a_router_sees_the_request_and_every_named_model() -> None:
     assert Routes(router, _pool()).routed(REQUEST, CALLER) is REQUEST
     assert router.questions == [
         RouteQuestion(
-            model="deepseek-chat",
+            model="claude-sonnet-4",
             account_id="a",
             user_id="u",
             stream=True,
@@ -72,12 +73,20 @@ def test_a_router_sees_the_request_and_every_named_model() -> None:
     ]
 
 
-def test_its_choice_is_noted_in_the_request() -> None:
-    assert Routes(_Router("large"), _pool()).routed(REQUEST, CALLER) == replace(REQUEST, routed_to="large")
+def test_its_choice_is_what_the_request_is_served_as() -> None:
+    assert Routes(_Router("large"), _pool()).routed(REQUEST, CALLER) == replace(REQUEST, served_model="large")
+
+
+def test_models_that_a_key_is_not_for_are_no_candidates() -> None:
+    router = _Router("large")
+    caller = replace(CALLER, allowed_models=frozenset({"small", "deepseek-flash"}))
+    assert Routes(router, _pool()).routed(REQUEST, caller) is REQUEST
+    assert [candidate.name for candidate in router.questions[0].candidates] == ["small"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"), [("deepseek-chat", "there is no model 'deepseek-chat'"), (KeyError("bug"), "it failed: 'bug'")]
+    ("answer", "words"),
+    [("deepseek-chat", "'deepseek-chat' is none of its candidates"), (KeyError("bug"), "it failed: 'bug'")],
 )
 def test_a_router_that_is_wrong_is_logged_and_not_followed(
     answer: str | Exception, words: str, caplog: pytest.LogCaptureFixture

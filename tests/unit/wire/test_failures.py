@@ -17,6 +17,7 @@ from seekd.errors import (
     SeekdError,
     Unauthenticated,
     UnknownModel,
+    UnpricedModel,
 )
 from seekd.wire import failures
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
@@ -36,6 +37,7 @@ def _example(error_class: type[SeekdError]) -> SeekdError:
     examples: dict[type[SeekdError], SeekdError] = {
         ContextTooLong: ContextTooLong(context_length=8, num_prompt_tokens=9),
         UnknownModel: UnknownModel("x", known_models=("a", "b")),
+        UnpricedModel: UnpricedModel("x"),
         BodyTooLarge: BodyTooLarge(limit_bytes=5),
         BodyTimeout: BodyTimeout(limit_s=5),
         LimitExceeded: LimitExceeded(what="messages", value=3, limit=2, setting="guard.max_messages"),

@@ -6,7 +6,7 @@ from seekd.errors import EngineError, InvalidParameter
 from seekd.testing.stream_check import read_events
 from seekd.wire.calls import Call
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
-from seekd.wire.messages import count_tokens_body, parse_messages, serving_name
+from seekd.wire.messages import count_tokens_body, parse_messages
 from tests.formats import V41
 from tests.wire.driving import CALL_MARKUP, HELLO, Json, as_bytes, drive
 
@@ -20,24 +20,9 @@ def _parse(fields: Json, *, dialect: Dialect = CLASSIC) -> Call:
     )
 
 
-@pytest.mark.parametrize(
-    ("requested", "served"),
-    [
-        ("claude-opus-4-1", "deepseek-v4-pro"),
-        ("claude-haiku-3", "deepseek-flash"),
-        ("gpt-4", "deepseek-flash"),
-        ("deepseek-v4-pro[1m]", "deepseek-v4-pro"),
-        ("deepseek-chat", "deepseek-chat"),
-        ("mine", "mine"),
-    ],
-)
-def test_any_name_is_served(requested: str, served: str) -> None:
-    assert serving_name(requested, ["mine"]) == served
-
-
 def test_a_name_of_any_kind_says_which_model_it_stands_for() -> None:
     request = _parse({}).request
-    assert (request.requested_model, request.standing_for) == ("claude-sonnet-4", "deepseek-flash")
+    assert (request.requested_model, request.served_model) == ("claude-sonnet-4", "deepseek-flash")
 
 
 def test_the_answer_carries_the_requested_name_in_classic_and_the_serving_one_in_hosted() -> None:

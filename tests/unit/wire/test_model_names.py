@@ -1,6 +1,14 @@
 import pytest
 
-from seekd.wire.model_names import OFFICIAL_MODELS, accepted_names, served_name, thinks_by_default
+from seekd.errors import UnknownModel
+from seekd.wire.model_names import (
+    OFFICIAL_MODELS,
+    accepted_names,
+    answer_name,
+    known_name,
+    served_name,
+    thinks_by_default,
+)
 
 
 def test_names_of_this_server_follow_the_official_ones_once() -> None:
@@ -8,7 +16,7 @@ def test_names_of_this_server_follow_the_official_ones_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "thinks", "served"),
+    ("name", "thinks", "answer"),
     [
         ("deepseek-chat", False, "deepseek-v4-flash"),
         ("deepseek-reasoner", True, "deepseek-v4-flash"),
@@ -16,6 +24,32 @@ def test_names_of_this_server_follow_the_official_ones_once() -> None:
         ("mine", False, "mine"),
     ],
 )
-def test_what_a_name_stands_for(name: str, thinks: bool, served: str) -> None:
+def test_what_a_name_means(name: str, thinks: bool, answer: str) -> None:
     assert thinks_by_default(name) is thinks
-    assert served_name(name) == served
+    assert answer_name(name) == answer
+
+
+@pytest.mark.parametrize(
+    ("requested", "served"),
+    [
+        ("claude-opus-4-1", "deepseek-v4-pro"),
+        ("claude-opus-4-1[1m]", "deepseek-v4-pro"),
+        ("claude-haiku-3", "deepseek-flash"),
+        ("gpt-4", "deepseek-flash"),
+        ("", "deepseek-flash"),
+        ("deepseek-v4-pro[1m]", "deepseek-v4-pro"),
+        ("deepseek-chat", "deepseek-chat"),
+        ("mine", "mine"),
+        ("mine[1m]", "mine"),
+        ("long[1m]", "long[1m]"),
+    ],
+)
+def test_any_name_is_served(requested: str, served: str) -> None:
+    assert served_name(requested, ["mine", "long[1m]"]) == served
+
+
+def test_where_only_known_names_are_taken_the_error_lists_them() -> None:
+    assert known_name("mine", ["mine"]) == "mine"
+    with pytest.raises(UnknownModel) as raised:
+        known_name("yours", ["mine"])
+    assert raised.value.known_models == ("mine",)
