@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.types import MAX_MODEL_NAME_CHARS, is_model_name
 from seekd.api.settings import ServerSettings
 from seekd.config import ByteSize
 from seekd.engine.settings import EngineSettings, KvType
@@ -96,6 +97,12 @@ def planned_models(settings: Settings) -> list[ModelPlan]:
     Raises:
         ConfigError: a value in a table is not valid.
     """
+    for name in settings.models:
+        if not is_model_name(name):
+            raise ConfigError(
+                f"models: the name that begins with {name[:40]!r} must have at most {MAX_MODEL_NAME_CHARS} characters, "
+                "all of them printable."
+            )
     plans = []
     source = settings.model.source or (None if settings.models else BUNDLED_MODEL)
     if source is not None:

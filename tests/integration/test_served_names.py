@@ -187,3 +187,41 @@ def test_a_router_gives_no_key_a_model_that_it_is_not_for(
         headers = {"x-api-key": Registry(connection).create_key(OPEN_ACCOUNT_ID, options).secret}
     answer = _message(server, "claude-opus-x", headers=headers)
     assert (answer.status_code, answer.headers.get("x-seekd-model")) == (200, None)
+
+
+@pytest.mark.fault("endless-name")
+@pytest.mark.parametrize("name", ["x" * 257, "x" * 3_000_000, "a\0b", "line\nbreak", "\u202etxt"])
+def test_names_that_cannot_be_stored_are_refused_without_an_echo(
+    seekd_server: Start, tmp_path: Path, name: str
+) -> None:
+    server = seekd_server(say("x"), data_dir=tmp_path)
+    responses = [_message(server, name), _chat(server, name)]
+    responses += [
+        httpx.post(f"{server.url}{path}", json={"model": name, **fields})
+        for path, fields in (
+            ("/v1/responses", {"input": "Hi"}),
+            ("/beta/completions", {"prompt": "Hi"}),
+            ("/tokenize", {"text": "Hi"}),
+            ("/anthropic/v1/messages/count_tokens", {"messages": HI}),
+        )
+    ]
+    for response in responses:
+        assert response.status_code == 400
+        assert "at most 256 printable characters" in _error(response)
+        assert len(response.content) < 500
+    assert not server.engine.requests
+
+
+@pytest.mark.fault("endless-name")
+def test_a_user_id_has_a_limit_in_every_protocol(seekd_server: Start) -> None:
+    server = seekd_server(say("x"))
+    for length, status in ((512, 200), (513, 400)):
+        user_id = "u" * length
+        bodies: dict[str, dict[str, Any]] = {
+            "/v1/chat/completions": {"messages": HI, "user_id": user_id},
+            "/v1/responses": {"input": "Hi", "user": user_id},
+            "/anthropic/v1/messages": {"messages": HI, "metadata": {"user_id": user_id}},
+        }
+        for path, body in bodies.items():
+            answer = httpx.post(f"{server.url}{path}", json={"model": "deepseek-chat", "max_tokens": 5, **body})
+            assert answer.status_code == status, path

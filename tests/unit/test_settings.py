@@ -62,6 +62,12 @@ def test_a_bad_value_in_a_table_names_it(tmp_path: Path, keys: str, words: str) 
     assert words in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["x" * 257, "a\\nb"])
+def test_a_model_has_no_name_that_no_request_could_have(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="at most 256 characters"):
+        _plans(tmp_path, f'[models."{name}"]\nsource = "a.gguf"\n')
+
+
 def test_the_names_of_one_model_are_told_together(tmp_path: Path) -> None:
     tables = "".join(f'[models.{name}]\nsource = "{file}"\n' for name, file in (("a", "x"), ("b", "y"), ("c", "x")))
     assert names_by_model(_settings(tmp_path, tables)) == [("a", "c"), ("b",)]

@@ -23,7 +23,16 @@ from seekd.accounts.driver import Connection, Row, TransactionFailed
 from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_secret, new_secret, shown_parts
 from seekd.accounts.operations import AddGrant, TopUp
 from seekd.accounts.settings import CURRENCIES
-from seekd.accounts.types import NO_LIMITS, AccountView, Balance, KeyView, Limits, NewKey
+from seekd.accounts.types import (
+    MAX_MODEL_NAME_CHARS,
+    NO_LIMITS,
+    AccountView,
+    Balance,
+    KeyView,
+    Limits,
+    NewKey,
+    is_model_name,
+)
 from seekd.accounts.unit import Operation, run_batch
 from seekd.errors import InvalidParameter, StoreError
 
@@ -168,11 +177,14 @@ class Registry:
         """Make a key. It can be read from the result and never again.
 
         Raises:
-            InvalidParameter: no such account, or the key would have expired already.
+            InvalidParameter: no such account, the key would have expired already, or a name cannot be stored.
         """
         options = options or KeyOptions()
         if options.name:
             _check_name(options.name, "key")
+        for model in options.allowed_models or ():
+            if not is_model_name(model):
+                raise InvalidParameter(f"A model's name must have at most {MAX_MODEL_NAME_CHARS} printable characters.")
         if self.account(account_id) is None:
             raise InvalidParameter(f"There is no account {account_id!r}.")
         now_ms = self._now_ms()

@@ -10,6 +10,12 @@ import math
 from dataclasses import dataclass, field
 
 OPEN_ACCOUNT_ID = "open"  # the account of callers without a key, while access is open; migrations create it
+MAX_MODEL_NAME_CHARS = 256  # the longest name of a file that a model may be called after has 255
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model's name may be stored, logged and shown."""
+    return len(name) <= MAX_MODEL_NAME_CHARS and name.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,7 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
-from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
-
-MAX_USER_ID_CHARS = 512
-"""Source: deepseek-api.md §6.1."""
+from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
 
 MAX_TOOLS = 128
 """Source: deepseek-api.md §8.1; its text for more is in the family of the others."""
@@ -175,12 +172,6 @@ def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, diale
             f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, "
             f"but got an array with length {len(tools)} instead."
         )
-    user_id = fields.get("user_id")
-    if isinstance(user_id, str) and len(user_id) > MAX_USER_ID_CHARS:
-        raise InvalidParameter(
-            f"Invalid 'user_id': string too long. Expected a string with maximum length {MAX_USER_ID_CHARS}, "
-            f"but got a string with length {len(user_id)} instead"
-        )
 
 
 def _callers_path(path: Path, prepared: _Prepared) -> Path:
@@ -222,7 +213,7 @@ def _own_fields(prepared: _Prepared) -> OwnFields:
         presence_penalty=fields.get("presence_penalty"),
         frequency_penalty=fields.get("frequency_penalty"),
         seed=fields.get("seed"),
-        user_id=text_or_none(fields.get("user_id")),
+        user_id=user_id_or_none(fields.get("user_id"), member="user_id"),
         tool_choice=_tool_choice(fields.get("tool_choice")),
         asks_for_json=_response_format(fields) in ("json_object", "json_schema"),
         json_schema=_json_schema(fields),

@@ -1,6 +1,6 @@
 """The model names that clients of the DeepSeek API send.
 
-Room: wire. May import: errors.
+Room: wire. May import: errors, accounts.types.
 
 All of them reach the loaded model; a name chooses whether the model thinks where the body leaves it open. What a name
 stands for, its served name, is found here, once a request: what costs, limits or protects goes by the served name, and
@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from seekd.errors import UnknownModel
+from seekd.accounts.types import MAX_MODEL_NAME_CHARS, is_model_name
+from seekd.errors import InvalidParameter, UnknownModel
 
 _LONG_CONTEXT_SUFFIX = "[1m]"
 """Clients add it to a model's name to unlock their own long-context mode."""
@@ -65,10 +66,11 @@ def known_name(requested: str, names: Collection[str]) -> str:
     """The served name where only known ones are taken: the requested one.
 
     Raises:
+        InvalidParameter: it is too long or not printable.
         UnknownModel: it is none of the names.
     """
     if requested not in names:
-        raise UnknownModel(requested, known_models=tuple(names))
+        raise UnknownModel(_checked(requested), known_models=tuple(names))
     return requested
 
 
@@ -78,8 +80,20 @@ def served_name(requested: str, models: Collection[str]) -> str:
     Args:
         requested: as written.
         models: names that this server answers to besides the official ones.
+
+    Raises:
+        InvalidParameter: it is too long or not printable.
     """
     for name in (requested, requested.removesuffix(_LONG_CONTEXT_SUFFIX)):
         if name in OFFICIAL_MODELS or name in models:
             return name
-    return "deepseek-v4-pro" if requested.startswith("claude-opus") else "deepseek-flash"
+    return "deepseek-v4-pro" if _checked(requested).startswith("claude-opus") else "deepseek-flash"
+
+
+def _checked(requested: str) -> str:
+    if not is_model_name(requested):
+        raise InvalidParameter(
+            f"Invalid 'model': expected at most {MAX_MODEL_NAME_CHARS} printable characters, but got a name of "
+            f"{len(requested)} characters{'' if requested.isprintable() else ' that are not all printable'}."
+        )
+    return requested

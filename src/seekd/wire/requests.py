@@ -11,11 +11,15 @@ from typing import Any
 
 import msgspec
 
+from seekd.errors import InvalidParameter
 from seekd.prompt.recipe import RecipeBody
 from seekd.prompt.types import GenerationRequest, RequestedSampling
 from seekd.wire.dialect import Dialect
 from seekd.wire.model_names import answer_name
 from seekd.wire.rules import output_rule
+
+MAX_USER_ID_CHARS = 512
+"""Source: deepseek-api.md §6.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,17 @@ def decoded_object(body: bytes) -> dict[str, Any]:
 def text_or_none(value: object) -> str | None:
     """The value if it is text: members without effect are not refused for their type."""
     return value if isinstance(value, str) else None
+
+
+def user_id_or_none(value: object, *, member: str) -> str | None:
+    """The caller's own name for its user. Raises `InvalidParameter` where it is too long, naming the member."""
+    user_id = text_or_none(value)
+    if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
+        raise InvalidParameter(
+            f"Invalid '{member}': string too long. Expected a string with maximum length {MAX_USER_ID_CHARS}, "
+            f"but got a string with length {len(user_id)} instead"
+        )
+    return user_id
 
 
 def generation_request(

@@ -19,7 +19,7 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.nullable_fields import with_verbosity
-from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, text_or_none
+from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
 from seekd.wire.sse import frame
 
 
@@ -121,7 +121,7 @@ def _own_fields(fields: dict[str, Any]) -> OwnFields:
     return OwnFields(
         temperature=fields.get("temperature"),
         top_p=fields.get("top_p"),
-        user_id=text_or_none(fields.get("user")),
+        user_id=user_id_or_none(fields.get("user"), member="user"),
         tool_choice=named_choice(choice) or ("required" if choice == "required" else "auto"),
         asks_for_json=isinstance(text_format, dict) and text_format.get("type") == "json_object",
     )

@@ -67,6 +67,14 @@ def test_a_key_is_listed_without_its_secret(registry: Registry) -> None:
         registry.create_key("acct_nobody")
 
 
+@pytest.mark.parametrize("model", ["x" * 257, "a\0"])
+def test_a_key_is_for_no_model_that_no_request_could_name(registry: Registry, model: str) -> None:
+    account = registry.create_account("team")
+    with pytest.raises(InvalidParameter, match="at most 256 printable characters"):
+        registry.create_key(account.id, KeyOptions(allowed_models=["deepseek-chat", model]))
+    assert registry.keys() == []
+
+
 def test_revoking_twice_keeps_the_first_time(registry: Registry, clock: Clock) -> None:
     key = registry.create_key(registry.create_account("lab").id).view
     first = registry.revoke_key(key.id)

@@ -1,6 +1,6 @@
 import pytest
 
-from seekd.errors import UnknownModel
+from seekd.errors import InvalidParameter, UnknownModel
 from seekd.wire.model_names import (
     OFFICIAL_MODELS,
     accepted_names,
@@ -37,6 +37,7 @@ def test_what_a_name_means(name: str, thinks: bool, answer: str) -> None:
         ("claude-haiku-3", "deepseek-flash"),
         ("gpt-4", "deepseek-flash"),
         ("", "deepseek-flash"),
+        ("x" * 256, "deepseek-flash"),
         ("deepseek-v4-pro[1m]", "deepseek-v4-pro"),
         ("deepseek-chat", "deepseek-chat"),
         ("mine", "mine"),
@@ -46,6 +47,14 @@ def test_what_a_name_means(name: str, thinks: bool, answer: str) -> None:
 )
 def test_any_name_is_served(requested: str, served: str) -> None:
     assert served_name(requested, ["mine", "long[1m]"]) == served
+
+
+@pytest.mark.parametrize("name", ["x" * 257, "a\0", "a\nb", "\u202etxt", "\ud800"])
+def test_a_name_that_cannot_be_stored_is_told_by_its_length_alone(name: str) -> None:
+    for find in (served_name, known_name):
+        with pytest.raises(InvalidParameter, match=f"a name of {len(name)} characters") as raised:
+            find(name, ["mine"])
+        assert name not in raised.value.message
 
 
 def test_where_only_known_names_are_taken_the_error_lists_them() -> None:
