@@ -6,6 +6,7 @@ Room: accounts. Used on the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakValueDictionary
 
 POLL_S = 0.25  # how soon a waiter sees what another process did
 
@@ -14,7 +15,12 @@ class Changes:
     """Futures by name: those who wait for a change, and those who make it, know the name."""
 
     def __init__(self) -> None:
-        self._futures: dict[str, asyncio.Future[None]] = {}
+        # A name that nobody waits for any more leaves by itself: its change may happen in another process only.
+        self._futures: WeakValueDictionary[str, asyncio.Future[None]] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        """How many names are waited for."""
+        return len(self._futures)
 
     def next(self, name: str) -> asyncio.Future[None]:
         """What the next `happened` ends. Take it before looking, so that no change between is missed."""

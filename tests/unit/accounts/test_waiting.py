@@ -20,3 +20,11 @@ async def test_a_waiter_that_was_cancelled_spoils_nothing() -> None:
     again = changes.next("a")
     changes.happened("a")
     await asyncio.wait_for(again, 1)
+
+
+async def test_a_name_that_nobody_waits_for_any_more_is_forgotten() -> None:
+    changes = Changes()
+    waiting = [changes.next(f"key {number}") for number in range(100)]
+    assert len(changes) == 100
+    del waiting[1:]
+    assert len(changes) == 1
