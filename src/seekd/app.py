@@ -158,7 +158,7 @@ class Application:
     async def close(self) -> None:
         """Free everything."""
         await self._models.close()
-        await self._detached.wait()
+        await self._detached.close()
         if self._moderator is not None:
             await self._moderator.close()
         await self._cache.close()

@@ -21,7 +21,7 @@ from seekd.accounts.reports import UsageQuery, usage_report
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.store import open_connection
 from seekd.accounts.tables import metadata
-from seekd.accounts.types import Answer, Caller, Claim, Usage
+from seekd.accounts.types import Answer, Caller, Claim, Twin, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.config import Secret
 from seekd.errors import IdempotencyConflict, InsufficientBalance, StoreError, Unauthenticated
@@ -196,7 +196,9 @@ async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, k
     caller = await first.authenticate(key)
     claim = await first.claims.take(caller, idempotency_key="k", body=b"body", request_id="r1")
     assert isinstance(claim, Claim)
-    twin = asyncio.create_task(second.claims.take(caller, idempotency_key="k", body=b"body", request_id="r2"))
+    waits = await second.claims.take(caller, idempotency_key="k", body=b"body", request_id="r2")
+    assert isinstance(waits, Twin)
+    twin = asyncio.create_task(second.claims.answer_to(waits, limit_s=30))
     with pytest.raises(IdempotencyConflict):
         await second.claims.take(caller, idempotency_key="k", body=b"other", request_id="r3")
     reservation = await first.reserve(

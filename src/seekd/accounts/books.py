@@ -88,7 +88,7 @@ class Books:
             now_ms=self._now_ms,
             store_timeout_s=settings.store_timeout_s,
         )
-        self.claims = ClaimDesk(self._writer, settings)
+        self.claims = ClaimDesk(self._writer, settings, read=self._read, now_ms=self._now_ms)
         self._freed = Changes()
         self._noted_s: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,6 +1,6 @@
 """Idempotency keys: which request answers, what the others get.
 
-Room: accounts. May import: errors, accounts.operations, statements, types, unit.
+Room: accounts. May import: errors, accounts.driver, operations, statements, types, unit.
 
     (none) ──claim──> running ──settled with an answer──> answered ──lifetime over──> (none)
        ^                 │
@@ -9,7 +9,7 @@ Room: accounts. May import: errors, accounts.operations, statements, types, unit
 | a request with the key comes while it is | same body | another body |
 |---|---|---|
 | free | it gets the claim and runs | – |
-| running | it waits for the outcome | `IdempotencyConflict` |
+| running | it is a twin, which waits for the outcome | `IdempotencyConflict` |
 | answered | it gets the same answer | `IdempotencyConflict` |
 | answered, but the answer was too large to keep | `IdempotencyConflict` | `IdempotencyConflict` |
 """
@@ -21,8 +21,9 @@ import json
 from dataclasses import dataclass
 
 from seekd.accounts import statements as sql
+from seekd.accounts.driver import Connection, Row
 from seekd.accounts.operations import end_claim
-from seekd.accounts.types import Answer, Claim
+from seekd.accounts.types import Answer, Claim, Twin
 from seekd.accounts.unit import Needs, Unit
 from seekd.errors import IdempotencyConflict, InvalidParameter
 
@@ -31,65 +32,54 @@ NOT_KEPT = Answer(status=0, headers=(), body=b"")  # stands for an answer that w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwinRuns:
-    """The key's request is running."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeClaim:
     """Ask for the right to answer an idempotency key."""
 
-    account_id: str
-    idempotency_key: str
-    body_hash: bytes
+    twin: Twin
     request_id: str
     lifetime_ms: int
+
+    @property
+    def account_id(self) -> str:
+        """See `Operation`."""
+        return self.twin.account_id
 
     def declare(self, needs: Needs) -> None:
         """See `Operation`."""
 
-    def apply(self, unit: Unit) -> Claim | Answer | TwinRuns:
+    def apply(self, unit: Unit) -> Claim | Answer | Twin:
         """Take it, or say who has it.
 
         Raises:
             IdempotencyConflict: the key was used with another body, or its answer is not kept.
         """
-        key = {"account_id": self.account_id, "idempotency_key": self.idempotency_key}
-        rows = unit.connection.rows(sql.FIND_CLAIM, key)
-        if rows and rows[0][4] is not None and rows[0][3] <= unit.now_ms:
-            unit.connection.run(sql.DELETE_CLAIM, {**key, "request_id": rows[0][1]})
+        rows = unit.connection.rows(sql.FIND_CLAIM, _name(self.twin))
+        if rows and _is_over(rows[0], unit.now_ms):
+            unit.connection.run(sql.DELETE_CLAIM, {**_name(self.twin), "request_id": rows[0][1]})
             rows = []
         if not rows:
             return self._take(unit)
-        body_hash, request_id, owner, _, status, headers, body = rows[0]
-        if bytes(body_hash) != self.body_hash:
-            raise IdempotencyConflict
-        if status is None:
-            is_own = request_id == self.request_id and owner == unit.owner  # this operation, applied twice
-            return self._claim() if is_own else TwinRuns()
-        if status == NOT_KEPT.status:
-            raise IdempotencyConflict("The answer to this idempotency key was too large to be kept")
-        return Answer(
-            status=status, headers=tuple((name, value) for name, value in json.loads(headers)), body=bytes(body)
-        )
+        _, request_id, owner, *_ = rows[0]
+        outcome = _outcome(rows[0], self.twin)
+        is_own = request_id == self.request_id and owner == unit.owner  # this operation, applied twice
+        return self._claim() if is_own and outcome is self.twin else outcome
 
-    def _take(self, unit: Unit) -> Claim | TwinRuns:
+    def _take(self, unit: Unit) -> Claim | Twin:
         inserted = unit.connection.run(
             sql.INSERT_CLAIM,
             {
-                "account_id": self.account_id,
-                "idempotency_key": self.idempotency_key,
-                "body_hash": self.body_hash,
+                **_name(self.twin),
+                "body_hash": self.twin.body_hash,
                 "request_id": self.request_id,
                 "owner": unit.owner,
                 "now_ms": unit.now_ms,
                 "expires_at_ms": unit.now_ms + self.lifetime_ms,
             },
         )
-        return self._claim() if inserted else TwinRuns()  # another gateway was faster
+        return self._claim() if inserted else self.twin  # another gateway was faster
 
     def _claim(self) -> Claim:
-        return Claim(account_id=self.account_id, idempotency_key=self.idempotency_key, request_id=self.request_id)
+        return Claim(**_name(self.twin), request_id=self.request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +117,16 @@ class ForgetClaims:
         unit.connection.run(sql.FORGET_CLAIMS, {"now_ms": unit.now_ms})
 
 
+def read_claim(connection: Connection, twin: Twin, *, now_ms: int) -> Answer | Twin | None:
+    """What a repeat gets: the answer, the twin itself while it is being made, or None when the key is free. Only reads.
+
+    Raises:
+        IdempotencyConflict: the key was used with another body, or its answer is not kept.
+    """
+    rows = connection.rows(sql.READ_CLAIM, _name(twin))
+    return None if not rows or _is_over(rows[0], now_ms) else _outcome(rows[0], twin)
+
+
 def hash_body(body: bytes) -> bytes:
     """What is compared between requests of the same key."""
     return hashlib.sha256(body).digest()
@@ -136,3 +136,23 @@ def check_key(idempotency_key: str) -> None:
     """Refuse a key that cannot be stored. Raises `InvalidParameter`."""
     if not 0 < len(idempotency_key) <= MAX_KEY_CHARACTERS or "\0" in idempotency_key:
         raise InvalidParameter(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters")
+
+
+def _name(twin: Twin) -> dict[str, str]:
+    return {"account_id": twin.account_id, "idempotency_key": twin.idempotency_key}
+
+
+def _is_over(row: Row, now_ms: int) -> bool:
+    is_answered = row[4] is not None
+    return is_answered and bool(row[3] <= now_ms)
+
+
+def _outcome(row: Row, twin: Twin) -> Answer | Twin:
+    body_hash, _, _, _, status, headers, body = row
+    if bytes(body_hash) != twin.body_hash:
+        raise IdempotencyConflict
+    if status is None:
+        return twin
+    if status == NOT_KEPT.status:
+        raise IdempotencyConflict("The answer to this idempotency key was too large to be kept")
+    return Answer(status=status, headers=tuple((name, value) for name, value in json.loads(headers)), body=bytes(body))

@@ -1,45 +1,67 @@
 """Idempotency keys as the service uses them: take a claim or the answer given under it, and give a claim back.
 
-Room: accounts. May import: errors, accounts.claims, settings, types, waiting, writer. Runs on the event loop's thread.
-A claim that was answered ends with the settlement of its request: see `Books.settle`.
+Room: accounts. May import: errors, accounts.claims, driver, settings, types, waiting, writer. Runs on the event loop's
+thread. A claim that was answered ends with the settlement of its request: see `Books.settle`.
+
+    take ──> the answer (nothing was written)
+      ├────> a claim ──> run ──> settled, or abandoned
+      └────> a twin ──answer_to──> the answer, or a refusal that asks for one more try
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, TypeVar
 
-from seekd.accounts.claims import NOT_KEPT, EndClaim, ForgetClaims, TakeClaim, TwinRuns, check_key, hash_body
+from seekd.accounts.claims import NOT_KEPT, EndClaim, ForgetClaims, TakeClaim, check_key, hash_body, read_claim
+from seekd.accounts.driver import Connection
 from seekd.accounts.settings import AccountsSettings
-from seekd.accounts.types import Answer, Caller, Claim
+from seekd.accounts.types import Answer, Caller, Claim, Twin
 from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
-from seekd.errors import StoreError
+from seekd.errors import Overloaded, StoreError
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _FORGET_S = 60.0
+_MAX_POLL_S = 4.0  # the end of a request of this process is told at once; that of another gateway is found so late
+
+
+class Read(Protocol):
+    """Asks the database, as `Books` does."""
+
+    def __call__(self, query: Callable[[Connection], T]) -> Awaitable[T]:
+        """Raises `StoreError`."""
 
 
 class ClaimDesk:
     """Gives claims out, one a key at a time."""
 
-    def __init__(self, writer: Writer, settings: AccountsSettings) -> None:
+    def __init__(self, writer: Writer, settings: AccountsSettings, *, read: Read, now_ms: Callable[[], int]) -> None:
         self._writer = writer
         self._settings = settings
+        self._read = read
+        self._now_ms = now_ms
         self._ended = Changes()
         self._forget_until_s = 0.0
 
-    async def take(self, caller: Caller, *, idempotency_key: str, body: bytes, request_id: str) -> Claim | Answer:
-        """The right to answer an idempotency key, or the answer that was given under it; waits for a running twin.
+    async def take(
+        self, caller: Caller, *, idempotency_key: str, body: bytes, request_id: str
+    ) -> Claim | Answer | Twin:
+        """The right to answer an idempotency key, the answer that was given under it, or who waits for it.
 
         A claim ends with `Books.settle(claim=...)` or `abandon`, always.
 
         Args:
             caller: whose key it is; accounts do not share keys.
             idempotency_key: as the request's header has it.
-            body: what must be equal in a retry: the route and the request's body.
+            body: what must be equal in a retry: the route and the request's body. Only its hash is kept.
             request_id: of this request.
 
         Raises:
@@ -49,32 +71,62 @@ class ClaimDesk:
         """
         check_key(idempotency_key)
         self._forget_until_s = time.monotonic() + self._settings.idempotency_lifetime_s + 2 * _FORGET_S
-        operation = TakeClaim(
-            account_id=caller.account_id,
-            idempotency_key=idempotency_key,
-            body_hash=hash_body(body),
-            request_id=request_id,
-            lifetime_ms=int(self._settings.idempotency_lifetime_s * 1000),
-        )
-        claim = Claim(account_id=caller.account_id, idempotency_key=idempotency_key, request_id=request_id)
-        ended: asyncio.Future[None] | None = None
-        while True:
-            future = self._writer.submit(operation)
-            try:
-                result: Claim | Answer | TwinRuns = await future
-            except (asyncio.CancelledError, StoreError):
-                self._writer.post(EndClaim(claim=claim), is_durable=True)
-                raise
-            if not isinstance(result, TwinRuns):
-                return result
-            if ended is not None and not ended.done():
-                await asyncio.wait({ended}, timeout=POLL_S)
-            ended = self._ended.next(_name(claim))
+        twin = Twin(account_id=caller.account_id, idempotency_key=idempotency_key, body_hash=hash_body(body))
+        known = await self._find(twin)
+        if known is not None:
+            return known
+        lifetime_ms = int(self._settings.idempotency_lifetime_s * 1000)
+        future = self._writer.submit(TakeClaim(twin=twin, request_id=request_id, lifetime_ms=lifetime_ms))
+        try:
+            taken: Claim | Answer | Twin = await future
+        except (asyncio.CancelledError, StoreError):
+            self._free(Claim(account_id=caller.account_id, idempotency_key=idempotency_key, request_id=request_id))
+            raise
+        return taken
+
+    async def answer_to(self, twin: Twin, *, limit_s: float | None) -> Answer:
+        """The answer that the running request gives. Only reads, and may be cancelled.
+
+        Args:
+            twin: waits for it.
+            limit_s: longest wait; None for no limit.
+
+        Raises:
+            Overloaded: it took too long, or ended without an answer; the body that could run now was not kept.
+            IdempotencyConflict: the answer was too large to be kept.
+            StoreError: the database is away.
+        """
+        pause_s = POLL_S
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    ended = self._ended.next(_name(twin))  # before looking, so that no end between is missed
+                    known = await self._find(twin)
+                    if isinstance(known, Answer):
+                        return known
+                    if known is None:
+                        raise Overloaded(
+                            "The first request with this idempotency key ended without an answer. Send it again."
+                        )
+                    await asyncio.wait({ended}, timeout=pause_s)
+                    pause_s = min(2 * pause_s, _MAX_POLL_S)
+        except TimeoutError as error:
+            raise Overloaded(
+                "The first request with this idempotency key is still being answered. Send it again."
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def freed_on_failure(self, claim: Claim) -> AsyncIterator[None]:
+        """Abandon a claim when the block fails or is cancelled; who ends well has handed it on."""
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(self.abandon(claim))
+            raise
 
     async def abandon(self, claim: Claim) -> None:
         """Free an idempotency key whose request gave no answer worth keeping."""
-        future = self._writer.submit_durable(EndClaim(claim=claim))
-        future.add_done_callback(lambda _: self.ended(claim))
+        future = self._free(claim)
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
         if not done or future.exception() is not None:
             logger.error("a change of the books waits for the database", extra={"action": "write_later"})
@@ -96,6 +148,19 @@ class ClaimDesk:
             if time.monotonic() < self._forget_until_s:  # a server without idempotency keys writes nothing
                 self._writer.post(ForgetClaims(), is_durable=False)
 
+    async def _find(self, twin: Twin) -> Answer | Twin | None:
+        now_ms = self._now_ms()
+        return await self._read(lambda reader: read_claim(reader, twin, now_ms=now_ms))
 
-def _name(claim: Claim) -> str:
-    return f"{claim.account_id}\0{claim.idempotency_key}"
+    def _free(self, claim: Claim) -> asyncio.Future[None]:
+        def done(future: asyncio.Future[None]) -> None:
+            future.exception()  # seen: who still waits for it logs it
+            self.ended(claim)
+
+        future = self._writer.submit_durable(EndClaim(claim=claim))
+        future.add_done_callback(done)
+        return future
+
+
+def _name(key: Claim | Twin) -> str:
+    return f"{key.account_id}\0{key.idempotency_key}"

@@ -138,10 +138,12 @@ FORGET_OWNERS = statement("DELETE FROM owners WHERE seen_at_ms < :before_ms")
 
 # --- idempotency
 
-FIND_CLAIM = statement("""
+_CLAIM = """
     SELECT body_hash, request_id, owner, expires_at_ms, status, headers, body
-    FROM idempotency WHERE account_id = :account_id AND idempotency_key = :idempotency_key FOR UPDATE
-""")
+    FROM idempotency WHERE account_id = :account_id AND idempotency_key = :idempotency_key
+"""
+READ_CLAIM = statement(_CLAIM)
+FIND_CLAIM = statement(f"{_CLAIM} FOR UPDATE")
 INSERT_CLAIM = statement("""
     INSERT INTO idempotency (account_id, idempotency_key, body_hash, request_id, owner, created_at_ms, expires_at_ms,
                              status, headers, body)

@@ -260,6 +260,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A request that another one with the same idempotency key and body answers too; all that is kept of it.
+
+    Attributes:
+        body_hash: of what must be equal.
+    """
+
+    account_id: str
+    idempotency_key: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """An account as shown to people and scripts."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 from urllib.parse import quote
@@ -18,12 +18,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from seekd import log
-from seekd.accounts.types import Answer, Caller, Charge, format_exact
+from seekd.accounts.idempotency import ClaimDesk
+from seekd.accounts.types import Answer, Caller, Charge, Claim, Twin, format_exact
 from seekd.api.caching import CACHE_HEADER, cache_wish
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
-from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer
-from seekd.api.screening import Parse, Screening
+from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer, TwinResponse, replay
+from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, Screening
 from seekd.api.settings import ServerSettings
 from seekd.errors import SeekdError, UnsupportedMedia
 from seekd.prompt.types import Renderable
@@ -84,46 +85,61 @@ class Answering:
         dialect = DIALECTS[self.settings.dialect]
         try:
             dialect = requested_dialect(request, default=dialect)
-            caller = await self.gate.admit(request)
-            body = await self._body(request)
-            call = self._routed(parse(body, dialect=dialect, models=self.models), caller)
-            log.model_name.set(call.request.served_model)
-            screened = await self.screening.screen(
-                call, body, parse, caller=caller, headers=request.headers, dialect=dialect
+            asked = _Asked(
+                request=request,
+                parse=parse,
+                caller=await self.gate.admit(request),
+                dialect=dialect,
+                body=await self._body(request),
             )
-            call = _with_context(screened.call, request)
-            opening = partial(
-                self.service.open,
-                call.request,
-                caller=caller,
-                request_id=request.state.request_id,
-                response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
-                watch=screened.watch,
-                wish=cache_wish(request.headers),
-            )
-            idempotency_key = request.headers.get(IDEMPOTENCY_HEADER)
-            waiting = self.service.would_wait(call.request, caller)
-            if idempotency_key is None and waiting is not None:
-                late = _Opened(waiting=waiting)
-                return self._respond(call, late, dialect, _frames_later(call, late, partial(opening, waiting=waiting)))
-            generation = await opening()
-            opened = _Opened(generation=generation)
-            if idempotency_key is None:
-                return self._respond(call, opened, dialect, _frames(call, generation))
-            claimed = await self.gate.books.claims.take(
-                caller,
-                idempotency_key=idempotency_key,
-                body=f"{request.url.path}\n{dialect.name}{_context_mark(call)}\n".encode() + body,
-                request_id=generation.request_id,
-            )
+            if IDEMPOTENCY_HEADER in request.headers:
+                return await self._answer_once(asked)
+            opening = await self._screened(asked)
+            if opening.waiting is not None:
+                return self._respond(opening, dialect, _frames_later(opening))
+            return self._respond(opening, dialect, _frames(opening.call, await opening.finish()))
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:
             return _nobody()
-        if isinstance(claimed, Answer):
-            return Response(claimed.body, status_code=claimed.status, headers=dict(claimed.headers))
-        kept = KeptAnswer(claimed, call=call, generation=generation, headers=_content_headers(call))
-        return self._respond(call, opened, dialect, self.detached.start(kept.frames()))
+
+    async def _answer_once(self, asked: _Asked) -> ASGIApp:
+        """The answer to an idempotency key. Where it is known, nothing else is done and nothing can be refused."""
+        claims, dialect, request = self.gate.books.claims, asked.dialect, asked.request
+        taken = await claims.take(
+            asked.caller,
+            idempotency_key=request.headers[IDEMPOTENCY_HEADER],
+            body=asked.to_repeat(),
+            request_id=request.state.request_id,
+        )
+        if isinstance(taken, Answer):
+            return replay(taken)
+        if isinstance(taken, Twin):
+            wait = partial(claims.answer_to, taken, limit_s=self.settings.request_timeout_s or None)
+            return TwinResponse(wait, failure=lambda error: failed(error, dialect))
+        async with claims.freed_on_failure(taken):
+            opening = await self._screened(asked)
+        frames = self.detached.start(_frames_to_keep(opening, taken, claims), goes_on=lambda: opening.has_begun)
+        return self._respond(opening, dialect, frames)
+
+    async def _screened(self, asked: _Asked) -> _Opening:
+        request, caller, dialect = asked.request, asked.caller, asked.dialect
+        call = self._routed(asked.parse(asked.body, dialect=dialect, models=self.models), caller)
+        log.model_name.set(call.request.served_model)
+        screened = await self.screening.screen(
+            call, asked.body, asked.parse, caller=caller, headers=request.headers, dialect=dialect
+        )
+        call = _with_context(screened.call, request)
+        opening = partial(
+            self.service.open,
+            call.request,
+            caller=caller,
+            request_id=request.state.request_id,
+            response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
+            watch=screened.watch,
+            wish=cache_wish(request.headers),
+        )
+        return _Opening(call=call, open=opening, waiting=self.service.would_wait(call.request, caller))
 
     async def count(self, request: Request, parse: ParseCountable, write: Callable[[Sequence[int]], bytes]) -> Response:
         """The response to a request that only counts tokens."""
@@ -154,16 +170,17 @@ class Answering:
             raise UnsupportedMedia
         return await read_body(request, self.settings)
 
-    def _respond(self, call: Call, opened: _Opened, dialect: Dialect, frames: AsyncGenerator[bytes, None]) -> ASGIApp:
+    def _respond(self, opening: _Opening, dialect: Dialect, frames: AsyncGenerator[bytes, None]) -> ASGIApp:
+        call = opening.call
         is_stream = call.request.stream
 
         def headers() -> dict[str, str]:
-            known, generation = _content_headers(call), opened.generation
+            known, generation = _content_headers(call), opening.generation
             warnings = call.warnings if generation is None else (*call.warnings, *generation.warnings)
             if warnings:
                 known[WARNING_HEADER] = quote("; ".join(warnings), safe=_HEADER_SAFE)
             if generation is None:  # a waiting client gets a sign of life before its model is loaded
-                if opened.waiting.making is not None:
+                if opening.waiting is not None and opening.waiting.making is not None:
                     known[CONTEXT_HEADER] = PENDING
                 return known
             if generation.context is not None:
@@ -186,7 +203,7 @@ class Answering:
             error_frame=last_words,
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
-            is_admitted=lambda: opened.is_admitted,
+            is_admitted=lambda: opening.is_admitted,
         )
 
 
@@ -196,12 +213,6 @@ def _with_context(call: Call, request: Request) -> Call:
     if wanted is None:
         return call
     return replace(call, request=replace(call.request, long_conversation=requested_context(wanted)))
-
-
-def _context_mark(call: Call) -> str:
-    """What tells requests apart that differ in that header only."""
-    wanted = call.request.long_conversation
-    return "" if wanted is None else f" {wanted}"
 
 
 def requested_dialect(request: Request, *, default: Dialect) -> Dialect:
@@ -247,25 +258,73 @@ def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:
     }
 
 
-@dataclass(slots=True, kw_only=True)
-class _Opened:
-    """The generation of a response, once there is one, and what it waits for before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request whose sender and body are known."""
 
+    request: Request
+    parse: Parse
+    caller: Caller
+    dialect: Dialect
+    body: bytes
+
+    def to_repeat(self) -> bytes:
+        """What must be equal in a repeat: all that decides what is answered. Raises `InvalidParameter`."""
+        headers = self.request.headers
+        wanted = headers.get(CONTEXT_HEADER)
+        marks = [] if wanted is None else [str(requested_context(wanted))]
+        marks += [f"{name}={headers[name]}" for name in (REDACT_HEADER, RESTORE_HEADER) if name in headers]
+        if self.caller.allowed_models is not None:  # a key of other models must not get what was made for this one
+            marks.append(f"models={sorted(self.caller.allowed_models)}")
+        return "\n".join((self.request.url.path, " ".join((self.dialect.name, *marks)), "")).encode() + self.body
+
+
+@dataclass(slots=True, kw_only=True)
+class _Opening:
+    """A call on its way to its generation.
+
+    Attributes:
+        waiting: what may keep it waiting; None for nothing.
+        generation: None until it is open.
+    """
+
+    call: Call
+    open: Callable[..., Awaitable[Generation]]  # `GenerationService.open` without what it waits for
+    waiting: Waiting | None
     generation: Generation | None = None
-    waiting: Waiting = field(default_factory=Waiting)
+
+    async def finish(self) -> Generation:
+        self.generation = await self.open(waiting=self.waiting)
+        return self.generation
 
     @property
     def is_admitted(self) -> bool:
         # While its model loads a client is kept alive: that may take longer than it would wait in silence.
-        return self.waiting.is_admitted if self.generation is None else self.generation.is_admitted
+        if self.generation is not None:
+            return self.generation.is_admitted
+        return self.waiting is not None and self.waiting.is_admitted
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether work has begun that limits count and its account pays for."""
+        if self.generation is not None and self.generation.is_admitted:
+            return True
+        return self.waiting is not None and self.waiting.has_begun
 
 
-async def _frames_later(
-    call: Call, opened: _Opened, opening: Callable[[], Awaitable[Generation]]
-) -> AsyncGenerator[bytes, None]:
+async def _frames_later(opening: _Opening) -> AsyncGenerator[bytes, None]:
     """The frames of a request whose model must be loaded first, which may take minutes."""
-    opened.generation = await opening()
-    async with aclosing(_frames(call, opened.generation)) as frames:
+    async with aclosing(_frames(opening.call, await opening.finish())) as frames:
+        async for frame in frames:
+            yield frame
+
+
+async def _frames_to_keep(opening: _Opening, claim: Claim, claims: ClaimDesk) -> AsyncGenerator[bytes, None]:
+    """The frames of a request with an idempotency key; the claim ends with them."""
+    async with claims.freed_on_failure(claim):
+        generation = await opening.finish()
+    kept = KeptAnswer(claim, call=opening.call, generation=generation, headers=_content_headers(opening.call))
+    async with aclosing(kept.frames()) as frames:
         async for frame in frames:
             yield frame
 

@@ -2,7 +2,8 @@
 
 Room: api. May import: wire, service and below.
 
-    first request ──> claim ──> runs to its end, also when its client leaves ──> answer kept
+    first request ──> claim ──> opened, admitted ──> runs to its end, also when its client leaves ──> answer kept
+                        └──> failed, or its client left before it was admitted ──> the key is free
     a twin meanwhile ──> waits for that end ──> the kept answer
     a retry later ──> the kept answer; with another body: 409
 """
@@ -10,14 +11,52 @@ Room: api. May import: wire, service and below.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekd.accounts.types import Answer, Claim
+from seekd.api.connection import ClientLeft, while_connected
+from seekd.errors import SeekdError
 from seekd.prompt.types import OutputChunk
 from seekd.service.generation import Generation
 from seekd.wire.calls import Call
 
 IDEMPOTENCY_HEADER = "idempotency-key"
+
+_LAST_WORDS_S = 1.0
+"""How long runs may take to notice that their engine has been closed."""
+
+
+def replay(answer: Answer) -> Response:
+    """A kept answer, as it was sent."""
+    return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
+
+
+class TwinResponse:
+    """Waits for the answer that another request makes, and sends it. Holds nothing of its own request's body.
+
+    Args:
+        answer: waits for it; cancelled when the client leaves.
+        failure: turns an error into a response.
+    """
+
+    def __init__(self, answer: Callable[[], Awaitable[Answer]], *, failure: Callable[[SeekdError], ASGIApp]) -> None:
+        self._answer = answer
+        self._failure = failure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, and send."""
+        response: ASGIApp
+        try:
+            async with while_connected(receive):
+                response = replay(await self._answer())
+        except SeekdError as error:
+            response = self._failure(error)
+        except ClientLeft:
+            return
+        await response(scope, receive, send)
 
 
 class KeptAnswer:
@@ -64,21 +103,31 @@ class DetachedRuns:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Run `frames` in a task of its own; closing what is returned does not end it."""
+    def start(self, frames: AsyncGenerator[bytes, None], *, goes_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+        """Run `frames` in a task of its own.
+
+        Args:
+            frames: of the answer.
+            goes_on: whether the run outlives the closing of what is returned. What no limit counts yet must not, or a
+                client that comes and leaves could have any number of them.
+        """
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         task = asyncio.create_task(self._pump(frames, queue))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return self._follow(task, queue)
+        return self._follow(task, queue, goes_on)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen: the generation has logged it, and a client that is still there is told
 
-    async def wait(self) -> None:
-        """Wait for all of them to end; the engine must have been closed."""
+    async def close(self) -> None:
+        """End all of them; the engine has been closed, which ends those that use it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_S)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _pump(self, frames: AsyncGenerator[bytes, None], queue: asyncio.Queue[bytes | None]) -> None:
@@ -89,8 +138,12 @@ class DetachedRuns:
             queue.put_nowait(None)
 
     async def _follow(
-        self, task: asyncio.Task[None], queue: asyncio.Queue[bytes | None]
+        self, task: asyncio.Task[None], queue: asyncio.Queue[bytes | None], goes_on: Callable[[], bool]
     ) -> AsyncGenerator[bytes, None]:
-        while (data := await queue.get()) is not None:
-            yield data
-        await task  # raises what ended it
+        try:
+            while (data := await queue.get()) is not None:
+                yield data
+            await task  # raises what ended it
+        finally:
+            if not goes_on():
+                task.cancel()

@@ -60,10 +60,15 @@ class Waiting:
     making: Making | None = None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether work has begun that limits count and its account pays for."""
+        generation = None if self.making is None else self.making.generation
+        return generation is not None and generation.is_admitted
+
+    @property
     def is_admitted(self) -> bool:
         """Whether its client may get a sign of life: it cannot be refused for what it waits for."""
-        generation = None if self.making is None else self.making.generation
-        return self.is_loading or (generation is not None and generation.is_admitted)
+        return self.is_loading or self.has_begun
 
 
 Make = Callable[[Making], Coroutine[Any, Any, Summary]]

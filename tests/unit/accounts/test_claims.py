@@ -4,20 +4,22 @@ from collections.abc import Callable
 
 import pytest
 
-from seekd.accounts.claims import EndClaim, ForgetClaims, TakeClaim, TwinRuns, check_key, hash_body
+from seekd.accounts.claims import EndClaim, ForgetClaims, TakeClaim, check_key, hash_body, read_claim
 from seekd.accounts.driver import Connection, statement
-from seekd.accounts.types import Answer, Claim
+from seekd.accounts.types import Answer, Claim, Twin
 from seekd.accounts.unit import run_batch
-from seekd.errors import InvalidParameter
+from seekd.errors import IdempotencyConflict, InvalidParameter
 
 ANSWER = Answer(status=200, headers=(), body=b"whole")
 NOW_MS = 1_000_000
 
 
+def twin_of(key: str, body: bytes = b"body") -> Twin:
+    return Twin(account_id="open", idempotency_key=key, body_hash=hash_body(body))
+
+
 def take(connection: Connection, key: str, *, request_id: str = "r", owner: str = "me") -> object:
-    operation = TakeClaim(
-        account_id="open", idempotency_key=key, body_hash=hash_body(b"body"), request_id=request_id, lifetime_ms=600
-    )
+    operation = TakeClaim(twin=twin_of(key), request_id=request_id, lifetime_ms=600)
     return run_batch(connection, [operation], now_ms=NOW_MS, owner=owner)[0].result
 
 
@@ -32,8 +34,21 @@ def test_a_claim_that_is_taken_twice_by_the_same_request_is_one(connect: Callabl
     claim = take(connection, "k")
     assert isinstance(claim, Claim)
     assert take(connection, "k") == claim
-    assert isinstance(take(connection, "k", request_id="other"), TwinRuns)
-    assert isinstance(take(connection, "k", owner="another server"), TwinRuns)
+    assert isinstance(take(connection, "k", request_id="other"), Twin)
+    assert isinstance(take(connection, "k", owner="another server"), Twin)
+
+
+def test_a_repeat_reads_what_it_would_get_and_changes_nothing(connect: Callable[[], Connection]) -> None:
+    connection, reader = connect(), connect()
+    twin = twin_of("k")
+    assert read_claim(reader, twin, now_ms=NOW_MS) is None
+    claim = take(connection, "k")
+    assert read_claim(reader, twin, now_ms=NOW_MS + 10_000) is twin  # a running request has no lifetime
+    with pytest.raises(IdempotencyConflict):
+        read_claim(reader, twin_of("k", b"other"), now_ms=NOW_MS)
+    keep(connection, claim, until_ms=NOW_MS + 10)
+    assert read_claim(reader, twin, now_ms=NOW_MS + 9) == ANSWER
+    assert read_claim(reader, twin, now_ms=NOW_MS + 10) is None
 
 
 def test_answers_whose_lifetime_is_over_leave_the_database(connect: Callable[[], Connection]) -> None:
