@@ -21,9 +21,11 @@ from typing import Protocol
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from seekd.constrain import json_rule, lark, plain_strings
+from seekd.constrain.faults import fault_of
 from seekd.constrain.integers import without_own_bounds
 from seekd.constrain.json_calls import JSON_LAYOUTS
-from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, ErrorOf, OfferedTool, error_of
+from seekd.constrain.reasons import in_plain_words
+from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, ErrorOf, OfferedTool
 from seekd.errors import InvalidParameter
 
 MAX_GRAMMAR_CHARS = 1_048_576
@@ -111,10 +113,12 @@ def constraint_for(
     compiled = write(error_of=_no_error)
     error = _error_of(compiled.grammar)
     if error is not None and rule.kind == "tools":
-        compiled = write(error_of=error_of)
+        compiled = write(error_of=fault_of)
         error = _error_of(compiled.grammar)
+    if error is not None and rule.kind != "regex" and rule.schema is not None:
+        json_rule.refuse_faulty(rule.schema)
     if error is not None:
-        raise InvalidParameter(f"The requested output format cannot be enforced: {error}.")
+        raise InvalidParameter(f"The requested output format cannot be enforced: {in_plain_words(error)}.")
     return compiled
 
 

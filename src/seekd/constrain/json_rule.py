@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from seekd.constrain import lark
+from seekd.constrain.faults import fault_of
 from seekd.constrain.schema_check import check_schema, resolve
 from seekd.errors import InvalidParameter
 
@@ -28,6 +29,20 @@ def schema_object(schema_text: str) -> str:
     Raises:
         InvalidParameter: the schema, or a part of it, cannot be enforced.
     """
+    return lark.json_value(_read(schema_text))
+
+
+def refuse_faulty(schema_text: str) -> None:
+    """Say where the fault of a schema is that could not be compiled, if it has one by itself.
+
+    Raises:
+        InvalidParameter: it has.
+    """
+    if fault := fault_of(_read(schema_text)):
+        raise InvalidParameter(f"The response schema cannot be enforced: {fault}.")
+
+
+def _read(schema_text: str) -> dict[str, object]:
     try:
         schema = json.loads(schema_text)
     except ValueError as error:
@@ -36,7 +51,7 @@ def schema_object(schema_text: str) -> str:
     if checked.findings:
         reasons = "; ".join(map(str, checked.findings[:5]))
         raise InvalidParameter(f"The response schema cannot be enforced: {reasons}.")
-    return lark.json_value(_object_at_root(checked.schema))
+    return _object_at_root(checked.schema)
 
 
 def expression(pattern: str) -> str:

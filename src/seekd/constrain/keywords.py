@@ -32,7 +32,10 @@ ENFORCED: Mapping[str, str] = MappingProxyType(
         "prefixItems": "",
         "minItems": "",
         "maxItems": "",
-        "pattern": "without look-around, word borders and back references",
+        "pattern": (
+            "without look-around, word borders and back references,"
+            " but for those of Zod's `email` and `duration` and Pydantic's `Decimal`"
+        ),
         "format": "the formats below",
         "minLength": "in characters",
         "maxLength": "in characters",
@@ -57,6 +60,7 @@ IGNORED = frozenset(
         *("$schema", "$comment", "title", "description", "default", "examples", "example", "deprecated"),
         *("readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"),
         *("nullable", "discriminator", "externalDocs", "xml"),  # OpenAPI's
+        "id",  # a keyword of draft 4 only; Zod writes the names of its definitions there
     }
 )
 """Keywords that forbid nothing; they, `$id` at the root and every `x-` keyword are dropped without a finding."""
@@ -84,7 +88,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "unevaluatedItems": "it depends on other keywords and cannot be enforced; use items",
         "additionalItems": "it belongs to an older draft; use prefixItems and items",
         "$id": "a schema with an address of its own inside of another cannot be resolved",
-        "id": "a schema with an address of its own inside of another cannot be resolved",
         "$anchor": _BY_PATH,
         "$dynamicRef": _BY_PATH,
         "$dynamicAnchor": _BY_PATH,

@@ -19,9 +19,11 @@ from types import MappingProxyType
 from llguidance import LLMatcher
 
 from seekd.constrain.endless import without_endless
-from seekd.constrain.formats import FORMAT_PATTERNS
+from seekd.constrain.formats import EQUIVALENTS, FORMAT_PATTERNS
 from seekd.constrain.integers import with_bounds, without_whole_exclusions
 from seekd.constrain.keywords import IGNORED, REFUSED, TYPES, forbids_nothing
+from seekd.constrain.reasons import in_plain_words
+from seekd.constrain.tags import are_told_apart
 from seekd.constrain.writable import is_writable, writable_pattern
 from seekd.errors import InvalidParameter
 
@@ -170,6 +172,9 @@ class _Walk:
             except _Unenforceable as dropped:
                 self.findings.append(Finding(path=".".join(here), reason=str(dropped)))
         self.drop_unsafe_count(kept, path)
+        branches = kept.get("oneOf")
+        if isinstance(branches, list) and "anyOf" not in kept and are_told_apart(branches, self.root, resolve):
+            kept = {"anyOf" if keyword == "oneOf" else keyword: value for keyword, value in kept.items()}
         return with_bounds(without_whole_exclusions(_format_as_pattern(kept)))
 
     def drop_unsafe_count(self, kept: dict[str, object], path: tuple[str, ...]) -> None:
@@ -258,7 +263,7 @@ class _Walk:
     def pattern(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str):
             raise _Unenforceable("must be a regular expression")
-        if (narrowed := writable_pattern(value)) is None:
+        if (narrowed := writable_pattern(EQUIVALENTS.get(value, value))) is None:
             raise _Unenforceable(_CONTROL_CHARACTERS)
         value = narrowed
         if _SET_OPERATION.search(value):
@@ -266,7 +271,9 @@ class _Walk:
         self.patterns.add(value)
         error = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema({"type": "string", "pattern": value}))
         if error:
-            raise _Unenforceable(f"the expression cannot be enforced ({error.strip().splitlines()[-1]})")
+            raise _Unenforceable(
+                f"the expression cannot be enforced ({in_plain_words(error.strip().splitlines()[-1])})"
+            )
         return value
 
     def format_name(self, value: object, _path: tuple[str, ...]) -> object:

@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from llguidance import LLMatcher
-
 from seekd.constrain import lark
 from seekd.constrain.arguments import RawText, spellings_of
-from seekd.constrain.keywords import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMA_SINGLE
+from seekd.constrain.faults import error_of
 from seekd.constrain.parameters import ParameterSet, parameters_of, written_name
+from seekd.constrain.references import document
 from seekd.constrain.schema_check import Finding, check_schema
 from seekd.errors import InvalidParameter
 
@@ -295,18 +294,11 @@ class _Arguments:
         if CLOSER in json.dumps(schema, ensure_ascii=False):
             self.report(path, "it has the end mark of the call format in it and cannot be enforced")
             schema = True
-        document = self.document(schema)
-        if error := self.writer.error_of(document):
+        carried = document(schema, self.root)
+        if error := self.writer.error_of(carried):
             self.report(path, f"it cannot be enforced ({error})")
-            document = {"type": schema["type"]} if isinstance(schema, Mapping) and "type" in schema else {}
-        return self.writer.define(lark.json_value(document), kind="json")
-
-    def document(self, schema: object) -> object:
-        """The schema as a document of its own: what its references lead to is carried along as `$defs/root`."""
-        moved = _moved(schema)
-        if not isinstance(moved, dict) or next(_references(schema), None) is None:
-            return schema
-        return {**moved, "$defs": {"root": _moved(self.root)}}
+            carried = {"type": schema["type"]} if isinstance(schema, Mapping) and "type" in schema else {}
+        return self.writer.define(lark.json_value(carried), kind="json")
 
     def report(self, path: tuple[str, ...], reason: str) -> None:
         self.findings.append(Finding(path=".".join(path), reason=reason))
@@ -321,46 +313,3 @@ def _error_of_text(text: RawText) -> str | None:
     if text.max_length is not None:
         limits["maxLength"] = text.max_length
     return error_of(limits)
-
-
-def error_of(schema: object) -> str | None:
-    """Why JSON of this schema cannot be enforced; None when it can."""
-    body = schema if isinstance(schema, Mapping) else {"allOf": [schema]}
-    is_error, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(dict(body)))
-    return messages[0].strip().splitlines()[0] if is_error else None
-
-
-def _references(schema: object) -> Iterator[str]:
-    """Every reference in a checked schema."""
-    if isinstance(schema, Mapping):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        for subschema in _subschemas(schema):
-            yield from _references(subschema)
-
-
-def _subschemas(schema: Mapping[str, object]) -> Iterator[object]:
-    for keyword, value in schema.items():
-        if keyword in SCHEMA_MAPS and isinstance(value, Mapping):
-            yield from value.values()
-        elif keyword in SCHEMA_LISTS and isinstance(value, list):
-            yield from value
-        elif keyword in SCHEMA_SINGLE:
-            yield value
-
-
-def _moved(schema: object) -> object:
-    """A copy whose references lead into `$defs/root`."""
-    if not isinstance(schema, Mapping):
-        return schema
-    moved: dict[str, object] = {}
-    for keyword, value in schema.items():
-        if keyword == "$ref" and isinstance(value, str):
-            moved[keyword] = f"#/$defs/root{value[1:]}"
-        elif keyword in SCHEMA_MAPS and isinstance(value, Mapping):
-            moved[keyword] = {name: _moved(subschema) for name, subschema in value.items()}
-        elif keyword in SCHEMA_LISTS and isinstance(value, list):
-            moved[keyword] = [_moved(subschema) for subschema in value]
-        else:
-            moved[keyword] = _moved(value) if keyword in SCHEMA_SINGLE else value
-    return moved

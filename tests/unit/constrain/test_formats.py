@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import itertools
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from seekd.constrain import lark
-from seekd.constrain.formats import FORMAT_PATTERNS
+from seekd.constrain.formats import EQUIVALENTS, FORMAT_PATTERNS
+from seekd.constrain.schema_check import check_schema
 from tests.unit.constrain.random_model import RandomModel
 
 
@@ -110,3 +112,26 @@ def test_whatever_a_random_model_writes_in_a_format_is_valid(random_model: Rando
     assert len(finished) >= 10
     for text in finished:
         JUDGES[name](text)
+
+
+PIECES: Mapping[str, tuple[str, ...]] = {
+    "@": ("", "a", "1", ".", "-", "@", "'", "a.aa"),
+    "P": ("", "P", "1Y", "1M", "1D", "T", "1H", "1S", "1.1S", "1W", "1", "S"),
+    "[": ("", "0", ".", "+", "-", "5", "e"),
+}
+"""By what only one of the expressions has in it: pieces whose texts tell apart every part of it."""
+
+
+@pytest.mark.parametrize("pattern", EQUIVALENTS)
+def test_an_equivalent_without_look_around_matches_the_same_texts(pattern: str) -> None:
+    pieces = next(found for mark, found in PIECES.items() if mark in pattern)
+    lead = "P" if "P" in pieces else ""
+    texts = {lead + "".join(chosen) for chosen in itertools.product(pieces, repeat=5)}
+    matching = {text for text in texts if re.search(pattern, text)}
+    assert matching == {text for text in texts if re.search(EQUIVALENTS[pattern], text)}
+    assert len(matching) > 10
+
+
+@pytest.mark.parametrize("pattern", EQUIVALENTS)
+def test_a_pattern_with_look_around_that_libraries_write_is_enforced(pattern: str) -> None:
+    assert check_schema({"pattern": pattern}, name="S").findings == ()
