@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import openai
+import parsed_models
 from checks import (
     FORECAST,
     GREETING,
@@ -294,6 +295,35 @@ def check_the_bundled_model() -> None:
     assert 0 < answer.usage.completion_tokens <= 40
     chunks = list(model.chat.completions.create(**options, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer.choices[0].message.content
+
+
+def _leaf(kind: type) -> list[dict[str, str]]:
+    # The words of the prompt come back as the values, and so a recursive answer comes to its end.
+    return [{"role": "user", "content": f"{kind.__name__}: name: oak, children: [], next: null"}]
+
+
+def check_parsed_answers_are_of_their_models() -> None:
+    model: Any = CLIENT.with_options(base_url=f"{MODEL_URL}/v1")
+    for kind in parsed_models.ANSWERS:
+        options = {"model": "deepseek-chat", "temperature": 0}
+        parsed = model.chat.completions.parse(**options, messages=_leaf(kind), response_format=kind, max_tokens=1000)
+        assert isinstance(parsed.choices[0].message.parsed, kind)
+        with model.chat.completions.stream(**options, messages=_leaf(kind), response_format=kind) as stream:
+            assert isinstance(stream.get_final_completion().choices[0].message.parsed, kind)
+        response = model.responses.parse(**options, input=_leaf(kind), text_format=kind, max_output_tokens=1000)
+        assert isinstance(response.output_parsed, kind)
+        assert response.text.format.strict is True
+
+
+def check_parsed_arguments_are_of_their_models() -> None:
+    for base in ("beta", "v1"):
+        model: Any = CLIENT.with_options(base_url=f"{MODEL_URL}/{base}")
+        for kind in parsed_models.TOOLS:
+            tools = [openai.pydantic_function_tool(kind)]
+            answer = model.chat.completions.parse(
+                model="deepseek-chat", messages=_leaf(kind), tools=tools, tool_choice="required", temperature=0
+            )
+            assert isinstance(answer.choices[0].message.tool_calls[0].function.parsed_arguments, kind)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ A question begins as the conversation's own prompt does, so a prefix cache that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,16 +40,38 @@ def excerpt(whole: recipe.Conversation, start: int, *, note: str = "") -> recipe
         start: index of the first message that is kept, a user's.
         note: stands before that message's text.
     """
+    kept = _kept(whole.messages, Part(start=start, end=len(whole.messages), note=note))
+    return _copy(whole, messages=kept, tools=whole.tools)
+
+
+def _copy(
+    whole: recipe.Conversation, *, messages: Sequence[Any], tools: Sequence[recipe.ToolDefinition]
+) -> recipe.Conversation:
     return recipe.Conversation(
-        messages=_kept(whole.messages, Part(start=start, end=len(whole.messages), note=note)),
+        messages=messages,
         thinking_mode=whole.thinking_mode,
-        tools=whole.tools,
+        tools=tools,
         tool_choice=whole.tool_choice,
         reasoning_effort=whole.reasoning_effort,
         response_format="json_object" if whole.response_format == "json_object" else "text",
         response_schema=whole.response_schema,
         response_regex=whole.response_regex,
     )
+
+
+def with_parameters(whole: recipe.Conversation, parameters: Mapping[str, Any]) -> recipe.Conversation:
+    """The conversation with other parameters for the tools of these names. Any: JSON Schemas."""
+    tools = [
+        recipe.ToolDefinition(
+            tool.name,
+            tool.description,
+            parameters.get(tool.name, tool.parameters),
+            strict=tool.strict,
+            defer_loading=tool.defer_loading,
+        )
+        for tool in whole.tools
+    ]
+    return _copy(whole, messages=whole.messages, tools=tools)
 
 
 def question(whole: recipe.Conversation, part: Part, *, question: str, lead: str) -> recipe.Conversation:

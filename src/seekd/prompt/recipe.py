@@ -131,13 +131,15 @@ class ReadBody:
     Args:
         protocol: whose format the body has.
         body: JSON text, or the value that it spells.
+        echoed: the body that a Responses answer repeats, of the same shape; None for the same one.
 
     Raises:
         MalformedBody: not JSON, or not of the protocol's shape; the message is the bare reason, without a place.
     """
 
-    def __init__(self, protocol: WireProtocol, body: bytes | dict[str, Any]) -> None:
+    def __init__(self, protocol: WireProtocol, body: bytes | dict[str, Any], *, echoed: bytes | None = None) -> None:
         self._protocol = protocol
+        self._echoed = echoed
         try:
             self._request = _CLASSES[protocol].request(body)
         except ValueError as error:
@@ -162,7 +164,7 @@ class ReadBody:
         finishing: Callable[[Any], Any] = _unchanged
         try:
             if self._protocol is WireProtocol.RESPONSES:
-                finishing = _responses_finishing(self._request, options)
+                finishing = _responses_finishing(self._request, options, echoed=self._echoed)
             conversation_request = self._request.convert(options)
         except recipe.ConversionError as error:
             raise InvalidParameter(_message_of(error)) from error
@@ -257,6 +259,11 @@ class RecipeBody:
         """The same request without the messages before `start`; see `excerpts.excerpt`."""
         shorter = excerpts.excerpt(self._conversation, start, note=note)
         return RecipeBody(self._protocol, self._request, self._finishing, shorter)
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> RecipeBody:
+        """The same request with other parameters for the tools of these names, as the model is shown them."""
+        shown = excerpts.with_parameters(self._conversation, parameters)
+        return RecipeBody(self._protocol, self._request, self._finishing, shown)
 
     def question(self, part: excerpts.Part, *, question: str, lead: str) -> RecipeBody:
         """A chat request of free text about a part of the conversation; see `excerpts.question`."""
@@ -393,11 +400,13 @@ def _unchanged(generator: Any) -> Any:
     return generator
 
 
-def _responses_finishing(request: Any, options: recipe.ConversionOptions) -> Callable[[Any], Any]:
+def _responses_finishing(
+    request: Any, options: recipe.ConversionOptions, *, echoed: bytes | None
+) -> Callable[[Any], Any]:
     # Read before `convert` consumes the request. A bad tool is left to `convert`, which checks in the right order.
     try:
         namespace_tool_map = request.namespace_tool_map(options)
     except recipe.ConversionError:
         namespace_tool_map = {}
-    echo = request.echo()
+    echo = (request if echoed is None else recipe.ResponsesRequest(echoed)).echo()
     return lambda generator: generator.with_namespace_tool_map(namespace_tool_map).with_echo(echo)

@@ -27,6 +27,7 @@ from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
+from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
 MAX_TOOLS = 128
 """Source: deepseek-api.md §8.1; its text for more is in the family of the others."""
@@ -105,8 +106,9 @@ def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
     if has_new_limit:
         fields = {**fields, "max_tokens": fields["max_completion_tokens"]}
     if not beta:
-        fields = _without_strict(fields)
-    text = body if fields is decoded else msgspec.json.encode(fields)
+        fields = _without_strict_tools(fields)
+    judged = _judged(fields) if dialect.takes_json_schema else fields
+    text = body if judged is decoded else msgspec.json.encode(judged)
     return _Prepared(
         fields=fields,
         text=text,
@@ -114,6 +116,15 @@ def _prepare(body: bytes, *, dialect: Dialect, beta: bool) -> _Prepared:
         has_old_words=is_legacy or (has_old_messages and decoded.get("tools") is None),
         has_new_limit=has_new_limit,
     )
+
+
+def _judged(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the protocol package is shown: answers by schema are seekd's own, and so are the rules for them."""
+    judged = without_strict(fields, "response_format", "json_schema")
+    tools = fields.get("tools")
+    if not isinstance(tools, list) or not any(_is_strict(tool) for tool in tools):
+        return judged
+    return {**judged, "tools": [judgeable(tool) for tool in tools]}
 
 
 def _with_system_for_developer(fields: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def _counts_the_new_way(fields: Mapping[str, Any]) -> bool:
     return fields.get("max_completion_tokens") is not None and fields.get("max_tokens") is None
 
 
-def _without_strict(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_strict_tools(fields: dict[str, Any]) -> dict[str, Any]:
     # Off beta the service takes `strict` and ignores it; the protocol package would check such schemas strictly.
     tools = fields.get("tools")
     if not isinstance(tools, list) or not any(_is_strict(tool) for tool in tools):
@@ -185,24 +196,8 @@ def _response_format(fields: Mapping[str, Any]) -> str:
     return str(response_format.get("type")) if isinstance(response_format, dict) else "text"
 
 
-def _json_schema(fields: Mapping[str, Any]) -> str | None:
-    """The schema of the answer beside tools, where the protocol package reports the tools only."""
-    if _response_format(fields) != "json_schema":
-        return None
-    wrapper = fields["response_format"].get("json_schema")
-    schema = wrapper.get("schema") if isinstance(wrapper, dict) else None
-    return None if schema is None else msgspec.json.encode(schema).decode()
-
-
-def _strict_definitions(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Name to `$defs` of each strict tool: the protocol package drops them, and what points there pointed nowhere."""
-    tools = fields.get("tools")
-    functions = [tool["function"] for tool in tools if _is_strict(tool)] if isinstance(tools, list) else []
-    return {
-        function["name"]: function["parameters"]["$defs"]
-        for function in functions
-        if isinstance(function.get("parameters"), dict) and "$defs" in function["parameters"]
-    }
+def _schema_format(fields: Mapping[str, Any]) -> object:
+    return fields["response_format"].get("json_schema") if _response_format(fields) == "json_schema" else None
 
 
 def _own_fields(prepared: _Prepared) -> OwnFields:
@@ -216,8 +211,8 @@ def _own_fields(prepared: _Prepared) -> OwnFields:
         user_id=user_id_or_none(fields.get("user_id"), member="user_id"),
         tool_choice=_tool_choice(fields.get("tool_choice")),
         asks_for_json=_response_format(fields) in ("json_object", "json_schema"),
-        json_schema=_json_schema(fields),
-        definitions=_strict_definitions(fields),
+        json_schema=answer_schema(_schema_format(fields)),
+        strict_parameters=strict_parameters(tool["function"] for tool in fields.get("tools") or () if _is_strict(tool)),
         max_calls=1 if prepared.is_legacy else None,
     )
 

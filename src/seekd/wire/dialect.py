@@ -30,7 +30,9 @@ class Dialect:
         samples_as_asked: temperature, top_p and both penalties act in both thinking modes; otherwise the service's
             rules hold (temperature 1 in thinking, top_p clamped or fixed, penalties without effect).
         takes_functions: `functions` and `function_call` work; otherwise they are ignored.
-        takes_json_schema: `response_format: json_schema` works; otherwise it is refused.
+        takes_json_schema: `response_format: json_schema` works; a strict schema, of a `text.format` too, may use every
+            keyword that can be enforced, and the prompt shows strict tools whole; otherwise it is refused, a
+            `text.format` keeps to the service's keywords, and the prompt shows of strict tools what the service's does.
         takes_max_completion_tokens: `max_completion_tokens` is honoured; otherwise ignored.
         takes_developer_role: role `developer` is read as `system`; otherwise refused.
         requires_reasoning: a thinking request that ends in a tool result must bring back the reasoning of that turn;

@@ -30,7 +30,7 @@ class OwnFields:
         tool_choice: `auto`, `required` or a tool's name.
         asks_for_json: the answer is to be a JSON object, unless it is a call.
         json_schema: what that object must fit; None for any object.
-        definitions: name to `$defs` of tools whose schema lost them on the way.
+        strict_parameters: name to parameters of the strict tools, which the package hands on with gaps.
         max_calls: most calls in one answer; None for no limit.
     """
 
@@ -43,7 +43,7 @@ class OwnFields:
     tool_choice: str = "auto"
     asks_for_json: bool = False
     json_schema: str | None = None
-    definitions: Mapping[str, Any] = field(default_factory=dict)
+    strict_parameters: Mapping[str, Any] = field(default_factory=dict)
     max_calls: int | None = None
 
 
@@ -83,6 +83,8 @@ def generation_request(
 ) -> GenerationRequest:
     """Put together what the service needs.
 
+    The prompt shows strict tools as they are enforced, but in a dialect that follows the service, which shows less.
+
     Args:
         model: the requested name.
         parsed: as validated.
@@ -92,6 +94,8 @@ def generation_request(
         served_model: the name that it stands for; None where that is the same.
     """
     served_model = model if served_model is None else served_model
+    if own.strict_parameters and dialect.takes_json_schema:
+        parsed = parsed.with_parameters(own.strict_parameters)
     return GenerationRequest(
         model=model if dialect.echoes_model else answer_name(served_model),
         requested_model=model,
@@ -109,7 +113,7 @@ def generation_request(
             tool_choice=own.tool_choice,
             asks_for_json=own.asks_for_json,
             json_schema=own.json_schema,
-            definitions=own.definitions,
+            strict_parameters=own.strict_parameters,
             max_calls=own.max_calls,
         ),
     )

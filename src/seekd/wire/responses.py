@@ -6,8 +6,10 @@ Room: wire. May import: errors, prompt, wire. Source: deepseek-api.md §15.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
@@ -21,6 +23,7 @@ from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.nullable_fields import with_verbosity
 from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
 from seekd.wire.sse import frame
+from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
 
 def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = ()) -> Call:
@@ -37,10 +40,13 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
         InvalidParameter: a rule of the protocol is broken.
     """
     names = accepted_names(models)
+    fields = decoded_object(body)
+    judged = _judged(fields) if dialect.takes_json_schema else fields
+    text = body if judged is fields else msgspec.json.encode(judged)
     try:
-        read = ReadBody(WireProtocol.RESPONSES, body)
+        read = ReadBody(WireProtocol.RESPONSES, text, echoed=None if text is body else body)
     except MalformedBody as error:
-        raise located(error, WireProtocol.RESPONSES, body=body, rewritten=body) from error
+        raise located(error, WireProtocol.RESPONSES, body=body, rewritten=text) from error
     model = known_name(read.model, names)
     parsed = read.convert(
         ConversionPlan(
@@ -51,7 +57,6 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
-    fields = decoded_object(body)
     if dialect.refuses_stored_state:
         _check_stored_state(fields)
     return Call(
@@ -118,10 +123,34 @@ def _own_fields(fields: dict[str, Any]) -> OwnFields:
     choice = fields.get("tool_choice")
     text = fields.get("text")
     text_format = text.get("format") if isinstance(text, dict) else None
+    kind = text_format.get("type") if isinstance(text_format, dict) else None
     return OwnFields(
         temperature=fields.get("temperature"),
         top_p=fields.get("top_p"),
         user_id=user_id_or_none(fields.get("user"), member="user"),
         tool_choice=named_choice(choice) or ("required" if choice == "required" else "auto"),
-        asks_for_json=isinstance(text_format, dict) and text_format.get("type") == "json_object",
+        asks_for_json=kind in ("json_object", "json_schema"),
+        json_schema=answer_schema(text_format) if kind == "json_schema" else None,
+        strict_parameters=strict_parameters(_functions(fields)),
     )
+
+
+def _judged(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the protocol package is shown: the dialect has its own rules for answers by schema."""
+    judged = without_strict(fields, "text", "format")
+    tools = fields.get("tools")
+    if not isinstance(tools, list):
+        return judged
+    changed = [judgeable(tool) for tool in tools]
+    return judged if changed == tools else {**judged, "tools": changed}
+
+
+def _functions(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The functions that may be called, by the names that the protocol package gives them."""
+    items = fields.get("input")
+    found = [item for item in items if item.get("type") == "tool_search_output"] if isinstance(items, list) else []
+    for tool in [*(fields.get("tools") or ()), *(tool for item in found for tool in item.get("tools") or ())]:
+        if tool.get("type") == "function":
+            yield tool
+        elif tool.get("type") == "namespace":
+            yield from ({**inner, "name": f"{tool['name']}::{inner['name']}"} for inner in tool.get("tools") or ())

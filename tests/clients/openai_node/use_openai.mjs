@@ -1,6 +1,8 @@
 // The official OpenAI client for Node.js.
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
+import { zodFunction, zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 import { FORECAST, GREETING, KEY, LIMITED_MODEL, MODEL_URL, PARAMETERS, REASONING, run, URL } from '../checks.mjs';
 
 const client = new OpenAI({ apiKey: KEY, baseURL: `${URL}/v1`, maxRetries: 0 });
@@ -8,6 +10,35 @@ const HELLO = [{ role: 'user', content: 'Hello, how are you?' }];
 const ASK = [{ role: 'user', content: "What's the weather like in New York?" }];
 const WEATHER = { name: 'get_weather', description: 'Get current weather', parameters: PARAMETERS };
 const TOOLS = [{ type: 'function', function: WEATHER }];
+
+// Short texts and bounded numbers, so that a small model comes to an end.
+const Short = z.string().max(12);
+const Small = z.int().min(1).max(9);
+const Fruit = z.object({ name: Short, weight: Small });
+const Tree = z.object({ name: Short, get children() { return z.array(Tree); } });
+const Cat = z.object({ kind: z.literal('cat'), lives: Small });
+const Dog = z.object({ kind: z.literal('dog'), name: Short });
+const SCHEMAS = {
+  nested: z.object({ fruits: z.array(Fruit), best: Fruit.meta({ id: 'Best' }) }),
+  recursive: Tree,
+  linked: z.object({ name: Short, tree: Tree.nullable() }),
+  optional: z.object({ nickname: Short.nullable(), fruit: Fruit.nullable(), age: Small.nullish() }),
+  union: z.object({ pet: z.discriminatedUnion('kind', [Cat, Dog]), tag: z.union([Small, Short]) }),
+  literals: z.object({ size: z.enum(['S', 'M', 'L']), only: z.literal('x'), mixed: z.literal([1, 'two', true]), none: z.null() }),
+  constrained: z.object({
+    pair: z.array(Short).length(2),
+    code: z.string().length(3),
+    word: z.string().regex(/^[a-z]{1,8}$/),
+    step: z.int().positive().max(30).multipleOf(3),
+    part: z.number().min(0).lt(1),
+    mail: z.email(),
+    id: z.uuid(),
+    day: z.iso.date(),
+    at: z.iso.datetime(),
+    empty: z.object({}),
+  }),
+};
+const LEAF = [{ role: 'user', content: 'name: oak, children: [], tree: null' }];
 
 const create = (options = {}) =>
   client.chat.completions.create({ model: 'deepseek-chat', messages: HELLO, ...options });
@@ -78,6 +109,30 @@ await run({
       text += chunk.choices[0].delta.content ?? '';
     }
     assert.ok(text);
+  },
+  'parsed answers are of their schemas': async () => {
+    const bundled = new OpenAI({ apiKey: KEY, baseURL: `${MODEL_URL}/v1`, maxRetries: 0 });
+    const options = { model: 'deepseek-chat', temperature: 0 };
+    for (const [name, schema] of Object.entries(SCHEMAS)) {
+      const answer = await bundled.chat.completions.parse({
+        ...options, messages: LEAF, max_tokens: 1000, response_format: zodResponseFormat(schema, name),
+      });
+      schema.parse(answer.choices[0].message.parsed);
+      const response = await bundled.responses.parse({
+        ...options, input: LEAF, max_output_tokens: 1000, text: { format: zodTextFormat(schema, name) },
+      });
+      schema.parse(response.output_parsed);
+    }
+  },
+  'parsed arguments are of their schemas': async () => {
+    const bundled = new OpenAI({ apiKey: KEY, baseURL: `${MODEL_URL}/beta`, maxRetries: 0 });
+    for (const name of ['nested', 'linked', 'optional']) {
+      const tools = [zodFunction({ name, parameters: SCHEMAS[name] })];
+      const answer = await bundled.chat.completions.parse({
+        model: 'deepseek-chat', messages: LEAF, temperature: 0, tools, tool_choice: 'required',
+      });
+      SCHEMAS[name].parse(answer.choices[0].message.tool_calls[0].function.parsed_arguments);
+    }
   },
   'errors are the documented classes': async () => {
     const thrown = (promise) =>

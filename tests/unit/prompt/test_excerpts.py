@@ -114,3 +114,12 @@ def test_an_excerpt_answers_as_its_conversation_would_and_a_question_in_free_tex
 def test_a_message_that_the_answer_goes_on_from_stays_one() -> None:
     whole = chat_body([user("a"), assistant("b"), user("c"), assistant("so", prefix=True)])
     assert whole.excerpt(2).conversation.prefix == whole.conversation.prefix is not None
+
+
+@each_family
+def test_other_parameters_change_nothing_of_the_prompt_but_the_tool(family: ChatFormat) -> None:
+    tools = _tools_for(family)
+    other = {"type": "object", "properties": {"place": {"type": "string", "minLength": 2}}}
+    changed = [{**tool, "function": {**tool["function"], "parameters": other}} for tool in tools]
+    whole = _body(thinking=False, tools=tools).with_parameters({"get_weather": other, "unknown": {}})
+    assert prompt_of(whole.render(family)) == prompt_of(_body(thinking=False, tools=changed).render(family))

@@ -421,7 +421,7 @@ def test_a_schema_beside_tools_holds_for_an_answer_that_is_no_call() -> None:
 
 def test_a_strict_schema_keeps_its_definitions() -> None:
     """The protocol package drops `$defs`, and what points there would point nowhere."""
-    item = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/item"}, {"type": "null"}]}}}
+    item: Json = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/item"}, {"type": "null"}]}}}
     parameters = {"type": "object", "properties": {"first": {"$ref": "#/$defs/item"}}, "$defs": {"item": item}}
     tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": parameters}}
     rule = chat({"tools": [tool]}, beta=True).request.rule
@@ -429,4 +429,4 @@ def test_a_strict_schema_keeps_its_definitions() -> None:
     kept = rule.tools[0].parameters
     assert isinstance(kept, dict)
     assert kept["properties"]["first"] == {"$ref": "#/$defs/item"}
-    assert kept["$defs"] == {"item": item}
+    assert kept["$defs"] == {"item": {**item, "required": ["next"], "additionalProperties": False}}

@@ -65,6 +65,14 @@ def test_the_answer_echoes_the_request() -> None:
     assert whole["max_output_tokens"] == 9
 
 
+def test_the_answer_echoes_a_strict_format_as_it_was_sent() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 2}}}
+    sent = {"type": "json_schema", "name": "n", "schema": schema, "strict": True}
+    for dialect in (CLASSIC, HOSTED):
+        format_echo = drive(_parse({"text": {"format": sent}}, dialect=dialect), ["{}"]).whole["text"]["format"]
+        assert {name: format_echo[name] for name in sent} == sent
+
+
 def test_parameters_are_read() -> None:
     request = _parse({"temperature": 0.5, "top_p": 0.3, "user": "u", "max_output_tokens": 9, **OFF}).request
     assert (request.sampling.temperature, request.sampling.top_p) == (0.5, 0.3)

@@ -10,8 +10,8 @@ TOOLS = json.dumps([{"type": "function", "function": {"name": "f", "parameters":
 def test_each_kind_of_limit_has_its_rule() -> None:
     assert output_rule(None, tool_choice="auto") is None
     assert output_rule(OutputLimit(kind="json", schema=""), tool_choice="auto") == OutputRule(kind="json_object")
-    assert output_rule(OutputLimit(kind="json", schema="{}"), tool_choice="auto") == OutputRule(
-        kind="json_schema", schema="{}"
+    assert output_rule(OutputLimit(kind="json", schema="{}"), tool_choice="auto", json_schema="[]") == OutputRule(
+        kind="json_schema", schema="[]"
     )
     assert output_rule(OutputLimit(kind="regex", schema="a+"), tool_choice="auto") == OutputRule(
         kind="regex", schema="a+"
