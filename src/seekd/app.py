@@ -191,7 +191,9 @@ class Application:
         if self._access is AccessState.ENFORCED:
             return "keys required"
         return (
-            "open to everybody" if self._settings.server.insecure else "open to programs on this machine, no key needed"
+            "open to everybody"
+            if self._settings.server.insecure
+            else "open to programs on this machine, no key needed (behind a proxy, create a key first)"
         )
 
     def _model_cards(self) -> Sequence[ModelCard]:

@@ -3,19 +3,19 @@
 Room: log. May import: config, errors.
 
 Records are constant messages with `extra` fields, one of them `action`. On a terminal they read as lines, elsewhere as
-JSON. Prompts, completions and keys are never logged; a prompt appears only under `LogSettings.prompts`.
+JSON. Names, paths and errors come from strangers, so what does not print is escaped: nobody else begins a line or moves
+the cursor. Prompts, completions and keys are never logged; a prompt appears only under `LogSettings.prompts`.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, TextIO
-
-import msgspec
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 key_prefix: ContextVar[str | None] = ContextVar("key_prefix", default=None)
@@ -54,6 +54,16 @@ def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what does not print: line ends, controls of terminals, marks of the reading order.
+
+    They are those of JSON, so that JSON stays the same JSON.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
+
+
 def _add_context(record: logging.LogRecord) -> bool:
     for name, variable in _CONTEXT.items():
         value = variable.get()
@@ -81,7 +91,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return printable(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
 class LineFormatter(logging.Formatter):
@@ -106,5 +116,9 @@ class EngineFormatter(logging.Formatter):
 
 def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name != "action")
-    text = record.getMessage() + (f"  {fields}" if fields else "")
-    return text + ("\n" + formatter.formatException(record.exc_info) if record.exc_info else "")
+    text = printable(record.getMessage().strip() + (f"  {fields}" if fields else ""))
+    if not record.exc_info:
+        return text
+    # Indented, so that no line of an error's message passes for a record.
+    lines = formatter.formatException(record.exc_info).split("\n")
+    return "\n  ".join((text, *map(printable, lines)))

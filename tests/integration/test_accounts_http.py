@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +74,32 @@ def test_before_any_key_programs_on_this_machine_need_none(seekd_server: Start) 
 def test_a_web_page_or_a_proxy_cannot_use_an_open_server(seekd_server: Start, headers: dict[str, str]) -> None:
     server = seekd_server(say("x"))
     assert _post(server, headers=headers).status_code == 403
+    assert not server.engine.requests
+
+
+@pytest.mark.fault("origin-that-is-no-address")
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://localhost:port", "null", ""])
+def test_an_origin_that_is_no_address_is_another_site(seekd_server: Start, origin: str) -> None:
+    server = seekd_server(say("x"))
+    assert _post(server, headers={"Origin": origin}).status_code == 403
+    assert not server.engine.requests
+
+
+@pytest.mark.fault("proxy-without-forwarding-headers")
+def test_a_proxy_that_says_nothing_of_itself_cannot_use_an_open_server(seekd_server: Start) -> None:
+    server = seekd_server(say("x"))
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    body = json.dumps(BODY).encode()
+    # What nginx sends by default for `proxy_pass http://127.0.0.1:8000;`.
+    head = (
+        f"POST /v1/chat/completions HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(head.encode() + body)
+        answer = connection.makefile("rb").read()
+    assert answer.split()[1] == b"403", answer
+    assert b"HTTP/1.0" in answer.partition(b"\r\n\r\n")[2]
     assert not server.engine.requests
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -61,3 +62,35 @@ def test_a_traceback_is_part_of_its_json_record() -> None:
     except RuntimeError:
         logging.getLogger("seekd.test").exception("failed")
     assert "RuntimeError: boom" in json.loads(stream.getvalue())["exception"]
+
+
+@pytest.mark.fault("forged-log-lines")
+@pytest.mark.parametrize("style", ["lines", "json"])
+def test_what_does_not_print_is_escaped_wherever_it_comes_from(style: Literal["lines", "json"]) -> None:
+    hostile = "a\n12:00:00 info     forged\r\x1b[2J\x7f\x9b2J\u202e\u2028\ud800é漢"
+    stream = io.StringIO()
+    log.set_up(log.LogSettings(format=style), stream=stream)
+    token = log.model_name.set(hostile)
+    try:
+        raise RuntimeError(hostile)
+    except RuntimeError:
+        logging.getLogger("seekd.test").exception("failed: %s", hostile, extra={"path": hostile})
+    finally:
+        log.model_name.reset(token)
+    lines = stream.getvalue().removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    if style == "json":
+        [record] = map(json.loads, lines)
+        assert record["path"] == record["model"] == hostile
+        assert record["message"] == f"failed: {hostile}"
+        assert hostile in record["exception"]
+    else:
+        escaped = r"a\n12:00:00 info     forged\r\u001b[2J\u007f\u009b2J\u202e\u2028\ud800é漢"
+        assert f"failed: {escaped}  path={escaped} model={escaped}" in lines[0]
+        assert len(lines) > 2
+        assert all(line.startswith("  ") for line in lines[1:])
+
+
+def test_a_line_of_the_engine_process_is_one_line_to_its_parent() -> None:
+    record = logging.makeLogRecord({"levelname": "INFO", "name": "seekd.test", "msg": "a\nERROR seekd forged\n"})
+    assert log.EngineFormatter().format(record) == r"INFO seekd.test a\nERROR seekd forged"

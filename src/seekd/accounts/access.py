@@ -11,7 +11,8 @@ root the address that is listened on.
 | anywhere else | no | the start is refused; with `--insecure` open, also to a Host that is a plain address |
 
 While access is open, a web page that the user visits and a proxy that forwards from elsewhere could both reach a
-loopback address. `open_request_refusal` keeps them out.
+loopback address. `open_request_refusal` keeps them out, as far as a request tells: a proxy that speaks HTTP/1.1 and
+adds no header of its own cannot be told from a program on this machine.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def is_loopback(host: str) -> bool:
 def open_request_refusal(
     headers: Iterable[tuple[str, str]],
     *,
+    http_version: str = "1.1",
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
     is_insecure: bool = False,
@@ -99,11 +101,15 @@ def open_request_refusal(
 
     Args:
         headers: every header of the request; names in any case, repeated ones repeated.
+        http_version: of the request. Clients have spoken 1.1 for decades; 1.0 is what nginx speaks to what is behind it
+            unless told otherwise, without any header that says so.
         allowed_hosts: Host names, without a port, that are served besides the loopback ones.
         allowed_origins: Origins, such as `https://app.example`, that are served besides the server's own.
         is_insecure: the server is meant to be open on other addresses: a Host that is a plain address is served too. It
             cannot be a name that somebody has pointed at this machine, which is what the check is against.
     """
+    if http_version == "1.0":
+        return "the request speaks HTTP/1.0, as proxies do"
     lowered = [(name.lower(), value.strip()) for name, value in headers]
     for name, _ in lowered:
         if name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES):
@@ -138,8 +144,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_own_origin(origin: str, host: str) -> bool:
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    return origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
 
 
 def _host_name(host: str) -> str | None:

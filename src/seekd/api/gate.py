@@ -46,6 +46,7 @@ class Gate:
         if caller.is_open:
             refusal = open_request_refusal(
                 request.headers.items(),
+                http_version=request.scope["http_version"],
                 allowed_hosts=self.settings.allowed_hosts,
                 allowed_origins=self.settings.allowed_origins,
                 is_insecure=self.is_insecure,

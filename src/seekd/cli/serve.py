@@ -129,8 +129,8 @@ def _say_ready(application: Application, listener: socket.socket) -> None:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     body = '{"model":"deepseek-chat","messages":[{"role":"user","content":"Hello!"}]}'
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(
+    line = (
         f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; "
-        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'",
-        markup=False,
+        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
     )
+    console.print(log.printable(line), markup=False)

@@ -70,6 +70,8 @@ REFUSED = [
     ([("Host", "localhost:8000"), ("Origin", "http://localhost:3000")], "another site"),
     ([("Host", "localhost:8000"), ("Origin", "null")], "another site"),
     ([("Host", "localhost:8000"), ("Origin", "http://localhost:8000.evil.example")], "another site"),
+    ([("Host", "localhost:8000"), ("Origin", "http://[")], "another site"),
+    ([("Host", "localhost:8000"), ("Origin", "http://localhost:8000/")], "another site"),
     ([("Host", "localhost:8000"), ("Sec-Fetch-Site", "cross-site")], "browser says"),
     ([("Host", "localhost:8000"), ("X-Forwarded-For", "10.0.0.9")], "forwarded"),
     ([("Host", "localhost:8000"), ("x-forwarded-anything", "")], "forwarded"),
@@ -84,6 +86,12 @@ def test_web_pages_and_proxies_are_refused(headers: list[tuple[str, str]], reaso
     refusal = open_request_refusal(headers)
     assert refusal is not None
     assert reason in refusal
+
+
+def test_a_request_of_http_1_0_comes_from_a_proxy() -> None:
+    refusal = open_request_refusal([("Host", "localhost:8000")], http_version="1.0")
+    assert refusal is not None
+    assert "HTTP/1.0" in refusal
 
 
 @pytest.mark.parametrize(
