@@ -180,6 +180,16 @@ def test_a_service_that_is_away_is_said_and_the_setting_decides(
                 assert "moderation service does not answer" in answer.json()["error"]["message"]
 
 
+@pytest.mark.fault("moderation-without-a-verdict")
+def test_an_answer_without_a_verdict_lets_nothing_pass(tmp_path: Path, service: ModerationService) -> None:
+    service.answer = lambda _: (200, b'{"results":[]}')
+    with serve_script(say("forbidden"), data_dir=tmp_path, guard=GuardSettings(moderation=service.url)) as server:
+        answer = _post(server)
+        assert answer.status_code == 503
+        assert "moderation service does not answer" in answer.json()["error"]["message"]
+        assert not server.engine.requests
+
+
 def test_models_and_accounts_have_their_own_rules(tmp_path: Path, service: ModerationService) -> None:
     overrides = (OverrideSetting(model="deepseek-reasoner", moderate_input=False, moderate_output="off"),)
     guard = GuardSettings(moderation=service.url, overrides=overrides)

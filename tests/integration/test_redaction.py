@@ -212,11 +212,19 @@ def test_a_request_adds_rules_and_says_whether_the_text_comes_back(server: Scrip
     _say("to [EMAIL_1]")
     answer = _post(server, "/chat/completions", _user(MAIL), X_Seekd_Restore="no")
     assert answer.json()["choices"][0]["message"]["content"] == "to [EMAIL_1]"
-    by_model = _post(server, "/chat/completions", _user(MAIL, model="deepseek-reasoner"))
-    assert MAIL not in by_model.text
     refused = _post(server, "/chat/completions", _user(MAIL), X_Seekd_Redact="nothing")
     assert refused.status_code == 400
     assert "no rule 'nothing'" in refused.json()["error"]["message"]
+
+
+@pytest.mark.fault("restore-against-the-settings")
+@pytest.mark.parametrize("asked", [{}, {"X_Seekd_Restore": "yes"}])
+def test_no_request_undoes_restore_false(server: ScriptedServer, asked: dict[str, str]) -> None:
+    _say("to [EMAIL_1]")
+    answer = _post(server, "/chat/completions", _user(MAIL, model="deepseek-reasoner"), **asked)
+    assert answer.status_code == 200
+    assert "[EMAIL_1]" in answer.text
+    assert MAIL not in answer.text
 
 
 def test_a_request_without_findings_is_as_ever(server: ScriptedServer) -> None:

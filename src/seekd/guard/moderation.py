@@ -59,6 +59,8 @@ class HttpGuard:
             answer = msgspec.json.decode(response.content, type=_Answer)
         except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.DecodeError) as error:
             raise GuardUnavailable(str(error) or type(error).__name__) from error
+        if not answer.results:
+            raise GuardUnavailable("an answer without a result")
         flagged = [result for result in answer.results if result.flagged]
         categories = sorted({name for result in flagged for name, applies in result.categories.items() if applies})
         return Verdict(allowed=not flagged, reason=", ".join(categories))

@@ -101,7 +101,7 @@ class Shields:
         Args:
             policy: of the settings.
             redact: rules to redact by besides, parted by commas; None for none.
-            restore: `yes` or `no`; None for what the settings say.
+            restore: `no` leaves placeholders in the answer; `yes` and None want what the settings say.
 
         Raises:
             InvalidParameter: a rule that does not exist, or another word than yes and no.
@@ -118,7 +118,7 @@ class Shields:
         if restore is not None:
             if restore not in ("yes", "no"):
                 raise InvalidParameter(f"X-Seekd-Restore is {restore!r}; it is yes or no.")
-            policy = replace(policy, restore=restore == "yes")
+            policy = replace(policy, restore=policy.restore and restore == "yes")
         return policy
 
     def shield(self, policy: Policy) -> Shield:

@@ -40,7 +40,16 @@ async def test_without_key_and_model_neither_is_sent(service: ModerationService)
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, b"{}"), (429, b"{}"), (200, b"no json"), (200, b"{}"), (200, b'{"results":[{}]}')]
+    ("status", "body"),
+    [
+        (500, b"{}"),
+        (429, b"{}"),
+        (200, b"no json"),
+        (200, b"{}"),
+        (200, b'{"results":[]}'),
+        (200, b'{"results":[{}]}'),
+        (200, b'{"results":[{"flagged":null}]}'),
+    ],
 )
 async def test_anything_but_a_verdict_is_none(
     service: ModerationService, guard: HttpGuard, status: int, body: bytes

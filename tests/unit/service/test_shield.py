@@ -59,6 +59,8 @@ def test_a_request_may_add_and_never_weaken() -> None:
     assert asked.actions == {"card": Action.BLOCK, "ip": Action.REDACT, "email": Action.REDACT}
     assert (policy.restore, asked.restore) == (True, False)
     assert shields.asked(policy, redact=None, restore=None) == policy
+    assert shields.asked(policy, redact=None, restore="yes").restore
+    assert not shields.asked(asked, redact=None, restore="yes").restore
     with pytest.raises(InvalidParameter, match="there is no rule 'mail'"):
         shields.asked(policy, redact="mail", restore=None)
     with pytest.raises(InvalidParameter, match="yes or no"):
