@@ -180,6 +180,20 @@ def test_a_service_that_is_away_is_said_and_the_setting_decides(
                 assert "moderation service does not answer" in answer.json()["error"]["message"]
 
 
+@pytest.mark.fault("refused-texts-in-schemas")
+@pytest.mark.parametrize("place", ["response_format", "tools"])
+def test_schemas_are_judged_too(tmp_path: Path, service: ModerationService, place: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["forbidden"]}}}
+    more: dict[str, Any] = {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}],
+    }
+    with serve_script(say("{}"), data_dir=tmp_path, guard=GuardSettings(moderation=service.url)) as server:
+        answer = _post(server, "as json", **{place: more[place]})
+        assert (answer.status_code, answer.json()) == (400, REFUSED)
+        assert not server.engine.requests
+
+
 @pytest.mark.fault("moderation-without-a-verdict")
 def test_an_answer_without_a_verdict_lets_nothing_pass(tmp_path: Path, service: ModerationService) -> None:
     service.answer = lambda _: (200, b'{"results":[]}')

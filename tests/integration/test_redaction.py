@@ -185,6 +185,63 @@ def test_a_json_answer_stays_json(server: ScriptedServer) -> None:
     assert json.loads(content) == {"note": 'secret{"\n}'}
 
 
+BOB = "bob@example.com"
+SCHEMA: Any = {
+    "type": "object",
+    "title": MAIL,
+    "properties": {MAIL: {"enum": [BOB, "nobody"], "default": BOB}, "who": {"const": MAIL, "examples": [BOB]}},
+    "required": [MAIL, "who"],
+}
+FITTING = '{"[EMAIL_1]": "[EMAIL_2]", "who": "[EMAIL_1]"}'
+RESTORED = {MAIL: BOB, "who": MAIL}
+
+
+def _assert_unseen(server: ScriptedServer) -> None:
+    for text in (_prompt(server), repr(server.engine.requests[-1].constraint)):
+        assert MAIL not in text
+        assert BOB not in text
+    assert "EMAIL_2" in repr(server.engine.requests[-1].constraint)
+
+
+@pytest.mark.fault("sensitive-texts-in-schemas")
+def test_a_schema_of_the_answer_is_redacted_and_the_answer_fits_the_callers_own(server: ScriptedServer) -> None:
+    _say(FITTING)
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "description": f"of {MAIL}", "schema": SCHEMA}}
+    chat = _post(server, "/chat/completions", _user("answer in json", response_format=wanted))
+    assert json.loads(chat.json()["choices"][0]["message"]["content"]) == RESTORED
+    _assert_unseen(server)
+    body = {
+        "model": "deepseek-chat",
+        "input": "answer in json",
+        "reasoning": {"effort": "none"},
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}},
+    }
+    answer = _post(server, "/responses", body).json()
+    assert json.loads(answer["output"][-1]["content"][0]["text"]) == RESTORED
+    _assert_unseen(server)
+
+
+@pytest.mark.fault("sensitive-texts-in-schemas")
+@pytest.mark.parametrize("stream", [False, True])
+def test_schemas_of_tools_are_redacted_and_the_calls_fit_the_callers_own(server: ScriptedServer, stream: bool) -> None:
+    _say(
+        '<｜DSML｜tool_calls>\n<｜DSML｜invoke name="send">\n'
+        '<｜DSML｜parameter name="[EMAIL_1]" string="true">[EMAIL_2]</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="who" string="true">[EMAIL_1]</｜DSML｜parameter>\n'
+        "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"
+    )
+    tool = {"name": "send", "description": "mails", "input_schema": SCHEMA}
+    body = _user("send", tools=[tool], max_tokens=500, thinking={"type": "disabled"}, stream=stream)
+    answer = _post(server, "/anthropic/v1/messages", body)
+    _assert_unseen(server)
+    if stream:
+        events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+        parts = [event["delta"].get("partial_json", "") for event in events if event["type"] == "content_block_delta"]
+        assert json.loads("".join(parts)) == RESTORED
+    else:
+        assert answer.json()["content"][-1]["input"] == RESTORED
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_with_logprobs_the_text_comes_back_too(server: ScriptedServer, stream: bool) -> None:
     _say("to [EMAIL_1]!")
@@ -243,6 +300,32 @@ def test_a_wrong_body_is_blamed_at_its_own_place(server: ScriptedServer) -> None
     ]
     assert found[0].status_code == 400
     assert found[0].json()["error"]["message"] == found[1].json()["error"]["message"]
+
+
+@pytest.mark.fault("screened-body-of-many-levels")
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ('"messages":[{"role":"user","content":%s}]', "recursion limit"),
+        ('"messages":[],"tools":[%s]', "recursion limit"),
+        ('"messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":%s}}]}]', "recursion limit"),
+        (
+            (
+                '"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":['
+                '{"id":"c","type":"function","function":{"name":"f","arguments":%r}}]},'
+                '{"role":"tool","tool_call_id":"c","content":"x"}]'
+            ),
+            "arguments of a call are nested too deeply",
+        ),
+    ],
+)
+def test_a_body_of_too_many_levels_is_refused(server: ScriptedServer, template: str, words: str) -> None:
+    deep = '{"a":' * 700 + '"\\n"' + "}" * 700
+    member = template.replace("%s", deep).replace("%r", json.dumps(deep))
+    content = '{"model":"deepseek-chat",' + member + "}"
+    answer = httpx.post(f"{server.url}/chat/completions", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
 
 
 def test_a_repeated_request_gets_the_same_answer_and_long_bodies_are_screened(server: ScriptedServer) -> None:

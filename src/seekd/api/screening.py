@@ -17,6 +17,7 @@ import msgspec
 from starlette.datastructures import Headers
 
 from seekd.accounts.types import Caller
+from seekd.errors import InvalidParameter
 from seekd.guard.types import Stage
 from seekd.service.moderation import AnswerWatch, Moderator
 from seekd.service.shield import Policy, Shield, Shields
@@ -109,7 +110,10 @@ class Screening:
         policy = self.shields.policy(model=call.request.served_model, account_id=caller.account_id)
         policy = self.shields.asked(policy, redact=headers.get(REDACT_HEADER), restore=headers.get(RESTORE_HEADER))
         _check_size(policy, fields)
-        screened = await self._texts(body, fields, policy)
+        try:
+            screened = await self._texts(body, fields, policy)
+        except RecursionError as error:
+            raise InvalidParameter("The arguments of a call are nested too deeply.") from error
         if screened.body is not body:
             again = parse(screened.body, dialect=dialect, models=self.models)
             # What was decided on the way here stays: a router may have chosen the model.

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from llguidance import LLMatcher
 
@@ -101,10 +102,10 @@ def check_schema(schema: object, *, name: str) -> CheckedSchema:
 
 
 def resolve(root: object, reference: str) -> object | None:
-    """What a reference by path leads to in `root`; None when it leads nowhere. Source: RFC 6901."""
+    """What a reference by path leads to in `root`; None when it leads nowhere. Source: RFC 6901, section 6."""
     place = root
     for part in reference.removeprefix("#").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
         if isinstance(place, Mapping) and key in place:
             place = place[key]
         elif isinstance(place, list) and key.isdecimal() and int(key) < len(place):

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from seekd.guard.types import Finding
 
-_LOOKS_LIKE_ONE = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]+\]")
+LOOKS_LIKE_ONE = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]+\]")
 
 
 class Placeholders:
@@ -27,7 +27,7 @@ class Placeholders:
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._taken = {found for text in texts if "[" in text for found in _LOOKS_LIKE_ONE.findall(text)}
+        self._taken = {found for text in texts if "[" in text for found in LOOKS_LIKE_ONE.findall(text)}
         self._by_value: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from seekd.prompt.recipe_parser import RecipeChunk
 from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Encoder
+from seekd.wire.schema_texts import with_leaves
 
 _JSON_PARTS = frozenset(("arguments", "partial_json"))
 _ANSWER_TEXTS = frozenset(("content", "text", "delta"))
@@ -53,10 +54,13 @@ class AnswerRestorer:
         if not isinstance(value, dict):
             return value
         kind = value["type"] if isinstance(value.get("type"), str) else kind
-        return {
-            key: self._text(key, member, kind) if isinstance(member, str) else self._value(member, kind=kind)
-            for key, member in value.items()
-        }
+        return {key: self._member(key, member, kind) for key, member in value.items()}
+
+    def _member(self, key: str, value: Any, kind: str) -> Any:
+        if isinstance(value, str):
+            return self._text(key, value, kind)
+        # The arguments of a call as an object: its names are the caller's own, and so are those of its members.
+        return with_leaves(value, self._restore) if key == "input" else self._value(value, kind=kind)
 
     def _text(self, key: str, text: str, kind: str) -> str:
         is_arguments = key in _JSON_PARTS or (key == "delta" and "function_call_arguments" in kind)

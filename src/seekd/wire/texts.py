@@ -1,22 +1,23 @@
 """Where a body has texts that people and programs wrote, in all of the protocols.
 
-Room: wire. Imports msgspec only. Names, ids, types, schemas and parameters are no such texts; what describes a tool is.
+Room: wire. Names of tools, ids, types and parameters are no such texts; what describes tools and formats of answers is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-Visit = Callable[[str], str]
+from seekd.wire.schema_texts import Visit, with_leaves, with_pattern, with_schema_texts
 
 _TEXTS = frozenset(("content", "text", "reasoning_content", "thinking", "output", "refusal", "summary"))
 _HOLDERS = frozenset(("tool_calls", "function", "function_call"))
 _BODY_TEXTS = ("system", "instructions", "messages", "input", "prompt", "suffix")
-_TOOLS = ("tools", "functions")
-_VALUES_OF_SCHEMAS = frozenset(("const", "default", "enum", "examples"))
+_DESCRIPTIONS = ("tools", "functions", "response_format", "text")
+"""Of tools, and of the format of the answer."""
+_SCHEMAS = frozenset(("parameters", "input_schema", "schema"))
 
 
 def texts_of(fields: Mapping[str, Any]) -> list[str]:
@@ -34,7 +35,7 @@ def texts_of(fields: Mapping[str, Any]) -> list[str]:
 def with_texts(fields: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
     """The body with what `visit` makes of each text, in the order of `texts_of`."""
     changed = dict(fields)
-    for name in _TOOLS:
+    for name in _DESCRIPTIONS:  # first, as they stand in a prompt: the numbers of their placeholders stay the same
         if name in fields:
             changed[name] = _description(fields[name], visit)
     for name in _BODY_TEXTS:
@@ -71,7 +72,7 @@ def _member(key: str, value: Any, visit: Visit) -> Any:
     if key == "arguments" and isinstance(value, str):
         return _json_text(value, visit)
     if key == "input":
-        return _leaves(value, visit)
+        return with_leaves(value, visit)
     if key in _HOLDERS and not isinstance(value, str):
         return _texts(value, visit)
     return value
@@ -85,32 +86,26 @@ def _json_text(text: str, visit: Visit) -> str:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return visit(text)
-    changed = _leaves(value, visit)
+    changed = with_leaves(value, visit)
     return text if changed == value else msgspec.json.encode(changed).decode()
-
-
-def _leaves(value: Any, visit: Visit) -> Any:
-    if isinstance(value, str):
-        return visit(value)
-    if isinstance(value, list):
-        return [_leaves(entry, visit) for entry in value]
-    if isinstance(value, dict):
-        return {key: _leaves(member, visit) for key, member in value.items()}
-    return value
 
 
 def _description(value: Any, visit: Visit) -> Any:
     if isinstance(value, list):
         return [_description(entry, visit) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    changed = {}
-    for key, member in value.items():
-        if key == "description" and isinstance(member, str):
-            changed[key] = visit(member)
-        else:
-            changed[key] = member if key in _VALUES_OF_SCHEMAS else _description(member, visit)
-    return changed
+    if isinstance(value, dict):
+        return {key: _described(key, member, visit) for key, member in value.items()}
+    return value
+
+
+def _described(key: str, value: Any, visit: Visit) -> Any:
+    if key in _SCHEMAS:
+        return with_schema_texts(value, visit)
+    if isinstance(value, str):
+        if key == "description":
+            return visit(value)
+        return with_pattern(value, visit) if key == "regex" else value
+    return _description(value, visit)
 
 
 def replacing(texts: Sequence[str]) -> Visit:

@@ -102,6 +102,7 @@ def test_many_patterns_on_one_value_are_refused_because_they_take_exponential_ti
 def test_references_follow_pointers() -> None:
     root = {"a/b": [{"~": {"type": "null"}}]}
     assert resolve(root, "#/a~1b/0/~0") == {"type": "null"}
+    assert resolve(root, "#/a~1b/%30/%7E0") == {"type": "null"}
     assert resolve(root, "#") is root
     for nowhere in ("#/a", "#/a~1b/1", "#/a~1b/x", "#/a~1b/0/~0/type/x"):
         assert resolve(root, nowhere) is None

@@ -39,10 +39,8 @@ def test_arguments_get_it_escaped_in_every_protocol() -> None:
     }
     assert _restored({"delta": {"type": "input_json_delta", "partial_json": part}})["delta"]["partial_json"] == escaped
     assert _restored({"type": "response.function_call_arguments.delta", "delta": part})["delta"] == escaped
-    assert _restored({"type": "tool_use", "input": {"key": "[KEY_1]", "more": ["[KEY_1]"]}})["input"] == {
-        "key": VALUE,
-        "more": [VALUE],
-    }
+    call = {"type": "tool_use", "input": {"arguments": "[KEY_1]", "[KEY_1]": ["[KEY_1]", 1]}}
+    assert _restored(call, json_answer=True)["input"] == {"arguments": VALUE, VALUE: [VALUE, 1]}
 
 
 def test_an_answer_that_is_json_gets_it_escaped_and_its_reasoning_does_not() -> None:

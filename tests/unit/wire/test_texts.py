@@ -37,7 +37,10 @@ CHAT = {
             },
         }
     ],
-    "response_format": {"type": "json_schema"},
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "description": "then", "schema": {"type": "object", "required": ["more"]}},
+    },
 }
 MESSAGES = {
     "system": [{"type": "text", "text": "one"}],
@@ -64,11 +67,22 @@ RESPONSES = {
 
 
 def test_the_texts_of_every_protocol_are_found_and_nothing_else() -> None:
-    assert texts_of(CHAT) == ["zero", "half", "one", "two", "three", '{"a": "four"}', "five", "six"]
-    assert texts_of(MESSAGES) == ["one", "two", "three", "four", "five"]
+    tool = ["zero", "description", "half", "description", "x", "x"]
+    answer = ["then", "more"]
+    assert texts_of(CHAT) == [*tool, *answer, "one", "two", "three", '{"a": "four"}', "five", "six"]
+    assert texts_of(MESSAGES) == ["one", "two", "key", "three", "more", "b", "four", "five"]
     assert texts_of(RESPONSES) == ["one", "two", "three", "four", "five"]
     assert texts_of({"prompt": "one", "suffix": "two", "stop": "x"}) == ["one", "two"]
     assert texts_of({"input": "one"}) == ["one"]
+    schema = {"title": "one"}
+    for body in (
+        {"text": {"format": {"type": "json_schema", "name": "n", "schema": schema}, "verbosity": "low"}},
+        {"response_format": {"type": "regex", "regex": "one"}},
+        {"tools": [{"type": "namespace", "name": "n", "tools": [{"name": "f", "parameters": schema}]}]},
+        {"tools": [{"name": "f", "input_schema": schema, "cache_control": {"type": "ephemeral"}}]},
+        {"functions": [{"name": "f", "parameters": schema}]},
+    ):
+        assert texts_of(body) == ["one"], body
 
 
 def test_texts_are_replaced_in_their_places_and_the_body_is_left_as_it_was() -> None:
@@ -83,9 +97,9 @@ def test_json_in_a_text_is_read_where_it_escapes_something() -> None:
     call = {
         "messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": r'{"a": "x\u0040y", "b": 1}'}}]}]
     }
-    assert texts_of(call) == ["x@y"]
-    changed = with_texts(call, replacing(['"']))
-    assert changed["messages"][0]["tool_calls"][0]["function"]["arguments"] == r'{"a":"\"","b":1}'
+    assert texts_of(call) == ["a", "x@y", "b"]
+    changed = with_texts(call, replacing(["a", '"', "c"]))
+    assert changed["messages"][0]["tool_calls"][0]["function"]["arguments"] == r'{"a":"\"","c":1}'
     assert with_texts(call, lambda text: text) == call
     broken = {"messages": [{"function_call": {"arguments": "\\ no json"}}]}
     assert texts_of(broken) == ["\\ no json"]
