@@ -107,6 +107,11 @@ class Application:
             context=settings.context,
             cache=self._cache,
         )
+        self._screening = Screening(
+            shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
+            moderator=self._moderator,
+            models=models.own_names,
+        )
         gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(
             answering=Answering(
@@ -115,11 +120,7 @@ class Application:
                 settings=settings.server,
                 detached=self._detached,
                 routes=_routes(settings, models),
-                screening=Screening(
-                    shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
-                    moderator=self._moderator,
-                    models=models.own_names,
-                ),
+                screening=self._screening,
                 models=models.own_names,
             ),
             health=self.health,
@@ -159,6 +160,7 @@ class Application:
         """Free everything."""
         await self._models.close()
         await self._detached.close()
+        self._screening.close()
         if self._moderator is not None:
             await self._moderator.close()
         await self._cache.close()

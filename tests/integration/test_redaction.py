@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import importlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -364,6 +366,54 @@ def test_a_redactor_of_another_package_finds_what_has_no_form(tmp_path: Path, mo
         answer = _post(running, "/chat/completions", _user("for Ada Lovelace"))
         assert answer.json()["choices"][0]["message"]["content"] == "Dear Ada Lovelace"
         assert "for [CUSTOMER_1]" in _prompt(running)
+
+
+SLOW = """
+import threading
+
+entered, release, lock = threading.Event(), threading.Event(), threading.Lock()
+num_running = most_running = 0
+
+
+class Slow:
+    def find(self, text):
+        global num_running, most_running
+        with lock:
+            num_running += 1
+            most_running = max(most_running, num_running)
+        entered.set()
+        release.wait(20)
+        with lock:
+            num_running -= 1
+        return []
+"""
+
+
+@pytest.mark.fault("slow-rules-asked-for")
+def test_rules_that_take_their_time_take_none_of_other_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "package"
+    place.mkdir()
+    entry_points = {"seekd.redactors": "slow = slow_redactor:Slow"}
+    install(place, monkeypatch, module="slow_redactor", code=SLOW, entry_points=entry_points)
+    _say("fine")
+    guard = GuardSettings(overrides=(OverrideSetting(model="deepseek-reasoner", redact=("slow",)),))
+    with (
+        serve_script(SCRIPT, data_dir=tmp_path / "data", guard=guard) as running,
+        concurrent.futures.ThreadPoolExecutor(3) as pool,
+    ):
+        slow = importlib.import_module("slow_redactor")
+        asked = [pool.submit(_post, running, "/chat/completions", _user("x"), X_Seekd_Redact="slow") for _ in range(3)]
+        try:
+            assert slow.entered.wait(20)
+            assert _post(running, "/chat/completions", _user("x")).status_code == 200
+            assert not slow.release.is_set()
+            assert not any(answer.done() for answer in asked)
+        finally:
+            slow.release.set()
+        assert [answer.result().status_code for answer in asked] == [200] * 3
+    assert slow.most_running == 1
 
 
 _CALLS: Any = {

@@ -24,6 +24,7 @@ _NOT_V4_BEFORE = frozenset("._-/\\")
 _V6_BACKWARDS = re.compile(r"[0-9A-Fa-f:]*")
 _V6 = re.compile(r"[0-9A-Fa-f:]+(?:\.[0-9]+){0,3}")
 _MAX_V6_CHARS = 45
+_DIGIT = re.compile(r"[0-9]")
 
 
 def find_emails(scan: Scan) -> Iterator[Finding]:
@@ -90,14 +91,17 @@ def _find_v6(scan: Scan) -> Iterator[Finding]:
     for colon in scan.colons:
         if colon < done:
             continue
-        before = text[max(0, colon - _MAX_V6_CHARS) : colon]
+        before = text[max(done, colon - _MAX_V6_CHARS) : colon]
         head = _V6_BACKWARDS.match(before[::-1])
         start = colon - (0 if head is None else head.end())
-        match = _V6.match(text, start, start + _MAX_V6_CHARS)
+        match = _V6.match(text, start)
         if match is None:
             continue
+        done = match.end()  # of all that may belong to it: nothing is read twice
+        if done - start > _MAX_V6_CHARS:
+            continue
         address = match[0].rstrip(":.") if not match[0].endswith("::") else match[0]
-        end = done = start + len(address)
+        end = start + len(address)
         if _is_v6(address) and not is_letter(text[start - 1 : start]) and not is_letter(text[end : end + 1]):
             yield Finding(start=start, end=end, rule="ip", label="IP")
 
@@ -105,11 +109,11 @@ def _find_v6(scan: Scan) -> Iterator[Finding]:
 def _is_v6(address: str) -> bool:
     groups = [group for group in address.split(":") if group]
     # `x[1000::]` and `add::f2` of a program are addresses by their signs only.
-    if len(groups) < 2 or (len(groups) == 2 and not any(sign.isdigit() for sign in groups[0])):
+    if len(groups) < 2 or (len(groups) == 2 and _DIGIT.search(groups[0]) is None):
         return False
     if len(groups[0]) < 3 and address.count(":") < 7:
         return False
-    if not any(sign.isdigit() for sign in address):
+    if len(groups) > 8 or address.count("::") > 1 or _DIGIT.search(address) is None:
         return False
     try:
         parsed = ipaddress.IPv6Address(address)

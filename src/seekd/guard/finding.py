@@ -10,15 +10,25 @@ from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 from seekd.guard.addresses import find_emails, find_ips
 from seekd.guard.credentials import find_keys
 from seekd.guard.numbers import find_cards, find_ibans, find_phones
 from seekd.guard.scan import Scan
-from seekd.guard.settings import GuardSettings
+from seekd.guard.settings import RULES, GuardSettings
 from seekd.guard.types import Finding, Redactor
 
 Find = Callable[[Scan], Iterable[Finding]]
+
+_BUILT_IN = frozenset(RULES)
+_MIN_CHARS = 6
+"""a@b.cc"""
+_SIGNS = re.compile(r"[0-9@]|[A-Za-z_-]{20}|-----BEGIN")
+"""One of these is in everything that a built-in rule finds."""
+_MAX_GLANCE_CHARS = 200
+"""Longer texts are not read for signs first: the rules look at more at once."""
+_start = attrgetter("start")
 
 
 class RuleBook:
@@ -27,6 +37,9 @@ class RuleBook:
     Args:
         settings: own patterns and regions.
         extensions: redactors by the name of their rule.
+
+    Attributes:
+        extensions: the names of their rules.
     """
 
     def __init__(self, settings: GuardSettings, extensions: Mapping[str, Redactor] | None = None) -> None:
@@ -43,9 +56,9 @@ class RuleBook:
             "ip": find_ips,
             "phone": partial(find_phones, regions=settings.phone_regions),
         }
-        self._finders |= {
-            name: partial(_find_by_extension, name, redactor) for name, redactor in (extensions or {}).items()
-        }
+        extensions = extensions or {}
+        self._finders |= {name: partial(_find_by_extension, name, redactor) for name, redactor in extensions.items()}
+        self.extensions = frozenset(extensions)
 
     @property
     def names(self) -> Sequence[str]:
@@ -56,28 +69,40 @@ class RuleBook:
         """What some rules find.
 
         Args:
-            text: of any length; costs about 20 ms a million characters.
+            text: of any length; a million characters cost 15 ms of prose, 0.5 s of what looks like findings all over.
             rules: by name.
 
         Returns:
             In order, none overlapping.
         """
         wanted = frozenset(rules)
+        if not _may_hold_something(text):
+            wanted -= _BUILT_IN
+        if not wanted:
+            return []
         scan = Scan(text)
-        found = [finding for name, find in self._finders.items() if name in wanted for finding in find(scan)]
-        return _apart(found)
+        return _apart(find(scan) for name, find in self._finders.items() if name in wanted)
 
 
-def _apart(found: Iterable[Finding]) -> list[Finding]:
-    """Those that overlap no earlier one, by their places."""
-    starts: list[int] = []
+def _may_hold_something(text: str) -> bool:
+    """Whether a built-in rule has to look: a request has thousands of names and short values that have nothing."""
+    return len(text) >= _MIN_CHARS and (len(text) > _MAX_GLANCE_CHARS or _SIGNS.search(text) is not None)
+
+
+def _apart(rules: Iterable[Iterable[Finding]]) -> list[Finding]:
+    """The findings of all rules by their places, without those that overlap one of an earlier rule, or of their own."""
     taken: list[Finding] = []
-    for finding in found:
-        place = bisect(starts, finding.start)
-        is_free_before = place == 0 or taken[place - 1].end <= finding.start
-        if is_free_before and (place == len(taken) or finding.end <= starts[place]):
-            starts.insert(place, finding.start)
-            taken.insert(place, finding)
+    for findings in rules:
+        starts = [finding.start for finding in taken]
+        free: list[Finding] = []
+        for finding in sorted(findings, key=_start):
+            place = bisect(starts, finding.start)
+            is_free_before = (place == 0 or taken[place - 1].end <= finding.start) and (
+                not free or free[-1].end <= finding.start
+            )
+            if is_free_before and (place == len(taken) or finding.end <= starts[place]):
+                free.append(finding)
+        taken = sorted(taken + free, key=_start)  # two runs in order: one pass
     return taken
 
 

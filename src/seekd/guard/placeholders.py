@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 
 from seekd.guard.types import Finding
 
-LOOKS_LIKE_ONE = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]+\]")
+LOOKS_LIKE_ONE = re.compile(r"\[[A-Z0-9_]+_[0-9]+\]")
 
 
 class Placeholders:
@@ -58,16 +57,13 @@ class Placeholders:
         """
         if not self._values or "[" not in text:
             return text
-        return self._pattern.sub(lambda match: self._value(match[0], json_string=json_string), text)
+        return LOOKS_LIKE_ONE.sub(lambda match: self._value(match[0], json_string=json_string), text)
 
     def are_in(self, text: str) -> bool:
         """Whether any placeholder is in a text."""
-        return bool(self._values) and "[" in text and self._pattern.search(text) is not None
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        # Made when an answer asks for it; dropped when a value comes after that.
-        return re.compile("|".join(map(re.escape, self._values)))
+        if not self._values or "[" not in text:
+            return False
+        return any(found in self._values for found in LOOKS_LIKE_ONE.findall(text))
 
     def _placeholder(self, label: str, value: str) -> str:
         known = self._by_value.get((label, value))
@@ -79,9 +75,8 @@ class Placeholders:
         self._counts[label] = number
         placeholder = self._by_value[label, value] = f"[{label}_{number}]"
         self._values[placeholder] = value
-        self.__dict__.pop("_pattern", None)
         return placeholder
 
     def _value(self, placeholder: str, *, json_string: bool) -> str:
-        value = self._values[placeholder]
+        value = self._values.get(placeholder, placeholder)
         return json.dumps(value, ensure_ascii=False)[1:-1] if json_string else value

@@ -42,7 +42,7 @@ class Redactor(Protocol):
     def find(self, text: str) -> Sequence[Finding]:
         """What is sensitive in a text; the rule of each finding is set to the extension's name.
 
-        Called in threads, for each text of a request; keeps nothing of it.
+        Called in a thread, one text after another, for each text of a request; keeps nothing of it.
         """
 
 

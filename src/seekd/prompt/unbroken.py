@@ -11,6 +11,7 @@ it is whole in one event. So text is held back while it may be the beginning of 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from seekd.prompt.detokenizer import Detokenizer
@@ -23,16 +24,20 @@ class UnbrokenTexts:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._first_signs = {text[0] for text in texts}
-        self._beginnings = {text[:length] for text in texts for length in range(1, len(text))}
+        self._texts = sorted(texts)
         self.held = ""
 
     def push(self, text: str) -> str:
         """What can be given on."""
         text = self.held + text
         start = max((text.rfind(sign) for sign in self._first_signs), default=-1)
-        cut = start if start >= 0 and text[start:] in self._beginnings else len(text)
+        cut = start if start >= 0 and self._may_go_on(text[start:]) else len(text)
         self.held = text[cut:]
         return text[:cut]
+
+    def _may_go_on(self, beginning: str) -> bool:
+        place = bisect_right(self._texts, beginning)
+        return place < len(self._texts) and self._texts[place].startswith(beginning)
 
     def flush(self) -> str:
         """What was held back, at the end."""

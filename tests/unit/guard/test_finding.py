@@ -1,5 +1,7 @@
 """All rules together."""
 
+import random
+
 import pytest
 
 from seekd.guard.finding import RuleBook
@@ -27,6 +29,52 @@ def test_characters_that_two_rules_claim_go_to_the_one_with_precedence() -> None
     rules = RuleBook(GuardSettings(patterns=(PatternSetting(rule="ticket", pattern=r"T-\d+@example\.com"),)))
     text = "T-17@example.com, ann@10.20.30.40.example.com"
     assert [finding.rule for finding in rules.find(text, [*RULES, "ticket"])] == ["ticket", "email"]
+
+
+class _Given:
+    """An extension that finds what it is told to. Implements `types.Redactor`."""
+
+    def __init__(self, places: list[tuple[int, int]]) -> None:
+        self._places = places
+
+    def find(self, _: str) -> list[Finding]:
+        return [Finding(start=start, end=end, rule="", label="x") for start, end in self._places]
+
+
+def test_each_character_goes_to_the_first_rule_that_claims_it() -> None:
+    chosen = random.Random(1)
+    for _ in range(300):
+        given = {}
+        for name in ("first", "second", "third"):
+            starts = [chosen.randrange(40) for _ in range(chosen.randrange(8))]
+            given[name] = [(start, start + chosen.randrange(1, 8)) for start in starts]
+        kept: list[tuple[int, int, str]] = []
+        for name, places in given.items():
+            for start, end in sorted(places, key=lambda place: place[0]):
+                if all(end <= other[0] or other[1] <= start for other in kept):
+                    kept.append((start, end, name))
+        rules = RuleBook(GuardSettings(), {name: _Given(places) for name, places in given.items()})
+        found = rules.find("x" * 50, given)
+        assert [(finding.start, finding.end, finding.rule) for finding in found] == sorted(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("a@b.cc", "email"),
+        ("2001::1", "ip"),
+        ("1.2.3.10", "ip"),
+        ("+4930901820", "phone"),
+        ("4111111111111111", "card"),
+        ("NO9386011117947", "iban"),
+        ("ghp_" + "abcdefghijklmnopqrstuvwxyzabcdefgh", "key"),
+        ("eyJhbGciOiJIUzIcccccc.eyJzdWIi.x", "key"),
+        ("-----BEGIN PRIVATE KEY-----", "key"),
+    ],
+)
+def test_a_short_text_that_is_sensitive_as_a_whole_is_found(text: str, rule: str) -> None:
+    [finding] = RuleBook(GuardSettings()).find(text, RULES)
+    assert (text[finding.start : finding.end], finding.rule) == (text, rule)
 
 
 def test_an_own_pattern_has_its_name_as_label() -> None:

@@ -1,5 +1,8 @@
 """Numbers of telephones, cards and accounts, and the many numbers that are none."""
 
+import importlib
+import random
+
 import pytest
 
 from seekd.guard.finding import RuleBook
@@ -78,6 +81,28 @@ def test_a_number_with_a_wrong_checksum_or_country_is_no_iban(text: str) -> None
 )
 def test_what_no_issuer_would_print_is_no_card(text: str) -> None:
     assert finds(text, "card") == []
+
+
+@pytest.mark.parametrize("module", ["luhn", "iban"])
+def test_check_digits_are_those_of_the_standards(module: str) -> None:
+    judge = importlib.import_module(f"stdnum.{module}")
+    chosen = random.Random(1)
+    examples = {
+        "luhn": ["4111111111111111", "5500000000000004", "3530111333300000"],
+        "iban": [
+            *("DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606"),
+            *("BE68539007547034", "ES9121000418450200051332", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"),
+        ],
+    }
+    for number in examples[module]:
+        for _ in range(200):
+            place = chosen.randrange(len(number))
+            other = number[:place] + chosen.choice("0123456789") + number[place + 1 :]
+            found = finds(f"to {other}.", "card" if module == "luhn" else "iban")
+            if judge.is_valid(other):
+                assert found == [other] or (module == "luhn" and other[0] not in "3456")
+            else:
+                assert found == []
 
 
 ORDINARY = [

@@ -3,6 +3,7 @@
 from seekd.guard.finding import RuleBook
 from seekd.guard.placeholders import Placeholders
 from seekd.guard.settings import RULES, GuardSettings
+from seekd.guard.types import Finding
 
 _RULES = RuleBook(GuardSettings())
 
@@ -56,3 +57,15 @@ def test_a_text_is_asked_for_placeholders() -> None:
     _hide(placeholders, "a@x.com")
     assert placeholders.are_in("x [EMAIL_1]")
     assert not placeholders.are_in("x [EMAIL_2]")
+
+
+def test_only_its_own_placeholders_come_back_among_many_and_whatever_their_labels_are() -> None:
+    placeholders = Placeholders()
+    values = [f"v{number}" for number in range(3000)]
+    hidden = "".join(
+        placeholders.hide(value, [Finding(start=0, end=len(value), rule="x", label="1ST_KIND_")]) for value in values
+    )
+    assert placeholders.restore(hidden) == "".join(values)
+    other = "[1ST_KIND__3001] [[1ST_KIND__1] [EMAIL_1]"
+    assert placeholders.restore(other) == "[1ST_KIND__3001] [v0 [EMAIL_1]"
+    assert not placeholders.are_in("[1ST_KIND__3001]")
