@@ -33,10 +33,10 @@ def test_paths_and_model_names_forge_no_lines_and_move_no_cursor(terminal: io.St
     with serve_script(say("x"), data_dir=tmp_path) as server:
         httpx.get(f"{server.url}/x%0A{FORGED}%1B[2J%C2%9B2J%E2%80%AE%E2%80%A8")
         body = {"model": f"m\n{FORGED}\x1b[2J\r", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
-        httpx.post(f"{server.url}/anthropic/v1/messages", json=body)
+        refused = httpx.post(f"{server.url}/anthropic/v1/messages", json=body)
+    assert refused.status_code == 400  # a name that does not print is no name
     lines = terminal.getvalue().removesuffix("\n").split("\n")
     assert sum(r"path=/x\n12:00:00" in line for line in lines) == 1
-    assert sum(r"model=m\n12:00:00" in line for line in lines) >= 1
     for line in lines:
         assert not line.startswith(FORGED)
         assert line.isprintable(), ascii(line)
