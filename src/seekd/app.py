@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from seekd.accounts.access import AccessState, allows_open, start_refusal
 from seekd.accounts.books import Books, open_books
+from seekd.accounts.driver import Connection
 from seekd.accounts.keys import load_admin_token
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.store import open_connection
@@ -35,7 +36,7 @@ from seekd.engine.messages import CacheExplanation
 from seekd.engine.process import EngineProcess
 from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
-from seekd.errors import ConfigError, EngineError
+from seekd.errors import ConfigError, EngineError, StoreError
 from seekd.extensions import ExtensionPoint, extension_names, load_extension
 from seekd.guard import presidio
 from seekd.guard.moderation import HttpGuard
@@ -128,7 +129,7 @@ class Application:
             metrics=metrics,
             admin=AdminApi(
                 token=load_admin_token(settings.server.data_dir / "admin-token"),
-                open_connection=lambda: closing(open_connection(settings.accounts, settings.server.data_dir)),
+                open_connection=lambda: closing(_books_connection(settings)),
                 explain=explain,
                 slow_down=books.slow_down,
                 settings=settings.server,
@@ -320,6 +321,14 @@ def _routes(settings: Settings, models: ModelPool) -> Routes | None:
     """What chooses the model of each request; None where nothing does."""
     name = settings.model.router
     return None if name is None else Routes(load_extension(ExtensionPoint.ROUTERS, name), models)
+
+
+def _books_connection(settings: Settings) -> Connection:
+    """A connection for one request; whatever is wrong with the database by now is no matter of the request's."""
+    try:
+        return open_connection(settings.accounts, settings.server.data_dir)
+    except ConfigError as error:
+        raise StoreError("The books cannot be opened.", reason=error.message) from error
 
 
 def open_server_books(settings: Settings) -> Books:

@@ -260,7 +260,18 @@ class EngineError(SeekdError):
 
 
 class StoreError(SeekdError):
-    """The server's store is not available. Nothing was charged."""
+    """The server's store is not available. Nothing was charged.
+
+    Attributes:
+        reason: in the words of the database, which may quote its own data: for logs and the operator's terminal, never
+            for a client; empty when there is nothing to add.
+    """
+
+    def __init__(self, message: str | None = None, *, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(
+            message if message is not None else "The server's store is not available. Nothing was charged."
+        )
 
 
 class DownloadError(SeekdError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,6 +84,7 @@ def test_an_account_is_made_paid_used_and_reported(admin: httpx.Client, server: 
         ("POST", "/keys", {"account_id": "none"}),
         ("DELETE", "/keys/none", None),
         ("GET", "/usage?by=moon", None),
+        ("GET", "/usage?by=day&by=day", None),
         ("GET", "/usage?since=yesterday", None),
         ("GET", "/requests/none/cache", None),
     ],
@@ -90,6 +93,36 @@ def test_a_mistake_is_a_clear_400(admin: httpx.Client, method: str, path: str, b
     response = admin.request(method, path, json=body)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
+
+
+@pytest.mark.fault("key-that-outlives-the-calendar")
+def test_a_key_that_expires_after_the_year_9999_is_refused_and_keys_can_be_listed(admin: httpx.Client) -> None:
+    refused = admin.post("/keys", json={"account_id": "open", "expires": "999999w"})
+    assert refused.status_code == 400
+    assert "9999" in refused.json()["error"]["message"]
+    assert admin.get("/keys").json() == []
+
+
+@pytest.mark.fault("report-by-one-thing-many-times")
+def test_a_report_by_the_same_thing_many_times_is_a_400_that_says_what_is_allowed(admin: httpx.Client) -> None:
+    refused = admin.get("/usage?" + "&".join(["by=day"] * 3000))
+    assert refused.status_code == 400
+    assert "day, account, key, model" in refused.json()["error"]["message"]
+
+
+@pytest.mark.fault("database-refuses-an-admin-request")
+@pytest.mark.parametrize(("method", "path"), [("GET", "/usage"), ("GET", "/keys"), ("POST", "/accounts/open/top-up")])
+def test_what_the_database_says_of_its_trouble_reaches_no_client(
+    admin: httpx.Client, tmp_path: Path, method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "books.sqlite3")) as other:
+        for table in ("usage", "api_keys", "pools"):
+            other.execute(f"ALTER TABLE {table} RENAME TO away_{table}")
+    refused = admin.request(method, path, json={"amount": "1", "currency": "USD"})
+    assert refused.status_code == 503
+    assert "SQL" not in refused.text
+    assert "table" not in refused.text
+    assert any("no such table" in getattr(record, "reason", "") for record in caplog.records)
 
 
 def test_every_change_is_written_down_with_its_request_and_can_be_read_by_the_admin_only(

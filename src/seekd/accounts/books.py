@@ -420,7 +420,9 @@ class Books:
             if any(min(price.hit_micros, price.miss_micros, price.output_micros) < 0 for price in own.values()):
                 raise ValueError("a price is below 0")
         except Exception as error:  # another package's code: without a price nothing is served
-            raise StoreError(f"The price of the request cannot be had ({error}). Nothing was charged.") from error
+            raise StoreError(
+                "The price of the request cannot be had. Nothing was charged.", reason=str(error)
+            ) from error
         return {currency: price for currency, price in own.items() if not price.is_free}
 
     def _prices_of(self, model: str, account_id: str) -> tuple[tuple[str, Price], ...]:
@@ -436,7 +438,7 @@ class Books:
             async with asyncio.timeout(self._settings.store_timeout_s):
                 return await asyncio.get_running_loop().run_in_executor(self._reader_thread, query, self._reader)
         except (TransactionFailed, TimeoutError) as error:
-            raise StoreError from error
+            raise StoreError(reason=str(error)) from error
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -274,7 +274,7 @@ class Registry:
         try:
             outcome = run_batch(self._connection, [operation], now_ms=self._now_ms(), owner="")[0]
         except TransactionFailed as failure:
-            raise StoreError(f"The books could not be written: {failure}") from failure
+            raise StoreError("The books could not be written.", reason=str(failure)) from failure
         if outcome.error is not None:
             raise outcome.error
 
@@ -288,7 +288,7 @@ class Registry:
                 self._connection.rollback()
                 raise
         except TransactionFailed as failure:
-            raise StoreError(f"The books could not be used: {failure}") from failure
+            raise StoreError("The books could not be used.", reason=str(failure)) from failure
         return result
 
     def _new_id(self, kind: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed, statement
 from seekd.accounts.types import format_exact
-from seekd.errors import StoreError
+from seekd.errors import InvalidParameter, StoreError
 
 
 class Dimension(enum.StrEnum):
@@ -91,6 +91,22 @@ class UsageLine:
     first_token_p50_ms: float | None
 
 
+def parse_dimensions(names: Sequence[str]) -> tuple[Dimension, ...]:
+    """What a report is asked to be about; of none asked for, the usual ones.
+
+    Raises:
+        InvalidParameter: there is no such thing, or one is asked for twice.
+    """
+    known = [str(dimension) for dimension in Dimension]
+    for index, name in enumerate(names):
+        if name not in known or name in names[:index]:
+            raise InvalidParameter(
+                f"A report is by any of {', '.join(known)}, each at most once; {name[:40]!r} is "
+                f"{'asked for twice' if name in known else 'none of them'}."
+            )
+    return tuple(Dimension(name) for name in names) or UsageQuery().by
+
+
 def usage_report(connection: Connection, query: UsageQuery) -> list[UsageLine]:
     """Add up what was used. Raises `StoreError`."""
     num_names = len(query.by) + 1
@@ -98,7 +114,7 @@ def usage_report(connection: Connection, query: UsageQuery) -> list[UsageLine]:
         rows = connection.stream(_statement(query), _parameters(query))
         return [_line(query.by, names, group) for names, group in groupby(rows, key=lambda row: row[:num_names])]
     except TransactionFailed as failure:
-        raise StoreError(f"The usage could not be read: {failure}") from failure
+        raise StoreError("The usage could not be read.", reason=str(failure)) from failure
 
 
 def to_csv(lines: Sequence[UsageLine]) -> str:

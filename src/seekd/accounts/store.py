@@ -137,5 +137,6 @@ def open_connection(settings: AccountsSettings, data_dir: Path) -> Connection:
 
 def unopened(failure: TransactionFailed) -> SeekdError:
     """What to say of a database that could not be opened."""
-    message = f"The books cannot be opened: {failure}."
-    return StoreError(message) if failure.is_away else ConfigError(message)
+    if failure.is_away:
+        return StoreError("The books cannot be opened.", reason=str(failure))
+    return ConfigError(f"The books cannot be opened: {failure}.")

@@ -74,7 +74,7 @@ def verify_ledger(connection: Connection) -> Verification:
             problems += [f"{pool[0]} {pool[1]}: {problem}" for problem in _check(connection, pool, replay)]
             num_rows += replay.last_seq
     except TransactionFailed as failure:
-        raise StoreError(f"The ledger could not be read: {failure}") from failure
+        raise StoreError("The ledger could not be read.", reason=str(failure)) from failure
     finally:
         connection.rollback()
     return Verification(num_pools=len(pools), num_rows=num_rows, problems=tuple(problems))

@@ -21,7 +21,7 @@ from seekd.accounts.audit import AuditTrail, read_audit
 from seekd.accounts.driver import Connection
 from seekd.accounts.keys import AdminToken, bearer_key
 from seekd.accounts.registry import Registry
-from seekd.accounts.reports import Dimension, UsageQuery, to_csv, usage_report
+from seekd.accounts.reports import UsageQuery, parse_dimensions, to_csv, usage_report
 from seekd.accounts.types import NO_LIMITS, Caller
 from seekd.api.answering import failed
 from seekd.api.connection import ClientLeft, read_body
@@ -173,12 +173,8 @@ def wants_csv(request: Request) -> bool:
 def _usage_query(request: Request) -> UsageQuery:
     parameters = request.query_params
     now_ms = int(time.time() * 1000)
-    try:
-        by = tuple(Dimension(name) for name in parameters.getlist("by"))
-    except ValueError as error:
-        raise InvalidParameter(f"by is one of {', '.join(Dimension)}: {error}.") from error
     return UsageQuery(
-        by=by or UsageQuery().by,
+        by=parse_dimensions(parameters.getlist("by")),
         account_id=parameters.get("account_id"),
         key_id=parameters.get("key_id"),
         model=parameters.get("model"),

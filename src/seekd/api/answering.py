@@ -5,6 +5,7 @@ Room: api. May import: wire, service and below.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
@@ -26,7 +27,7 @@ from seekd.api.gate import Gate
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer, TwinResponse, replay
 from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, Screening
 from seekd.api.settings import ServerSettings
-from seekd.errors import SeekdError, UnsupportedMedia
+from seekd.errors import SeekdError, StoreError, UnsupportedMedia
 from seekd.prompt.types import Renderable
 from seekd.service.generation import Generation, GenerationRecord
 from seekd.service.opening import GenerationService
@@ -39,6 +40,8 @@ from seekd.wire.failures import JSON, Failure, failure_response
 from seekd.wire.model_names import served_name
 from seekd.wire.requests import decoded_object, text_or_none
 from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
+
+_log = logging.getLogger(__name__)
 
 BLANK_LINE = b"\n"
 
@@ -225,6 +228,8 @@ def requested_dialect(request: Request, *, default: Dialect) -> Dialect:
 
 def failed(error: SeekdError, dialect: Dialect) -> Response:
     """The response to a request that failed before its first byte."""
+    if isinstance(error, StoreError) and error.reason:
+        _log.warning("a store failed a request", extra={"action": "store_failed", "reason": error.reason})
     return as_response(failure_response(error, dialect))
 
 

@@ -175,7 +175,7 @@ def parse_expiry(text: str | None) -> int | None:
     try:
         return parse_deadline(text, now_ms=int(time.time() * 1000))
     except ValueError as error:
-        raise InvalidParameter(f"{text!r} is neither a date such as 2027-01-31 nor a span such as 30d.") from error
+        raise InvalidParameter(f"{error}.") from error
 
 
 def _parse(amount: str) -> int:

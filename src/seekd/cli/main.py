@@ -17,7 +17,7 @@ from seekd import __version__
 from seekd.cli import accounts, audit, cache, keys, ledger, models, usage
 from seekd.cli.options import ConfigOption, DataDirOption, JsonOption, ModelOption, load_settings
 from seekd.config import describe
-from seekd.errors import SeekdError
+from seekd.errors import SeekdError, StoreError
 from seekd.models.store import ModelStore
 from seekd.settings import planned_models
 
@@ -45,7 +45,8 @@ def main() -> None:
     try:
         app()
     except SeekdError as error:
-        _errors.print(f"seekd: {error.message}", markup=False)
+        reason = f" ({error.reason})" if isinstance(error, StoreError) and error.reason else ""
+        _errors.print(f"seekd: {error.message}{reason}", markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from seekd.accounts.instants import parse_instant
-from seekd.accounts.reports import Dimension, UsageLine, UsageQuery, to_csv, usage_report
+from seekd.accounts.reports import Dimension, UsageLine, UsageQuery, parse_dimensions, to_csv, usage_report
 from seekd.cli.books import ConfigOption, DataDirOption, JsonOption, open_books_connection, print_json, print_table
 from seekd.errors import InvalidParameter
 
@@ -39,7 +39,7 @@ def report(
 ) -> None:
     """Add up tokens, cost, errors and latencies."""
     query = UsageQuery(
-        by=tuple(by) if by else UsageQuery().by,
+        by=parse_dimensions(by or ()),
         account_id=account,
         key_id=key,
         model=model,

@@ -30,3 +30,15 @@ def test_what_is_neither_is_refused(text: str) -> None:
 
 def test_no_instant_stays_none() -> None:
     assert format_instant(None) is None
+
+
+@pytest.mark.parametrize("text", ["999999w", "416131w", "9999-12-31T23:59-01:00"])
+def test_a_deadline_that_no_date_can_write_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="9999"):
+        parse_deadline(text, now_ms=NOON_MS)
+
+
+def test_the_last_instants_of_the_year_9999_are_written_and_what_was_stored_after_them_is_shown_as_the_last() -> None:
+    last_ms = parse_deadline("9999-12-31T23:59:59.999", now_ms=0)
+    for at_ms in (last_ms, last_ms + 1, 2**62):
+        assert format_instant(at_ms) == "9999-12-31T23:59:59Z"
