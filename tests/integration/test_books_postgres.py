@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -24,7 +26,9 @@ from seekd.accounts.tables import metadata
 from seekd.accounts.types import Answer, Caller, Claim, Twin, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.config import Secret
-from seekd.errors import IdempotencyConflict, InsufficientBalance, StoreError, Unauthenticated
+from seekd.engine.scripted import say
+from seekd.errors import ConfigError, IdempotencyConflict, InsufficientBalance, StoreError, Unauthenticated
+from seekd.testing.server import ScriptedServer
 from tests.integration import books_load
 from tests.integration.services import Postgres, postgres  # noqa: F401 - a fixture
 from tests.released_books import RELEASED, RELEASED_CLOCK_S, check_released_books, load_rows
@@ -49,9 +53,11 @@ MakeBooks = Callable[..., Awaitable[Books]]
 @pytest.fixture
 async def make_books(url: str, tmp_path: Path) -> AsyncIterator[MakeBooks]:
     async with AsyncExitStack() as stack:
+        names = count()
 
         async def make(**changes: object) -> Books:
-            books = await asyncio.to_thread(open_books, settings(url, **changes), tmp_path, allows_open=True)
+            data_dir = tmp_path / f"gateway{next(names)}"
+            books = await asyncio.to_thread(open_books, settings(url, **changes), data_dir, allows_open=True)
             stack.push_async_callback(books.close)
             await books.start()
             return books
@@ -130,6 +136,18 @@ async def test_two_gateways_answer_exactly_what_the_balance_pays_for(
     assert verify_ledger(connection).problems == ()
     (line,) = usage_report(connection, UsageQuery(by=()))
     assert (line.num_requests, line.cost, line.latency_p50_ms) == (20, "0.002", 5.0)
+
+
+@pytest.mark.fault("two-gateways-in-one-data-directory")
+def test_a_second_server_in_one_data_directory_is_refused_whatever_the_database(
+    seekd_server: Callable[..., ScriptedServer], url: str
+) -> None:
+    accounts = AccountsSettings(database_url=Secret(url))
+    server = seekd_server(say("x"), accounts=accounts)
+    with pytest.raises(ConfigError, match="its own") as refused:
+        seekd_server(say("x"), accounts=accounts)
+    assert "keep the books" not in refused.value.message
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
 async def test_a_key_revoked_anywhere_fails_everywhere_at_once(
@@ -229,7 +247,7 @@ async def test_a_database_that_goes_away_and_comes_back(
         with pytest.raises(StoreError):
             await answer(books, caller, "refused")
         assert (await books.settle(reservation, FULL)).cost_micros == 100
-        assert (tmp_path / "books.unsettled.jsonl").exists()
+        assert (tmp_path / "gateway0" / "books.unsettled.jsonl").exists()
     finally:
         postgres.start()
     for _ in range(200):  # it comes back by itself
@@ -262,7 +280,7 @@ async def test_a_database_that_falls_silent_keeps_no_answer_back_for_long_and_lo
         with pytest.raises(StoreError):
             await books.authenticate(key)
         assert (await books.settle(reservation, FULL)).cost_micros == 100
-        assert (tmp_path / "books.unsettled.jsonl").exists()
+        assert (tmp_path / "gateway0" / "books.unsettled.jsonl").exists()
     finally:
         postgres.resume()
     for number in range(200):

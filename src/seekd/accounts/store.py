@@ -2,8 +2,9 @@
 
 Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, settings, spool, sqlite.
 
-On SQLite the server holds a lock on a file beside the books for as long as it lives, so that a second server on the
-same data directory is refused and a recovery knows that every other server is dead. The command line needs no lock.
+A server holds a lock on its data directory for as long as it lives, wherever the books lie: its files of unsettled
+requests are nobody else's to read or delete. On SQLite a recovery also knows by it that every other server is dead. The
+command line needs no lock.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Store:
         """
         try:
             _make_private(self._data_dir)
-            if is_server and self.is_local:
+            if is_server:
                 self._take_lock()
         except OSError as error:
             raise ConfigError(f"The data directory {self._data_dir} cannot be used: {error}.") from error
@@ -100,7 +101,7 @@ class Store:
             file.close()
             raise ConfigError(
                 f"Another seekd server uses the data directory {self._data_dir}. "
-                "Stop it, choose another --data-dir, or keep the books of both in PostgreSQL."
+                "Stop it, or choose another --data-dir: every server needs its own, also where several share one database."
             ) from error
         self._lock = file
 

@@ -30,6 +30,15 @@ def test_one_server_at_a_time_and_the_lock_ends_with_it(data_dir: Path) -> None:
     second.close()
 
 
+def test_a_directory_has_one_server_also_where_the_books_lie_elsewhere(data_dir: Path) -> None:
+    local = Store(AccountsSettings(), data_dir)
+    local.prepare(is_server=True)
+    remote = Store(AccountsSettings(database_url=Secret("postgresql://127.0.0.1:1/none")), data_dir)
+    with pytest.raises(ConfigError, match="Another seekd server"):  # before the database is asked for anything
+        remote.prepare(is_server=True)
+    local.close()
+
+
 def test_the_lock_of_a_killed_server_is_free(data_dir: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from seekd.accounts.store import Store;"
