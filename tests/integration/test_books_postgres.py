@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -16,9 +18,10 @@ from alembic.migration import MigrationContext
 
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.instants import parse_deadline
 from seekd.accounts.migrate import is_current, migrate_postgres
 from seekd.accounts.postgres import PostgresConnection
-from seekd.accounts.registry import Registry
+from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.reports import UsageQuery, usage_report
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.store import open_connection
@@ -55,9 +58,10 @@ async def make_books(url: str, tmp_path: Path) -> AsyncIterator[MakeBooks]:
     async with AsyncExitStack() as stack:
         names = count()
 
-        async def make(**changes: object) -> Books:
+        async def make(clock: Callable[[], float] = time.time, **changes: object) -> Books:
             data_dir = tmp_path / f"gateway{next(names)}"
-            books = await asyncio.to_thread(open_books, settings(url, **changes), data_dir, allows_open=True)
+            of = settings(url, **changes)
+            books = await asyncio.to_thread(open_books, of, data_dir, allows_open=True, clock=clock)
             stack.push_async_callback(books.close)
             await books.start()
             return books
@@ -179,6 +183,51 @@ async def test_a_living_gateways_requests_are_left_alone_and_a_silent_ones_end(
     charge = await living.settle(reservation, FULL)  # it was not dead after all
     assert charge.cost_micros == 100
     assert verify_ledger(connection).problems == ()
+
+
+@pytest.mark.fault("clocks-of-gateways-differ")
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_gateways_whose_clocks_differ_by_hours_agree_on_who_lives_and_what_is_kept(
+    make_books: MakeBooks, key: str, connection: Connection, hours: int
+) -> None:
+    odd = await make_books(clock=lambda: time.time() + hours * 3600)
+    caller = await odd.authenticate(key)
+    claim = await odd.claims.take(caller, idempotency_key="k", body=b"body", request_id="r1")
+    assert isinstance(claim, Claim)
+    reservation = await odd.reserve(
+        caller, request_id="r1", model="priced", num_prompt_tokens=60, max_completion_tokens=40, is_retry_safe=True
+    )
+    right = await make_books()
+    assert connection.rows(statement("SELECT request_id FROM holds")) == [("r1",)]
+    kept = Answer(status=200, headers=(), body=b"{}")
+    await odd.settle(reservation, FULL, claim=claim, answer=kept)
+    assert await right.claims.take(caller, idempotency_key="k", body=b"body", request_id="r2") == kept
+    for number, gateway in enumerate((odd, right)):
+        await gateway.reserve(
+            caller, request_id=f"dead {number}", model="priced", num_prompt_tokens=60, max_completion_tokens=40
+        )
+    connection.run(statement("UPDATE owners SET seen_at_ms = seen_at_ms - 200000"))
+    await make_books(clock=lambda: time.time() + hours * 3600)
+    assert connection.rows(statement("SELECT request_id FROM holds")) == []
+
+
+@pytest.mark.fault("clocks-of-gateways-differ")
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_keys_and_grants_end_by_the_databases_clock_whoever_made_them_and_whoever_asks(
+    make_books: MakeBooks, key: str, connection: Connection, hours: int
+) -> None:
+    odd = await make_books(clock=lambda: time.time() + hours * 3600)
+    registry = Registry(connection, clock=lambda: time.time() + hours * 3600)
+    ends_at_ms = parse_deadline("1h", now_ms=registry.now_ms())
+    grant_ends_at_ms = int((time.time() + 3600) * 1000)
+    made = registry.create_key((await odd.authenticate(key)).account_id, KeyOptions(expires_at_ms=ends_at_ms))
+    caller = await odd.authenticate(made.secret)
+    registry.grant(caller.account_id, currency="USD", micros=500, expires_at_ms=grant_ends_at_ms)
+    registry.top_up(caller.account_id, currency="USD", micros=1)
+    for gateway in (odd, await make_books()):
+        assert await answer(gateway, await gateway.authenticate(made.secret), uuid.uuid4().hex)
+    balance = (await odd.balance(caller.account_id)).currencies[0]
+    assert (balance.granted_micros, balance.topped_up_micros) == (300, 2001)
 
 
 async def test_a_settlement_that_waited_for_a_recovery_sees_what_it_did(

@@ -1,8 +1,13 @@
 """Limits counted in a real Redis or Valkey: several gateways share them."""
 
+import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
+import redis.asyncio
 
 from seekd.accounts.gauges import Full, GaugeLimit, RedisGauge
 from seekd.accounts.limiter import Limiter
@@ -53,18 +58,75 @@ async def test_gateways_share_every_limit(gateways: list[Limiter], request: pyte
 
 
 async def test_a_place_is_taken_in_all_gauges_or_in_none_and_ends_with_its_lease(redis_url: str) -> None:  # noqa: F811
-    now_s = [1_900_000_000.0]
-    dead = RedisGauge(redis_url, lease_s=60.0, clock=lambda: now_s[0])
-    alive = RedisGauge(redis_url, lease_s=60.0, clock=lambda: now_s[0])
+    dead, alive = RedisGauge(redis_url), RedisGauge(redis_url)
     assert await dead.enter("1", [ACCOUNT, KEY]) is None
     assert await alive.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
     assert await alive.enter("3", [ACCOUNT]) is None
     assert await alive.enter("4", [ACCOUNT]) == Full(limit=ACCOUNT, num_running=2)
     await alive.leave("3", [ACCOUNT])
-    now_s[0] += 61.0  # the first gateway was killed
+    async with redis.asyncio.Redis.from_url(redis_url) as client:  # the first gateway was killed more than a lease ago
+        for limit in (ACCOUNT, KEY):
+            await client.zadd(f"seekd:running:{limit.name}", {"1": time.time() - 1}, xx=True)
     assert await alive.enter("5", [ACCOUNT, KEY]) is None
     for gauge in (dead, alive):
         await gauge.close()
+
+
+# Enters with a clock that is hours off, and dies: its place stays taken until its lease ends.
+ODD_GATEWAY = """
+import asyncio, os, sys, time
+url, hours = sys.argv[1], int(sys.argv[2])
+true_time = time.time
+time.time = lambda: true_time() + hours * 3600
+from tests.integration.test_books_redis import limited, limiter_at
+asyncio.run(limiter_at(url).admit(limited(hours), model="m", request_id="odd", num_prompt_tokens=1))
+os._exit(0)
+"""
+
+
+def limited(hours: int) -> Caller:
+    limits = Limits(max_concurrency=1, requests_per_minute=9)
+    return Caller(account_id="a", key_id=f"{hours} hours off", key_prefix="", name="", key_limits=limits)
+
+
+@pytest.mark.fault("clocks-of-gateways-differ")
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_place_that_a_gateway_with_another_clock_took_is_taken(
+    gateways: list[Limiter],
+    redis_url: str,  # noqa: F811
+    hours: int,
+) -> None:
+    command = [sys.executable, "-c", ODD_GATEWAY, redis_url, str(hours)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    with pytest.raises(RateLimited):
+        await gateways[0].admit(limited(hours), model="m", request_id="right", num_prompt_tokens=1)
+
+
+async def test_a_place_is_renewed_for_as_long_as_it_is_taken(redis_url: str) -> None:  # noqa: F811
+    place = GaugeLimit(name="renewed", limit=1)
+    renewals = asyncio.Semaphore(0)
+
+    async def until_told(_: float) -> None:
+        await renewals.acquire()
+
+    gauge = RedisGauge(redis_url, lease_s=60.0, sleep=until_told)
+    assert await gauge.enter("1", [place]) is None
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+
+        async def ends_later_than(end_s: float) -> None:
+            async with asyncio.timeout(30):
+                while (await client.zscore("seekd:running:renewed", "1") or 0.0) <= end_s:
+                    await asyncio.sleep(0.001)
+
+        nearly_over_s = time.time() + 5.0
+        await client.zadd("seekd:running:renewed", {"1": nearly_over_s}, xx=True)
+        await client.expire("seekd:running:renewed", 5)
+        renewals.release()
+        await ends_later_than(nearly_over_s + 45.0)
+        assert await client.ttl("seekd:running:renewed") > 60
+        await gauge.leave("1", [place])
+        assert await client.zcard("seekd:running:renewed") == 0
+    await gauge.close()
 
 
 async def test_while_redis_is_away_nothing_is_let_in_uncounted() -> None:

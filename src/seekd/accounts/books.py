@@ -28,10 +28,11 @@ from seekd.accounts import statements as sql
 from seekd.accounts.access import AccessState
 from seekd.accounts.balances import read_balance
 from seekd.accounts.brake import FailureBrake
+from seekd.accounts.clock import DatabaseClock
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.idempotency import ClaimDesk
 from seekd.accounts.keys import KeyRing
-from seekd.accounts.lease import keep_lease
+from seekd.accounts.lease import Lease, keep_lease
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
 from seekd.accounts.prices import PriceQuestion, PriceTable, Pricing, load_prices
 from seekd.accounts.recovery import recover
@@ -67,7 +68,7 @@ class Books:
         allows_open: bool,
         prices: PriceTable,
         pricing: Pricing | None = None,
-        clock: Callable[[], float],
+        clock: DatabaseClock,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -100,8 +101,8 @@ class Books:
         self._writer.start(asyncio.get_running_loop())
         self._tasks.append(asyncio.create_task(self.claims.forget()))
         if not self._store.is_local:
-            lease = keep_lease(self._store, self._settings, owner=self._owner, now_ms=self._now_ms)
-            self._tasks.append(asyncio.create_task(lease))
+            lease = Lease(owner=self._owner, lease_s=self._settings.lease_s, clock=self._clock)
+            self._tasks.append(asyncio.create_task(keep_lease(lease, self._store.connect)))
 
     async def close(self) -> None:
         """Write what is queued and give everything back; what the database cannot take stays in files."""
@@ -441,7 +442,7 @@ class Books:
             raise StoreError(reason=str(error)) from error
 
     def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
+        return self._clock.now_ms
 
 
 def open_books(
@@ -462,7 +463,7 @@ def open_books(
         allows_open: see `access.allows_open`.
         pricing: says what requests cost; None leaves that to the table.
         models: of each model the names that it is served by; those without a price are logged.
-        clock: seconds since 1970.
+        clock: seconds since 1970, of this machine; PostgreSQL's own goes before it.
         new_owner: names this server among all that use the books.
 
     Raises:
@@ -473,11 +474,8 @@ def open_books(
     prices = load_prices(settings, models=models)
     store = Store(settings, data_dir)
     owner = new_owner()
-
-    def now_ms() -> int:
-        return int(clock() * 1000)
-
-    unpriced = [name for names in models for name in names if prices.lacks(name, now_ms())]
+    books_clock = DatabaseClock(clock)
+    unpriced = [name for names in models for name in names if prices.lacks(name, books_clock.now_ms)]
     if unpriced:
         logger.warning(
             "no price for %s: requests for these names are refused; add what is missing to accounts.prices",
@@ -488,10 +486,16 @@ def open_books(
         store.prepare(is_server=True)
         connection = store.connect()
         try:
-            connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": now_ms()})
+            books_clock.follow(connection)
+            connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": books_clock.now_ms})
             lease_ms = None if store.is_local else int(settings.lease_s * 1000)
             found = recover(
-                connection, owner=owner, now_ms=now_ms, lease_ms=lease_ms, journal=store.journal, spool=store.spool
+                connection,
+                owner=owner,
+                now_ms=lambda: books_clock.now_ms,
+                lease_ms=lease_ms,
+                journal=store.journal,
+                spool=store.spool,
             )
         finally:
             connection.close()
@@ -505,7 +509,15 @@ def open_books(
                     "num_released": found.num_released,
                 },
             )
-        return Books(store, settings, owner=owner, allows_open=allows_open, prices=prices, pricing=pricing, clock=clock)
+        return Books(
+            store,
+            settings,
+            owner=owner,
+            allows_open=allows_open,
+            prices=prices,
+            pricing=pricing,
+            clock=books_clock,
+        )
     except TransactionFailed as failure:
         store.close()
         raise unopened(failure) from failure

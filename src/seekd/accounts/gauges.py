@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,20 +21,40 @@ logger = logging.getLogger(__name__)
 _LEASE_S = 60.0  # a gateway that was killed keeps its places for this long
 _PREFIX = "seekd:running:"
 
-# KEYS: the gauges. ARGV: now, lease end, request id, then one limit a gauge. Takes a place in all or in none.
+# Redis says what time it is: the clocks of gateways differ.
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+"""
+
+# KEYS: the gauges. ARGV: seconds of the lease, request id, then one limit a gauge. Takes a place in all or in none.
 # Answers 0, or the number of the gauge that is full and how many run there.
-_ENTER = """
+_ENTER = (
+    _NOW
+    + """
 for i, key in ipairs(KEYS) do
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   local running = redis.call('ZCARD', key)
-  if running >= tonumber(ARGV[3 + i]) then return {i, running} end
+  if running >= tonumber(ARGV[2 + i]) then return {i, running} end
 end
 for _, key in ipairs(KEYS) do
-  redis.call('ZADD', key, ARGV[2], ARGV[3])
-  redis.call('EXPIREAT', key, math.ceil(tonumber(ARGV[2])) + 1)
+  redis.call('ZADD', key, now + ARGV[1], ARGV[2])
+  redis.call('EXPIRE', key, math.ceil(ARGV[1]) + 1)
 end
 return {0, 0}
 """
+)
+
+# KEYS: the gauges. ARGV: seconds of the lease, request id. A place that is gone is not taken again.
+_RENEW = (
+    _NOW
+    + """
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, 'XX', now + ARGV[1], ARGV[2])
+  redis.call('EXPIRE', key, math.ceil(ARGV[1]) + 1)
+end
+"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +113,17 @@ class LocalGauge:
 
 
 class RedisGauge:
-    """Counts in Redis or Valkey, for all gateways. Places are leases that a living gateway renews."""
+    """Counts in Redis or Valkey, for all gateways. Places are leases that a living gateway renews.
 
-    def __init__(self, url: str, *, lease_s: float = _LEASE_S, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        url: `redis://…`, `rediss://…` or `valkey://…`.
+        lease_s: how long a place is kept whose gateway is silent.
+        sleep: waits between two renewals.
+    """
+
+    def __init__(
+        self, url: str, *, lease_s: float = _LEASE_S, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         try:
             import redis.asyncio as redis
         except ImportError as error:
@@ -108,20 +135,20 @@ class RedisGauge:
         self.connection_pool = redis.ConnectionPool.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         self._client = redis.Redis(connection_pool=self.connection_pool)
         self._enter = self._client.register_script(_ENTER)
+        self._renew = self._client.register_script(_RENEW)
         self._lease_s = lease_s
-        self._clock = clock
+        self._sleep = sleep
         self._places: dict[str, Sequence[GaugeLimit]] = {}
         self._renewal: asyncio.Task[None] | None = None
 
     async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:
         """See `Gauge`."""
         if self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew())
-        now_s = self._clock()
+            self._renewal = asyncio.create_task(self._keep_places())
         try:
             index, num_running = await self._enter(
-                keys=[_PREFIX + limit.name for limit in limits],
-                args=[now_s, now_s + self._lease_s, request_id, *(limit.limit for limit in limits)],
+                keys=_keys(limits),
+                args=[self._lease_s, request_id, *(limit.limit for limit in limits)],
             )
         except self._error as error:
             raise StoreError from error
@@ -149,16 +176,17 @@ class RedisGauge:
                 await self._renewal
         await self.connection_pool.disconnect()
 
-    async def _renew(self) -> None:
+    async def _keep_places(self) -> None:
         while True:
-            await asyncio.sleep(self._lease_s / 3)
-            end_s = self._clock() + self._lease_s
+            await self._sleep(self._lease_s / 3)
             try:
                 async with self._client.pipeline(transaction=False) as pipeline:
                     for request_id, limits in list(self._places.items()):
-                        for limit in limits:
-                            pipeline.zadd(_PREFIX + limit.name, {request_id: end_s}, xx=True)
-                            pipeline.expireat(_PREFIX + limit.name, int(end_s) + 2)
+                        await self._renew(keys=_keys(limits), args=[self._lease_s, request_id], client=pipeline)
                     await pipeline.execute()
             except self._error as error:
                 logger.warning("places could not be renewed", extra={"action": "limits", "reason": str(error)})
+
+
+def _keys(limits: Sequence[GaugeLimit]) -> list[str]:
+    return [_PREFIX + limit.name for limit in limits]

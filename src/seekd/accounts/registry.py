@@ -19,6 +19,7 @@ from typing import TypeVar
 from seekd.accounts import statements as sql
 from seekd.accounts.audit import AuditTrail
 from seekd.accounts.balances import read_balance
+from seekd.accounts.clock import DatabaseClock
 from seekd.accounts.driver import Connection, Row, TransactionFailed
 from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_secret, new_secret, shown_parts
 from seekd.accounts.operations import AddGrant, TopUp
@@ -74,8 +75,16 @@ class Registry:
     ) -> None:
         self._connection = connection
         self._audit = audit
-        self._clock = clock
+        self._clock = DatabaseClock(clock)
         self._random_bytes = random_bytes
+
+    def now_ms(self) -> int:
+        """What time it is for the books, in milliseconds since 1970: spans such as `30d` begin here."""
+        try:
+            self._clock.follow(self._connection)
+        except TransactionFailed as failure:
+            raise StoreError("The books could not be used.", reason=str(failure)) from failure
+        return self._clock.now_ms
 
     # --- accounts
 
@@ -86,7 +95,7 @@ class Registry:
             InvalidParameter: the name is empty, too long or taken.
         """
         _check_name(name, "account")
-        account = AccountView(id=self._new_id("acct"), name=name, created_at_ms=self._now_ms(), limits=limits)
+        account = AccountView(id=self._new_id("acct"), name=name, created_at_ms=self.now_ms(), limits=limits)
         row = {
             "id": account.id,
             "name": name,
@@ -126,7 +135,7 @@ class Registry:
             lambda: read_balance(
                 self._connection,
                 account_id,
-                now_ms=self._now_ms(),
+                now_ms=self.now_ms(),
                 default_currency=CURRENCIES[0],
                 is_everything_free=False,
             )
@@ -151,7 +160,7 @@ class Registry:
             InvalidParameter: no such account, currency or amount, or it would have expired already.
         """
         self._check_credit(account_id, currency, micros)
-        if expires_at_ms is not None and expires_at_ms <= self._now_ms():
+        if expires_at_ms is not None and expires_at_ms <= self.now_ms():
             raise InvalidParameter("The grant would have expired already.")
         grant = AddGrant(
             account_id=account_id,
@@ -187,7 +196,7 @@ class Registry:
                 raise InvalidParameter(f"A model's name must have at most {MAX_MODEL_NAME_CHARS} printable characters.")
         if self.account(account_id) is None:
             raise InvalidParameter(f"There is no account {account_id!r}.")
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         if options.expires_at_ms is not None and options.expires_at_ms <= now_ms:
             raise InvalidParameter("The key would have expired already.")
         secret = new_secret(KEY_PREFIX, self._random_bytes)
@@ -242,7 +251,7 @@ class Registry:
         """Make a key useless at once; None when there is none of that id. Revoking twice changes nothing."""
 
         def revoke() -> None:
-            self._connection.run(sql.REVOKE_KEY, {"id": key_id, "now_ms": self._now_ms()})
+            self._connection.run(sql.REVOKE_KEY, {"id": key_id, "now_ms": self.now_ms()})
             self._connection.run(sql.RAISE_KEYS_VERSION)
 
         known = self._find_key(key_id)
@@ -272,7 +281,7 @@ class Registry:
 
     def _apply(self, operation: Operation[object]) -> None:
         try:
-            outcome = run_batch(self._connection, [operation], now_ms=self._now_ms(), owner="")[0]
+            outcome = run_batch(self._connection, [operation], now_ms=self.now_ms(), owner="")[0]
         except TransactionFailed as failure:
             raise StoreError("The books could not be written.", reason=str(failure)) from failure
         if outcome.error is not None:
@@ -293,9 +302,6 @@ class Registry:
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}_{self._random_bytes(8).hex()}"
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
 
 
 def _check_name(name: str, kind: str) -> None:

@@ -129,6 +129,7 @@ DELETE_RECOVERED_USAGE = statement("DELETE FROM usage WHERE request_id = :reques
 
 # --- gateways
 
+LAST_SEEN = statement("SELECT seen_at_ms FROM owners WHERE id = :id")
 SEE_OWNER = statement("""
     INSERT INTO owners (id, started_at_ms, seen_at_ms) VALUES (:id, :now_ms, :now_ms)
     ON CONFLICT (id) DO UPDATE SET seen_at_ms = :now_ms

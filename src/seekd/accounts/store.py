@@ -101,7 +101,7 @@ class Store:
             file.close()
             raise ConfigError(
                 f"Another seekd server uses the data directory {self._data_dir}. "
-                "Stop it, or choose another --data-dir: every server needs its own, also where several share one database."
+                "Stop it, or choose another --data-dir: every server needs its own, also where they share a database."
             ) from error
         self._lock = file
 

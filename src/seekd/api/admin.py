@@ -225,7 +225,7 @@ def _grant(request: Request, registry: Registry, body: bytes) -> object:
         account_id,
         currency=wanted.currency,
         micros=wanted.micros(),
-        expires_at_ms=instant(wanted.expires, now_ms=int(time.time() * 1000)),
+        expires_at_ms=instant(wanted.expires, now_ms=registry.now_ms()),
     )
     return {"id": account_id, "balances": balances_json(balance)}
 
@@ -236,7 +236,7 @@ def _list_keys(request: Request, registry: Registry, _: bytes) -> object:
 
 def _create_key(_: Request, registry: Registry, body: bytes) -> object:
     wanted = decode(body, NewKeyBody)
-    key = registry.create_key(wanted.account_id, wanted.options(now_ms=int(time.time() * 1000)))
+    key = registry.create_key(wanted.account_id, wanted.options(now_ms=registry.now_ms()))
     return {"id": key.view.id, "key": key.secret, **key_json(key.view)}
 
 

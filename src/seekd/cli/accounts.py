@@ -5,12 +5,12 @@ Room: cli.
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Literal
 
 import typer
 
 from seekd.accounts.instants import parse_deadline
+from seekd.accounts.registry import Registry
 from seekd.accounts.reports import Dimension, UsageQuery, usage_report
 from seekd.accounts.types import Balance, parse_amount
 from seekd.cli.books import (
@@ -146,8 +146,8 @@ def grant(
 ) -> None:
     """Give balance, which is spent before paid balance."""
     micros = _parse(amount)
-    expires_at_ms = parse_expiry(expires)
     with open_registry(data_dir, config) as registry:
+        expires_at_ms = parse_expiry(expires, registry)
         balance = registry.grant(account_id, currency=currency, micros=micros, expires_at_ms=expires_at_ms)
     _print_credit(balance, as_json=as_json)
 
@@ -168,12 +168,12 @@ def usage(
     print_report(lines, as_json=as_json, as_csv=as_csv)
 
 
-def parse_expiry(text: str | None) -> int | None:
+def parse_expiry(text: str | None, registry: Registry) -> int | None:
     """The instant of an `--expires` option. Raises `InvalidParameter`."""
     if text is None:
         return None
     try:
-        return parse_deadline(text, now_ms=int(time.time() * 1000))
+        return parse_deadline(text, now_ms=registry.now_ms())
     except ValueError as error:
         raise InvalidParameter(f"{error}.") from error
 

@@ -47,13 +47,13 @@ def create(
     config: ConfigOption = None,
 ) -> None:
     """Make a key and print it, for the only time."""
-    options = KeyOptions(
-        name=name,
-        expires_at_ms=parse_expiry(expires),
-        limits=limits_of(max_concurrency, rpm, tpm),
-        allowed_models=model or None,
-    )
     with open_registry(data_dir, config) as registry:
+        options = KeyOptions(
+            name=name,
+            expires_at_ms=parse_expiry(expires, registry),
+            limits=limits_of(max_concurrency, rpm, tpm),
+            allowed_models=model or None,
+        )
         key = registry.create_key(account, options)
     if as_json:
         print_json({"id": key.view.id, "key": key.secret, **key_json(key.view)})

@@ -1,5 +1,6 @@
 """Open books for tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -31,6 +32,27 @@ class Clock:
     @property
     def now_ms(self) -> int:
         return int(self.now_s * 1000)
+
+
+class Waits:
+    """Sleeps that end when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._over: asyncio.Queue[None] = asyncio.Queue()
+        self._begun = asyncio.Event()
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self._begun.set()
+        await self._over.get()
+
+    async def end_one(self) -> None:
+        """Let one sleep end; returns when what followed has been done and the next sleep has begun."""
+        await asyncio.wait_for(self._begun.wait(), 30)
+        self._begun.clear()
+        self._over.put_nowait(None)
+        await asyncio.wait_for(self._begun.wait(), 30)
 
 
 @pytest.fixture

@@ -444,6 +444,19 @@ async def test_a_gateway_thought_dead_that_settles_after_all_pays_the_difference
     assert verify_ledger(connect()).problems == ()
 
 
+@pytest.mark.fault("clock-of-the-machine-jumps")
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_jump_of_the_machines_clock_ends_no_running_request(
+    books: Books, caller: Caller, registry: Registry, clock: Clock, hours: int
+) -> None:
+    top_up(registry, caller, 100)
+    reservation = await reserve(books, caller, "r")
+    clock.now_s += hours * 3600
+    assert await amounts(books, caller) == (100, 100)
+    await books.settle(reservation, FULL)
+    assert await amounts(books, caller) == (0, 0)
+
+
 async def test_a_second_server_on_the_same_directory_is_refused(books: Books, data_dir: Path) -> None:
     with pytest.raises(ConfigError, match="Another seekd server"):
         open_books(settings(), data_dir, allows_open=True)
