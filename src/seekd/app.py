@@ -125,6 +125,7 @@ class Application:
                 models=models.own_names,
             ),
             health=self.health,
+            num_refused=lambda: books.num_refused,
             model_cards=self._model_cards,
             metrics=metrics,
             admin=AdminApi(

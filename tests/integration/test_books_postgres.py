@@ -258,6 +258,30 @@ async def test_a_settlement_that_waited_for_a_recovery_sees_what_it_did(
     assert verify_ledger(connection).problems == ()
 
 
+@pytest.mark.fault("settlement-that-the-database-refuses")
+@pytest.mark.parametrize(
+    "spoil",
+    ["RAISE EXCEPTION 'refused by the test'", "NEW.model := repeat('x', 1500000000)", "NEW.account_id := NULL"],
+)
+async def test_a_settlement_that_postgresql_refuses_is_kept_apart_whatever_the_reason(
+    make_books: MakeBooks, key: str, connection: Connection, spoil: str
+) -> None:
+    books = await make_books()
+    caller = await books.authenticate(key)
+    function = f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {spoil}; RETURN NEW; END $$"
+    connection.run(statement(function))
+    connection.run(
+        statement(
+            "CREATE TRIGGER spoiled BEFORE INSERT ON usage FOR EACH ROW WHEN (NEW.request_id = 'bad') "
+            "EXECUTE FUNCTION spoil()"
+        )
+    )
+    assert all(await asyncio.gather(*(answer(books, caller, name) for name in ("r1", "bad", "r2"))))
+    assert books.num_refused == 1
+    assert connection.rows(statement("SELECT request_id FROM usage ORDER BY 1")) == [("r1",), ("r2",)]
+    assert connection.rows(statement("SELECT request_id FROM holds")) == [("bad",)]
+
+
 async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, key: str) -> None:
     first, second = await make_books(), await make_books()
     caller = await first.authenticate(key)

@@ -36,12 +36,13 @@ from seekd.accounts.lease import Lease, keep_lease
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
 from seekd.accounts.prices import PriceQuestion, PriceTable, Pricing, load_prices
 from seekd.accounts.recovery import recover
+from seekd.accounts.refused import keep_trying
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
-from seekd.errors import InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
+from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Books:
         self._writer = Writer(
             store.connect,
             store.journal,
+            store.refused,
             owner=owner,
             now_ms=self._now_ms,
             store_timeout_s=settings.store_timeout_s,
@@ -100,6 +102,8 @@ class Books:
         """Begin to write. Called once, on the event loop that will use the books."""
         self._writer.start(asyncio.get_running_loop())
         self._tasks.append(asyncio.create_task(self.claims.forget()))
+        retries = keep_trying(self._store.refused, self._store.connect, owner=self._owner, now_ms=self._now_ms)
+        self._tasks.append(asyncio.create_task(retries))
         if not self._store.is_local:
             lease = Lease(owner=self._owner, lease_s=self._settings.lease_s, clock=self._clock)
             self._tasks.append(asyncio.create_task(keep_lease(lease, self._store.connect)))
@@ -127,6 +131,11 @@ class Books:
         except (StoreError, TimeoutError):
             return True
         return self._writer.is_behind
+
+    @property
+    def num_refused(self) -> int:
+        """Settlements that the database refuses; they are tried again, and somebody should look."""
+        return self._store.refused.num
 
     # --- who calls
 
@@ -496,6 +505,7 @@ def open_books(
                 lease_ms=lease_ms,
                 journal=store.journal,
                 spool=store.spool,
+                refused=store.refused,
             )
         finally:
             connection.close()
@@ -521,6 +531,9 @@ def open_books(
     except TransactionFailed as failure:
         store.close()
         raise unopened(failure) from failure
+    except OSError as error:
+        store.close()
+        raise ConfigError(f"The data directory {data_dir} cannot be used: {error}.") from error
     except BaseException:
         store.close()
         raise

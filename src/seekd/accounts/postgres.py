@@ -157,10 +157,11 @@ class PostgresConnection:
         psycopg = self._psycopg
         try:
             return action()
-        except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
-            raise TransactionFailed(f"PostgreSQL: {error}", is_away=False) from error
         except psycopg.Error as error:
-            raise TransactionFailed(f"PostgreSQL: {error}", is_away=True) from error
+            is_own_fault = isinstance(error, (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError))
+            # Class 54: a value is larger than PostgreSQL takes, which psycopg counts as an operational error.
+            is_away = not is_own_fault and (error.sqlstate or "")[:2] != "54"
+            raise TransactionFailed(f"PostgreSQL: {error}", is_away=is_away) from error
 
 
 def _hex(value: bytes) -> str:

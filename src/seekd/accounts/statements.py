@@ -110,6 +110,7 @@ DELETE_HOLD = statement(
     WHERE h.request_id = r.request_id
     """,
 )
+TAKE_HOLDS = statement("UPDATE holds SET owner = :owner WHERE request_id IN_LIST(:request_ids)")
 SET_PROGRESS = statement("UPDATE holds SET progress = :progress WHERE request_id = :request_id")
 
 # --- what was used

@@ -1,6 +1,6 @@
 """Where the books lie: a file in the data directory, or PostgreSQL by URL.
 
-Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, settings, spool, sqlite.
+Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, refused, settings, spool, sqlite.
 
 A server holds a lock on its data directory for as long as it lives, wherever the books lie: its files of unsettled
 requests are nobody else's to read or delete. On SQLite a recovery also knows by it that every other server is dead. The
@@ -18,6 +18,7 @@ from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
 from seekd.accounts.migrate import is_current, migrate_postgres, migrate_sqlite
 from seekd.accounts.postgres import PostgresConnection
+from seekd.accounts.refused import RefusedSettlements
 from seekd.accounts.settings import AccountsSettings, books_path
 from seekd.accounts.spool import Spool
 from seekd.accounts.sqlite import SqliteConnection
@@ -46,6 +47,7 @@ class Store:
         self._lock: IO[str] | None = None
         self.journal = Journal(data_dir / "books.unsettled.jsonl")
         self.spool = Spool(data_dir / "books.free.jsonl")
+        self.refused = refused_settlements(data_dir)
 
     @property
     def is_local(self) -> bool:
@@ -104,6 +106,11 @@ class Store:
                 "Stop it, or choose another --data-dir: every server needs its own, also where they share a database."
             ) from error
         self._lock = file
+
+
+def refused_settlements(data_dir: Path) -> RefusedSettlements:
+    """What the server of a data directory could not settle, since the database refuses it."""
+    return RefusedSettlements(data_dir / "books.refused.jsonl")
 
 
 def _make_private(data_dir: Path) -> None:

@@ -1,6 +1,6 @@
 """The one thread that writes the books: many requests' operations in one transaction.
 
-Room: accounts. May import: errors, accounts.driver, journal, operations, unit.
+Room: accounts. May import: errors, accounts.claims, driver, journal, operations, refused, unit.
 
 While one commit is on its way to the disk, operations gather; the next transaction takes them all. So a busy server
 pays for a commit once in many requests, and an idle one waits for nobody.
@@ -10,7 +10,8 @@ What happens when a transaction fails:
 - The database is away, busy or full. An operation that somebody waits for is tried again until its deadline, then
   refused with `StoreError`. A settlement or a release is tried again for ever. A settlement goes to the journal, which
   is as safe as the database, and its request waits no longer; so does one that a silent database keeps (`save`).
-- The transaction itself is at fault. Each operation of the batch is tried alone, and the guilty one is refused.
+- The transaction itself is at fault. Its operations are tried apart, and the guilty one is refused; a settlement is
+  then kept for another day, see `refused.py`.
 
 Nothing is answered before its commit has succeeded. A commit whose answer was lost is tried again, which is safe
 because every operation can be applied twice.
@@ -25,12 +26,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from seekd.accounts.claims import EndClaim
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Settle
+from seekd.accounts.refused import Refusal, RefusedSettlements
 from seekd.accounts.unit import Operation, Outcome, run_batch
 from seekd.errors import StoreError
 
@@ -41,7 +44,7 @@ _FIRST_RETRY_S = 0.1
 _MAX_RETRY_S = 2.0
 
 SAVED = object()
-"""What a settlement's future says when the journal has it and the database has not."""
+"""What a settlement's future says when a file has it and the database has not."""
 
 Connect = Callable[[], Connection]
 
@@ -70,6 +73,7 @@ class Writer:
         self,
         connect: Connect,
         journal: Journal,
+        refused: RefusedSettlements,
         *,
         owner: str,
         now_ms: Callable[[], int],
@@ -77,6 +81,7 @@ class Writer:
     ) -> None:
         self._connect = connect
         self._journal = journal
+        self._refused = refused
         self._owner = owner
         self._now_ms = now_ms
         self._store_timeout_s = store_timeout_s
@@ -181,11 +186,19 @@ class Writer:
             self._num_written = min((item.number - 1 for item in pending), default=num_taken)
             self._tidy_journal(pending)
             if time.monotonic() > self._give_up_s:
-                self._deliver([(item, Outcome(error=StoreError())) for item in pending])
+                self._give_up(pending)
                 break
         self._tidy_journal(pending)
         if self._connection is not None:
             self._connection.close()
+
+    def _give_up(self, pending: list[_Item]) -> None:
+        """Leave all that is queued to the journal, as far as it must not be lost."""
+        with suppress(queue.Empty):
+            while True:
+                self._take(pending, self._queue.get_nowait())
+        self._save_settlements(pending)
+        self._deliver([(item, Outcome(error=StoreError())) for item in pending])
 
     def _gather(self, pending: list[_Item], retry_s: float) -> None:
         """Take what is queued; wait for the first operation, or for the time to try again. Empty at the end."""
@@ -212,12 +225,32 @@ class Writer:
         except TransactionFailed as failure:
             if failure.is_away:
                 return self._keep(batch, failure)
-            if len(batch) > 1:
-                return [left for item in batch for left in self._process([item])]
-            logger.exception("an operation of the books failed", extra={"action": "books_failed"})
-            outcomes = [Outcome(error=_store_error(failure))]
+            half = len(batch) // 2
+            return (
+                self._process(batch[:half]) + self._process(batch[half:]) if half else self._refuse(batch[0], failure)
+            )
         self._deliver(list(zip(batch, outcomes, strict=True)))
         return []
+
+    def _refuse(self, item: _Item, failure: TransactionFailed) -> list[_Item]:
+        """Keep a settlement that the database refuses, and tell whoever waits; what has to be tried again."""
+        logger.error("an operation of the books failed", exc_info=failure, extra={"action": "books_failed"})
+        operation = item.operation
+        if not isinstance(operation, Settle):
+            self._deliver([(item, Outcome(error=_store_error(failure)))])
+            return []
+        try:
+            self._refused.add([Refusal(settlement=operation, reason=str(failure))])
+        except OSError:
+            logger.exception("a refused settlement cannot be written down", extra={"action": "refused"})
+            return [item]
+        self._deliver([(item, Outcome(result=SAVED))])
+        if operation.claim is None:
+            return []
+        end = EndClaim(
+            claim=operation.claim, answer=operation.answer, answer_expires_at_ms=operation.answer_expires_at_ms
+        )
+        return self._process([replace(item, operation=end, future=None)])
 
     def _transact(self, batch: list[_Item]) -> list[Outcome[object]]:
         batch.sort(key=lambda item: item.operation.account_id)  # stable: an account's operations keep their order
@@ -238,16 +271,18 @@ class Writer:
         late = [item for item in batch if item.deadline_s is not None and item.deadline_s <= now_s]
         kept = [item for item in batch if item.deadline_s is None or item.deadline_s > now_s]
         self._deliver([(item, Outcome(error=_store_error(failure))) for item in late])
-        unsaved = [item for item in kept if isinstance(item.operation, Settle) and not item.is_journaled]
-        if unsaved:
-            self._save(unsaved)
+        self._save_settlements(kept)
         logger.warning(
             "the database of the books is away",
             extra={"action": "books_away", "reason": str(failure), "num_waiting": len(kept)},
         )
         return kept
 
-    def _save(self, items: list[_Item]) -> None:
+    def _save_settlements(self, waiting: list[_Item]) -> None:
+        """Write those to the journal that are not there yet; whoever waits for one waits no longer."""
+        items = [item for item in waiting if isinstance(item.operation, Settle) and not item.is_journaled]
+        if not items:
+            return
         try:
             with self._journal_lock:
                 self._journal.append([item.operation for item in items if isinstance(item.operation, Settle)])

@@ -49,6 +49,7 @@ class Api:
     Attributes:
         answering: serves what a model answers.
         health: whether a request would be answered now.
+        num_refused: settlements that the accounts database refuses.
         model_cards: the models that can be asked for; raises `EngineError` while none is loaded.
         metrics: what `/metrics` shows.
         admin: what `/admin` does.
@@ -56,6 +57,7 @@ class Api:
 
     answering: Answering
     health: Callable[[], Awaitable[EngineHealth]]
+    num_refused: Callable[[], int]
     model_cards: Callable[[], Sequence[ModelCard]]
     metrics: Metrics
     admin: AdminApi
@@ -139,7 +141,9 @@ class Api:
 
     async def _health(self, _: Request) -> Response:
         now = await self.health()
-        body = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
+        body: dict[str, object] = {"status": "ok"} if now.ready else {"status": "not ready", "reason": now.reason}
+        if num_refused := self.num_refused():
+            body["refused_settlements"] = num_refused
         return Response(msgspec.json.encode(body), status_code=200 if now.ready else 503, media_type=JSON)
 
     async def _metrics(self, request: Request) -> Response:

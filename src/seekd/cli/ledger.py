@@ -5,10 +5,16 @@ Room: cli.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import typer
 
+from seekd.accounts.store import refused_settlements
+from seekd.accounts.types import format_exact
 from seekd.accounts.verify import verify_ledger
 from seekd.cli.books import ConfigOption, DataDirOption, JsonOption, open_books_connection, print_json
+from seekd.cli.options import load_settings
 
 app = typer.Typer(help="The ledger: every movement of money, append-only.", no_args_is_help=True)
 
@@ -24,22 +30,38 @@ def verify(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Replay the ledger and compare it with every balance; status 1 when they differ."""
+    """Replay the ledger and compare it with every balance; status 1 when they differ, or a charge was refused."""
     with open_books_connection(data_dir, config) as connection:
         found = verify_ledger(connection)
+    problems = [*found.problems, *_refused(data_dir, config)]
     if as_json:
         print_json(
             {
-                "is_valid": not found.problems,
+                "is_valid": not problems,
                 "balances": found.num_pools,
                 "rows": found.num_rows,
-                "problems": list(found.problems),
+                "problems": problems,
             }
         )
-    elif found.problems:
-        for problem in found.problems:
+    elif problems:
+        for problem in problems:
             typer.echo(problem)
     else:
         typer.echo(f"{found.num_rows} ledger rows replay to {found.num_pools} balances")
-    if found.problems:
+    if problems:
         raise typer.Exit(1)
+
+
+def _refused(data_dir: Path | None, config: Path | None) -> Iterator[str]:
+    refused = refused_settlements(load_settings(config, server__data_dir=data_dir).settings.server.data_dir)
+    for refusal in refused.read():
+        reservation, usage = refusal.settlement.reservation, refusal.settlement.usage
+        cost_micros = reservation.price.cost_micros(
+            num_hit_tokens=usage.num_hit_tokens,
+            num_miss_tokens=usage.num_miss_tokens,
+            num_completion_tokens=usage.num_completion_tokens,
+        )
+        yield (
+            f"request {reservation.request_id} of {reservation.account_id} is not settled, {format_exact(cost_micros)} "
+            f"{reservation.currency}: the database refuses it ({refusal.reason}); it waits in {refused.path}"
+        )

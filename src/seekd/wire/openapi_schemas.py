@@ -315,7 +315,18 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         required=("is_available", "balance_infos"),
     ),
-    "Health": _object({"status": _text(), "reason": _text()}, required=("status",)),
+    "Health": _object(
+        {
+            "status": _text(),
+            "reason": _text(),
+            "refused_settlements": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Answers whose charge the accounts database refuses; `seekd ledger verify` names them.",
+            },
+        },
+        required=("status",),
+    ),
     "Error": _object(
         {
             "error": _object(

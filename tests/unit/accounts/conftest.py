@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seekd.accounts.books import Books, open_books
-from seekd.accounts.driver import Connection
+from seekd.accounts.driver import Connection, statement
 from seekd.accounts.prices import Pricing
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
@@ -101,6 +101,22 @@ def free_reservation(request_id: str, *, model: str = "m") -> Reservation:
         is_retry_safe=False,
         reserved_at_ms=0,
     )
+
+
+def refuse_usage(connection: Connection, request_id: str) -> None:
+    """Make the database refuse to write down what one request used."""
+    when = f"NEW.request_id = '{request_id}'"
+    connection.run(
+        statement(
+            f"CREATE TRIGGER spoiled BEFORE INSERT ON usage WHEN {when} "
+            "BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+        )
+    )
+
+
+def take_usage_again(connection: Connection) -> None:
+    """End that."""
+    connection.run(statement("DROP TRIGGER spoiled"))
 
 
 OpenBooks = Callable[..., Awaitable[Books]]

@@ -17,7 +17,7 @@ from seekd.accounts.settings import PriceSetting
 from seekd.accounts.types import Answer, Caller, Claim, Price, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
-from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, settings
+from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, refuse_usage, settings, take_usage_again
 
 PROMPT, COMPLETION = 60, 40
 FULL = Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=COMPLETION, latency_ms=5.0)
@@ -506,6 +506,42 @@ async def test_a_settlement_outlives_a_database_that_is_away_and_the_process(
     (data_dir / "books.unsettled.jsonl").write_text(journal + '[{"cut sho')
     after = await make_books()
     assert await amounts(after, caller) == (900, 0)  # charged once, although it was in both
+
+
+@pytest.mark.fault("settlement-that-the-database-refuses")
+async def test_a_refused_settlement_keeps_its_hold_and_is_charged_at_the_next_start_that_can(
+    make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books()
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    top_up(registry, caller, 150)
+    reservation = await reserve(books, caller, "r")
+    refuse_usage(connect(), "r")
+    charge = await books.settle(reservation, FULL)
+    assert charge.cost_micros == 100
+    assert (books.num_refused, await amounts(books, caller)) == (1, (150, 100))
+    await books.close()
+    again = await make_books()
+    assert (again.num_refused, await amounts(again, caller)) == (1, (150, 100))
+    await again.close()
+    take_usage_again(connect())
+    after = await make_books()
+    assert (after.num_refused, await amounts(after, caller)) == (0, (50, 0))
+    assert verify_ledger(connect()).problems == ()
+
+
+async def test_a_refused_settlement_of_a_free_request_outlives_its_file(
+    make_books: OpenBooks, connect: Callable[[], Connection]
+) -> None:
+    books = await make_books()
+    caller = await books.authenticate(None)
+    refuse_usage(connect(), "r")
+    await books.settle(await reserve(books, caller, "r", model="free"), FULL)
+    await books.close()
+    assert books.num_refused == 1
+    take_usage_again(connect())
+    assert (await make_books()).num_refused == 0
+    assert connect().rows(statement("SELECT request_id FROM usage")) == [("r",)]
 
 
 # --- a pricing of another package

@@ -22,6 +22,7 @@ from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statemen
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import AddGrant, Blocked, Note, Release, ReleaseUnknown, Reserve, Settle, TopUp
 from seekd.accounts.recovery import recover
+from seekd.accounts.refused import RefusedSettlements
 from seekd.accounts.registry import Registry
 from seekd.accounts.settings import books_path
 from seekd.accounts.sqlite import SqliteConnection
@@ -231,8 +232,15 @@ class BooksMachine(RuleBasedStateMachine):
         self.connection.crash_at = -1
         self.connection.close()
         self.open()
-        journal = Journal(self.dir / "journal")
-        recover(self.connection, owner=self.owner, now_ms=lambda: self.now, lease_ms=None, journal=journal)
+        journal, refused = Journal(self.dir / "journal"), RefusedSettlements(self.dir / "refused")
+        recover(
+            self.connection,
+            owner=self.owner,
+            now_ms=lambda: self.now,
+            lease_ms=None,
+            journal=journal,
+            refused=refused,
+        )
         # Recovery runs in the order of the database; the order cannot matter for what was noted, which is held.
         dead = dict(self.model.holds)
         for request_id in dead:

@@ -6,9 +6,10 @@ from seekd.accounts.driver import Connection, statement
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Note, Settle
 from seekd.accounts.recovery import Recovered, recover
+from seekd.accounts.refused import Refusal, RefusedSettlements
 from seekd.accounts.types import Reservation, Usage
 from seekd.accounts.unit import run_batch
-from tests.unit.accounts.conftest import free_reservation
+from tests.unit.accounts.conftest import free_reservation, refuse_usage, take_usage_again
 
 NOW_MS = 1_000_000
 NOTED = Usage(num_hit_tokens=0, num_miss_tokens=3, num_completion_tokens=0)
@@ -25,7 +26,8 @@ def start_request(connection: Connection, request_id: str, owner: str) -> Reserv
 
 def run_recovery(connection: Connection, tmp_path: Path, *, now_ms: int, lease_ms: int | None) -> Recovered:
     journal = Journal(tmp_path / "journal")
-    return recover(connection, owner="me", now_ms=lambda: now_ms, lease_ms=lease_ms, journal=journal)
+    refused = RefusedSettlements(tmp_path / "refused")
+    return recover(connection, owner="me", now_ms=lambda: now_ms, lease_ms=lease_ms, journal=journal, refused=refused)
 
 
 def test_only_the_requests_of_silent_servers_end(connect: Callable[[], Connection], tmp_path: Path) -> None:
@@ -58,6 +60,33 @@ def test_the_journal_comes_before_what_was_noted(connect: Callable[[], Connectio
     rows = connection.rows(statement("SELECT outcome, num_completion_tokens FROM usage"))
     assert rows == [("stop", 9)]
     assert not (tmp_path / "journal").exists()
+
+
+def test_the_hold_of_a_refused_settlement_stays_and_others_of_the_dead_server_end(
+    connect: Callable[[], Connection], tmp_path: Path
+) -> None:
+    connection, refused = connect(), RefusedSettlements(tmp_path / "refused")
+    answered, _ = (start_request(connection, request_id, "other") for request_id in ("answered", "running"))
+    refuse_usage(connection, "answered")
+    refused.add([Refusal(settlement=Settle(reservation=answered, usage=NOTED), reason="because")])
+    for owner in ("me", "the next one"):
+        recover(connection, owner=owner, now_ms=lambda: NOW_MS, lease_ms=None, refused=refused)
+        assert connection.rows(statement("SELECT request_id, owner FROM holds")) == [("answered", owner)]
+    take_usage_again(connection)
+    found = recover(connection, owner="the last one", now_ms=lambda: NOW_MS, lease_ms=None, refused=refused)
+    assert found == Recovered(num_settled=1, num_charged=0, num_released=0)
+    assert connection.rows(HELD) == []
+
+
+def test_a_request_that_cannot_be_ended_keeps_its_hold_and_no_server_from_starting(
+    connect: Callable[[], Connection], tmp_path: Path
+) -> None:
+    connection = connect()
+    for request_id in ("r1", "r2", "r3"):
+        start_request(connection, request_id, "other")
+    refuse_usage(connection, "r2")
+    assert run_recovery(connection, tmp_path, now_ms=NOW_MS, lease_ms=None).num_released == 2
+    assert connection.rows(HELD) == [("r2",)]
 
 
 def test_what_was_noted_is_what_the_usage_row_says(connect: Callable[[], Connection], tmp_path: Path) -> None:

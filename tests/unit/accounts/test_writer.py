@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
+from seekd.accounts.claims import TakeClaim
 from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, Write, statement
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Reserve, Settle, TopUp
-from seekd.accounts.types import Price, Reservation, Usage
+from seekd.accounts.refused import RefusedSettlements
+from seekd.accounts.types import Answer, Claim, Price, Reservation, Twin, Usage
 from seekd.accounts.unit import Needs, Unit, run_batch
 from seekd.accounts.verify import verify_ledger
-from seekd.accounts.writer import SAVED, Writer
+from seekd.accounts.writer import MAX_BATCH, SAVED, Writer
 from seekd.errors import StoreError
+from tests.unit.accounts.conftest import refuse_usage
 
+USED = statement("SELECT request_id FROM usage ORDER BY request_id")
 LEDGER = statement("SELECT reference FROM ledger ORDER BY id")
 
 
@@ -92,8 +96,8 @@ def faulty(connect: Callable[[], Connection]) -> Faulty:
 @pytest.fixture
 def make(faulty: Faulty, tmp_path: Path) -> Callable[..., Writer]:
     def make(store_timeout_s: float = 5.0) -> Writer:
-        journal = Journal(tmp_path / "journal")
-        return Writer(lambda: faulty, journal, owner="o", now_ms=lambda: 1, store_timeout_s=store_timeout_s)
+        journal, refused = Journal(tmp_path / "journal"), RefusedSettlements(tmp_path / "refused")
+        return Writer(lambda: faulty, journal, refused, owner="o", now_ms=lambda: 1, store_timeout_s=store_timeout_s)
 
     return make
 
@@ -210,7 +214,7 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     assert verify_ledger(connect()).problems == ()
 
 
-def settlement(request_id: str) -> Settle:
+def settlement(request_id: str, *, claim: Claim | None = None, answer: Answer | None = None) -> Settle:
     price = Price(hit_micros=1_000_000, miss_micros=1_000_000, output_micros=1_000_000)
     reservation = Reservation(
         request_id=request_id,
@@ -223,7 +227,8 @@ def settlement(request_id: str) -> Settle:
         is_retry_safe=False,
         reserved_at_ms=1,
     )
-    return Settle(reservation=reservation, usage=Usage(num_hit_tokens=0, num_miss_tokens=5, num_completion_tokens=0))
+    usage = Usage(num_hit_tokens=0, num_miss_tokens=5, num_completion_tokens=0)
+    return Settle(reservation=reservation, usage=usage, claim=claim, answer=answer, answer_expires_at_ms=10**15)
 
 
 async def test_a_settlement_waits_no_longer_than_until_the_journal_has_it(
@@ -253,3 +258,70 @@ async def test_what_was_saved_from_outside_stays_in_the_journal_until_it_is_comm
     await writer.submit(top_up(3))
     await asyncio.to_thread(writer.stop, give_up_after_s=5)
     assert Journal(tmp_path / "journal").read() == []
+
+
+@pytest.mark.fault("settlement-that-the-database-refuses")
+async def test_a_settlement_that_is_refused_is_written_down_and_holds_up_no_other(
+    make: Callable[..., Writer], connect: Callable[[], Connection], tmp_path: Path
+) -> None:
+    refuse_usage(connect(), "r bad")
+    writer = make()
+    writer._loop = asyncio.get_running_loop()  # queued before the thread runs, so that all are in one batch
+    names = ["r1", "r2", "r bad", "r3", "r4"]
+    futures = [writer.submit_durable(settlement(name)) for name in names]
+    writer.start(asyncio.get_running_loop())
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*futures)
+    assert [result is SAVED for result in results] == [name == "r bad" for name in names]
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+    (refusal,) = RefusedSettlements(tmp_path / "refused").read()
+    assert (refusal.request_id, refusal.reason) == ("r bad", "SQLite: refused by the test")
+    assert connect().rows(USED) == [("r1",), ("r2",), ("r3",), ("r4",)]
+    assert writer.num_written == len(names)
+
+
+async def test_the_idempotency_key_of_a_refused_settlement_keeps_its_answer(
+    make: Callable[..., Writer], connect: Callable[[], Connection]
+) -> None:
+    refuse_usage(connect(), "r bad")
+    writer = make()
+    writer.start(asyncio.get_running_loop())
+    twin = Twin(account_id="open", idempotency_key="k", body_hash=b"")
+    take = TakeClaim(twin=twin, request_id="r bad", lifetime_ms=10**6)
+    claim, kept = await writer.submit(take), Answer(status=200, headers=(), body=b"{}")
+    assert await writer.submit_durable(settlement("r bad", claim=claim, answer=kept)) is SAVED
+    assert await writer.submit(take) == kept
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+
+
+async def test_a_refused_settlement_that_cannot_be_written_down_is_tried_until_it_can(
+    make: Callable[..., Writer], connect: Callable[[], Connection], tmp_path: Path
+) -> None:
+    refuse_usage(connect(), "r bad")
+    (tmp_path / "refused").mkdir()
+    writer = make()
+    writer.start(asyncio.get_running_loop())
+    refused = writer.submit_durable(settlement("r bad"))
+    async with asyncio.timeout(30):
+        while not writer.is_behind:
+            await asyncio.sleep(0.001)
+        assert await writer.submit_durable(settlement("r1")) is not SAVED
+        assert not refused.done()
+        (tmp_path / "refused").rmdir()
+        assert await refused is SAVED
+    await asyncio.to_thread(writer.stop, give_up_after_s=5)
+    assert RefusedSettlements(tmp_path / "refused").num == 1
+
+
+@pytest.mark.fault("stop-while-the-database-is-away")
+async def test_stopping_leaves_every_settlement_to_the_journal_however_many_wait(
+    make: Callable[..., Writer], faulty: Faulty, tmp_path: Path
+) -> None:
+    writer = make()
+    faulty.away = 10**9
+    names = [f"r{number}" for number in range(3 * MAX_BATCH)]
+    for name in names:
+        writer.post(settlement(name), is_durable=True)
+    writer.start(asyncio.get_running_loop())
+    await asyncio.to_thread(writer.stop, give_up_after_s=0.0)
+    assert [saved.reservation.request_id for saved in Journal(tmp_path / "journal").read()] == names
