@@ -33,7 +33,12 @@ def test_a_revoked_key_is_listed_as_revoked(data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["create", "--account", "acct_nobody"], ["create", "--account", "open", "--expires", "soon"], ["revoke", "key_x"]],
+    [
+        ["create", "--account", "acct_nobody"],
+        ["create", "--account", "open", "--expires", "soon"],
+        ["create", "--account", "open", "--expires", "999999w"],
+        ["revoke", "key_x"],
+    ],
 )
 def test_what_cannot_be_done_says_why(data_dir: Path, arguments: list[str]) -> None:
     with pytest.raises(InvalidParameter) as caught:
