@@ -172,7 +172,7 @@ class EngineCore:
         self._scheduler.abort(request_id)
 
     def step(self) -> list[EngineUpdate]:
-        """Advance everybody by one batch; what it did for each request that got tokens or ended.
+        """Advance everybody by one batch; what it did for each request that was computed or ended.
 
         Raises:
             EngineError: the model failed, and this object is of no use any more.
@@ -293,6 +293,7 @@ class EngineCore:
             logprobs=logprobs,
             finish_reason=finish_reason,
             num_cached_tokens=sequence.num_cached or 0,
+            num_computed_tokens=sequence.num_prompt_computed,
             error=sequence.error,
         )
 

@@ -56,7 +56,7 @@ class Submit(msgspec.Struct, frozen=True, tag=True):
 
 
 class Abort(msgspec.Struct, frozen=True, tag=True):
-    """Nobody waits for a request any more."""
+    """Nobody waits for a request's answer any more; its last update, unless it is on its way already, says `ABORT`."""
 
     request_id: str
 

@@ -163,7 +163,8 @@ class StepOutcome:
     Attributes:
         saves: blocks or snapshots that were completed and that no stored tier holds.
         releases: slots of finished sequences.
-        updates: one for each sequence that got tokens or ended, in the order of the chunks.
+        updates: one for each sequence that was computed and not ended from outside, in the order of the chunks; one
+            whose prompt is not done got no tokens.
     """
 
     saves: SequenceOf[Save] = ()

@@ -37,7 +37,14 @@ from seekd.engine.messages import (
     error_of,
 )
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import EngineHealth, EngineRequest, EngineUpdate, ModelInfo
+from seekd.engine.types import (
+    EngineHealth,
+    EngineRequest,
+    EngineUpdate,
+    ModelInfo,
+    PromptListener,
+    ignore_progress,
+)
 from seekd.errors import EngineError, SeekdError, ShuttingDown
 
 _log = logging.getLogger(__name__)
@@ -46,6 +53,9 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
 _NUM_EXPLANATIONS = 1024
+_LAST_STEP_S = (
+    30.0  # longest wait for the step of an aborted request; 512 tokens a step take less wherever seekd is of use
+)
 _LONGEST_LOOK_S = 1.0  # between two looks at whether the child hangs
 
 _NOT_STARTED = "The engine has not been started."
@@ -179,7 +189,9 @@ class EngineProcess:
         if child is not None:
             await child.close()
 
-    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
+    async def generate(
+        self, request: EngineRequest, on_prompt: PromptListener = ignore_progress
+    ) -> AsyncGenerator[EngineUpdate, None]:
         """Run one request; see `types.Engine`."""
         if request.request_id in self._streams:
             raise EngineError("The request's id is taken by a running request.")
@@ -192,7 +204,7 @@ class EngineProcess:
                 updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
                 self._streams[request.request_id] = updates
                 try:
-                    async with contextlib.aclosing(self._run(request, child, updates)) as run:
+                    async with contextlib.aclosing(self._run(request, child, updates, on_prompt)) as run:
                         async for update in run:
                             may_repeat = False
                             yield update
@@ -206,9 +218,13 @@ class EngineProcess:
             del self._streams[request.request_id]
 
     async def _run(
-        self, request: EngineRequest, child: ChildProcess, updates: asyncio.Queue[EngineUpdate | SeekdError]
+        self,
+        request: EngineRequest,
+        child: ChildProcess,
+        updates: asyncio.Queue[EngineUpdate | SeekdError],
+        on_prompt: PromptListener,
     ) -> AsyncGenerator[EngineUpdate, None]:
-        has_ended = False
+        has_begun = has_ended = False
         self._unaccepted.add(request.request_id)
         self._silence.asked(request.request_id, asyncio.get_running_loop().time())
         child.send(Submit(request))
@@ -220,12 +236,20 @@ class EngineProcess:
                     raise _DiedEarly
                 if isinstance(update, SeekdError):
                     raise update
-                yield update
+                if update.token_ids or has_ended:
+                    has_begun = True
+                    yield update
+                else:
+                    on_prompt(update)
         finally:
-            self._unaccepted.discard(request.request_id)
-            self._silence.done(request.request_id)
-            if not has_ended:
-                child.send(Abort(request.request_id))
+            try:
+                if not has_ended:
+                    child.send(Abort(request.request_id))
+                    if not has_begun:
+                        await _hear_out(updates, on_prompt)
+            finally:
+                self._unaccepted.discard(request.request_id)
+                self._silence.done(request.request_id)
 
     async def _ready_child(self) -> ChildProcess:
         """The child, once it is ready.
@@ -343,3 +367,13 @@ class EngineProcess:
                 stream.put_nowait(error_of(message))
         elif isinstance(message, Stats):
             self._stats = message
+
+
+async def _hear_out(updates: asyncio.Queue[EngineUpdate | SeekdError], on_prompt: PromptListener) -> None:
+    """Wait for the end of an aborted request, which may be in the step that runs; a death ends it too."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_STEP_S):
+            while isinstance(update := await updates.get(), EngineUpdate):
+                on_prompt(update)
+                if update.finish_reason is not None:
+                    return

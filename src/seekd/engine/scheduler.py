@@ -232,10 +232,7 @@ class Scheduler:
             accepted = self._accept(sequence, result)
             ended = sequence.finish_reason is not None
             assert ended or sequence.num_uncomputed, "a chunk with logits must give a token or an end"
-            if accepted or ended:
-                updates.append(
-                    SequenceUpdate(sequence=sequence, token_ids=accepted, finish_reason=sequence.finish_reason)
-                )
+            updates.append(SequenceUpdate(sequence=sequence, token_ids=accepted, finish_reason=sequence.finish_reason))
             if ended:
                 saves.extend(self._final_snapshot(sequence))
                 release = self._drop(sequence)
@@ -250,7 +247,9 @@ class Scheduler:
         assert sequence.num_computed == chunk.start
         num_blocks = sequence.num_computed_blocks
         self._slots.grow(sequence, chunk.num_tokens)
-        self._total_prompt_computed += max(0, min(chunk.end, sequence.num_prompt_tokens) - chunk.start)
+        prompt_end = min(chunk.end, sequence.num_prompt_tokens)
+        self._total_prompt_computed += max(0, prompt_end - chunk.start)
+        sequence.num_prompt_reached = max(sequence.num_prompt_reached, prompt_end)
         if self._cache.saves_snapshots:
             if chunk.end in sequence.stops:
                 sequence.stops = [stop for stop in sequence.stops if stop > chunk.end]

@@ -19,8 +19,10 @@ from seekd.engine.types import (
     EngineUpdate,
     FinishReason,
     ModelInfo,
+    PromptListener,
     TokenKind,
     TokenLogprobs,
+    ignore_progress,
 )
 from seekd.errors import CapacityError, EngineError, ShuttingDown
 
@@ -116,6 +118,13 @@ class Cached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """Report that `num_tokens` of the prompt have been computed so far. Counts only before the first emitted token."""
+
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Emit:
     """Generate tokens, all in one update.
 
@@ -161,7 +170,7 @@ class Finish:
     error: str | None = None
 
 
-ScriptStep = Cached | Emit | EmitText | Delay | Fail | Finish
+ScriptStep = Cached | Computed | Emit | EmitText | Delay | Fail | Finish
 Script = Callable[[EngineRequest], Iterable[ScriptStep]]
 
 
@@ -221,7 +230,9 @@ class ScriptedEngine:
         self._closed = True
         self._health = EngineHealth(ready=False, reason="The engine is closed.")
 
-    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
+    async def generate(
+        self, request: EngineRequest, on_prompt: PromptListener = ignore_progress
+    ) -> AsyncGenerator[EngineUpdate, None]:
         """Play the script; yields to the event loop before every update."""
         if self._closed:
             raise ShuttingDown
@@ -233,6 +244,8 @@ class ScriptedEngine:
                 for update in play.updates(step):
                     await asyncio.sleep(0)
                     yield update
+                if isinstance(step, Computed):
+                    on_prompt(play.progress())
                 if not play.finished and isinstance(step, Delay):
                     await _sleep_until(step.delay_s, deadline=deadline)
                 if not play.finished and self._closed:
@@ -262,6 +275,7 @@ class _Play:
         self._request = request
         self._vocabulary = vocabulary
         self._num_cached_tokens = 0
+        self._num_computed_tokens = 0
         self._num_tokens_left = request.max_tokens
         self.finished = False
 
@@ -270,6 +284,8 @@ class _Play:
         match step:
             case Cached(num_tokens=num_tokens):
                 self._num_cached_tokens = num_tokens
+            case Computed(num_tokens=num_tokens):
+                self._num_computed_tokens = num_tokens
             case Emit(token_ids=token_ids, logprobs=logprobs):
                 yield self._emit(token_ids, logprobs)
             case EmitText(text=text, num_tokens_per_update=size):
@@ -303,12 +319,20 @@ class _Play:
             num_cached_tokens=self._num_cached_tokens,
         )
 
+    def progress(self) -> EngineUpdate:
+        """What has been computed of the prompt so far."""
+        return self._update()
+
     def finish(self, reason: FinishReason, *, error: str | None = None) -> EngineUpdate:
         """The last update, without tokens."""
         self.finished = True
+        return self._update(reason, error)
+
+    def _update(self, reason: FinishReason | None = None, error: str | None = None) -> EngineUpdate:
         return EngineUpdate(
             request_id=self._request.request_id,
             finish_reason=reason,
             num_cached_tokens=self._num_cached_tokens,
+            num_computed_tokens=self._num_computed_tokens,
             error=error,
         )

@@ -58,6 +58,7 @@ class Sequence:
         block_keys: keys of whole blocks of the known tokens; empty when nothing is cached.
         num_computed: tokens whose keys and values are in the slot.
         num_cached: prompt tokens that the first admission adopted; None before it.
+        num_prompt_reached: prompt tokens up to the last one that was computed; a preemption does not lower it.
         slot: llama.cpp sequence id on loan.
         admitted_s: when it got its first slot.
         was_preempted: whether it has lost a slot.
@@ -78,6 +79,7 @@ class Sequence:
     block_keys: list[bytes] = field(default_factory=list)
     num_computed: int = 0
     num_cached: int | None = None
+    num_prompt_reached: int = 0
     slot: int | None = None
     admitted_s: float | None = None
     was_preempted: bool = False
@@ -113,6 +115,11 @@ class Sequence:
     def completion_token_ids(self) -> list[int]:
         """The generated tokens; a copy."""
         return self.token_ids[self.num_prompt_tokens :]
+
+    @property
+    def num_prompt_computed(self) -> int:
+        """Prompt tokens that were computed, each counted once."""
+        return max(0, self.num_prompt_reached - (self.num_cached or 0))
 
     @property
     def num_uncomputed(self) -> int:

@@ -34,7 +34,7 @@ from seekd.engine.messages import (
     decode_job,
     refusal,
 )
-from seekd.engine.types import Constraint, EngineRequest, EngineUpdate
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import EngineError, SeekdError
 
 _log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class Core(Protocol):
         """Accept a request, or raise why not."""
 
     def abort(self, request_id: str) -> None:
-        """End a request."""
+        """End a request that has not ended; the next step says so."""
 
     def step(self) -> list[EngineUpdate]:
         """Advance everybody."""
@@ -299,7 +299,10 @@ def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> 
 
 def _handle(message: Submit | Abort, core: Core, connection: Connection, compiler: _Compiler) -> None:
     if isinstance(message, Abort):
-        if not compiler.abort(message.request_id):
+        if compiler.abort(message.request_id):
+            ended = EngineUpdate(request_id=message.request_id, finish_reason=FinishReason.ABORT)
+            connection.send(Updates([ended]))
+        else:
             core.abort(message.request_id)
         return
     connection.send(Accepted(message.request.request_id))

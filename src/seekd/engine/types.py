@@ -9,7 +9,7 @@ Protocol that lets one part stand in for another.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -115,6 +115,8 @@ class EngineUpdate:
         logprobs: one entry a token when the request asked for them, else None.
         finish_reason: None while the sequence goes on.
         num_cached_tokens: prompt tokens that were not computed because a cache held them; set on the first update.
+        num_computed_tokens: prompt tokens that were computed for the request so far. Read only until the first token or
+            the model's own end, which say that all were.
         error: for the user, when finish_reason is ERROR.
     """
 
@@ -123,6 +125,7 @@ class EngineUpdate:
     logprobs: Sequence[TokenLogprobs] | None = None
     finish_reason: FinishReason | None = None
     num_cached_tokens: int = 0
+    num_computed_tokens: int = 0
     error: str | None = None
 
 
@@ -216,6 +219,14 @@ class ConstraintFactory(Protocol):
         """Compile `grammar`. Raises `InvalidParameter` when it cannot be enforced."""
 
 
+PromptListener = Callable[[EngineUpdate], None]
+"""Is told what has been computed of a prompt whose answer has not begun."""
+
+
+def ignore_progress(_: EngineUpdate) -> None:
+    """A `PromptListener` for those who do not ask."""
+
+
 class Engine(Protocol):
     """Serves requests with one model. Used from one asyncio event loop."""
 
@@ -227,8 +238,15 @@ class Engine(Protocol):
     def health(self) -> EngineHealth:
         """Whether a request would be answered now."""
 
-    def generate(self, request: EngineRequest) -> AsyncGenerator[EngineUpdate, None]:
+    def generate(
+        self, request: EngineRequest, on_prompt: PromptListener = ignore_progress
+    ) -> AsyncGenerator[EngineUpdate, None]:
         """Run one request; closing the generator (`aclose`) early aborts it within one engine step.
+
+        Args:
+            request: its id must not be running.
+            on_prompt: called after each step until the first token. A generator that is closed before it waits for the
+                step that runs, and the last call says what was computed in all.
 
         Raises:
             EngineError: the engine died or failed while it served the request.

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _WHOLE = frozenset({"stop", "length"})
 _ERRORS = frozenset({"error", "deadline", "shutdown"})
+_BY_MODEL = frozenset({FinishReason.STOP, FinishReason.LENGTH})
 
 Lease = Callable[[], AbstractAsyncContextManager[ServedModel]]
 """Gives a loaded model, which stays loaded within the block."""
@@ -46,6 +47,7 @@ class GenerationRecord:
     Attributes:
         num_prompt_tokens: tokens of the prompt.
         num_cached_tokens: of these, not computed.
+        num_computed_tokens: of these, computed so far.
         num_completion_tokens: generated and delivered.
         finish: what ended it; None while it runs.
         first_token_s: seconds from opening to the first token; None before it.
@@ -54,6 +56,7 @@ class GenerationRecord:
 
     num_prompt_tokens: int
     num_cached_tokens: int = 0
+    num_computed_tokens: int = 0
     num_completion_tokens: int = 0
     finish: str | None = None
     first_token_s: float | None = None
@@ -159,6 +162,8 @@ class Generation:
                 vocabulary = model.vocabulary
                 async for update in updates:
                     now_s = self._clock()
+                    if not self.record.num_completion_tokens:
+                        self._note_prompt(update)
                     turn.note(update, now_s=now_s)
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = now_s - started_s
@@ -178,6 +183,9 @@ class Generation:
         except GeneratorExit:
             self.record.finish = self.record.finish or "disconnect"
             raise
+        except ShuttingDown:
+            self.record.finish = self.record.finish or "shutdown"
+            raise
         except Exception:
             self.record.finish = self.record.finish or "error"
             raise
@@ -186,7 +194,7 @@ class Generation:
             self.record.total_s = self._clock() - started_s
             self._parser.close()
             self._report()
-            await tab.settle(self._usage() if self._was_admitted else None)
+            await tab.settle(self._usage() if self._was_admitted or self.record.num_computed_tokens else None)
 
     def _order_of(self, turn: Turn) -> Order:
         if turn.recording is None or self._ticket is None:
@@ -199,8 +207,22 @@ class Generation:
 
     def _updates(self, turn: Turn, model: ServedModel) -> AsyncGenerator[EngineUpdate, None]:
         if turn.recording is None or self._ticket is None:
-            return model.engine.generate(self._engine_request)
+            return model.engine.generate(self._engine_request, self._note_progress)
         return turn.recording.replay(self.request_id, in_rhythm=self._ticket.keeps_rhythm)
+
+    def _note_progress(self, update: EngineUpdate) -> None:
+        """Take what the engine says before the first token, also while it is being closed."""
+        self._note_prompt(update)
+        if self._tab is not None and self.record.num_computed_tokens:
+            self._tab.note(self._usage())
+
+    def _note_prompt(self, update: EngineUpdate) -> None:
+        record = self.record
+        is_whole = bool(update.token_ids) or update.finish_reason in _BY_MODEL
+        record.num_cached_tokens = update.num_cached_tokens
+        record.num_computed_tokens = (
+            record.num_prompt_tokens - update.num_cached_tokens if is_whole else update.num_computed_tokens
+        )
 
     def keep_answer(self, keeper: AnswerKeeper) -> None:
         """Keep the whole answer for retries; before `chunks` is iterated."""
@@ -243,7 +265,6 @@ class Generation:
         events: list[OutputChunk] = []
         if not self._was_admitted:
             self._was_admitted = True
-            self.record.num_cached_tokens = update.num_cached_tokens
             usage = PromptUsage(
                 num_prompt_tokens=self.record.num_prompt_tokens, num_cached_tokens=update.num_cached_tokens
             )
@@ -324,7 +345,7 @@ class Generation:
         outcome = "cached" if self._is_hit and finish in _WHOLE else finish
         return Usage(
             num_hit_tokens=record.num_cached_tokens,
-            num_miss_tokens=record.num_prompt_tokens - record.num_cached_tokens,
+            num_miss_tokens=record.num_computed_tokens,
             num_completion_tokens=record.num_completion_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
             outcome=outcome,

@@ -3,11 +3,24 @@
 Room: testing. May import everything below.
 """
 
-from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, ScriptStep, say
+from seekd.engine.scripted import (
+    Cached,
+    Computed,
+    Delay,
+    Emit,
+    EmitText,
+    Fail,
+    Finish,
+    Script,
+    ScriptedEngine,
+    ScriptStep,
+    say,
+)
 from seekd.testing.server import ScriptedServer, serve_script
 
 __all__ = [
     "Cached",
+    "Computed",
     "Delay",
     "Emit",
     "EmitText",

@@ -2,7 +2,7 @@
 
 0 count up, one token an update   1 count up slowly, for ever   2 die before accepting   3 exit with status 7
 4 refuse: the queue is full       5 send garbage, then count up   6 explain 1,100 requests, then count up
-7 hang
+7 hang   8 compute a prompt slowly, for ever, one token an update
 The model's path says how loading goes: "refuse", "die", "slow", "chatty" (a line of 100,000 characters first),
 "stumble" (the second start is refused), anything else loads.
 """
@@ -79,6 +79,7 @@ def say(line: str) -> None:
 
 def serve(peer: socket.socket, model_path: Path) -> None:
     running: dict[str, int] = {}
+    prompts: dict[str, int] = {}
     frames = FrameReader()
     while True:
         data = peer.recv(1 << 16) if select.select([peer], [], [], 0.01)[0] else None
@@ -90,16 +91,25 @@ def serve(peer: socket.socket, model_path: Path) -> None:
                 return
             if isinstance(message, Abort):
                 running.pop(message.request_id, None)
+                num_computed = prompts.pop(message.request_id, 0)
+                send(peer, Updates([progress(message.request_id, num_computed, FinishReason.ABORT)]))
                 with model_path.with_suffix(".aborted").open("a") as file:
                     file.write(message.request_id + "\n")
             elif isinstance(message, Submit):
-                submit(peer, message, running)
+                submit(peer, message, running, prompts)
         for request_id in list(running):
             running[request_id] += 1
             send(peer, Updates([EngineUpdate(request_id=request_id, token_ids=[running[request_id]])]))
+        for request_id in list(prompts):
+            prompts[request_id] += 1
+            send(peer, Updates([progress(request_id, prompts[request_id])]))
 
 
-def submit(peer: socket.socket, message: Submit, running: dict[str, int]) -> None:
+def progress(request_id: str, num_computed: int, reason: FinishReason | None = None) -> EngineUpdate:
+    return EngineUpdate(request_id=request_id, num_computed_tokens=num_computed, finish_reason=reason)
+
+
+def submit(peer: socket.socket, message: Submit, running: dict[str, int], prompts: dict[str, int]) -> None:
     request = message.request
     order = request.prompt_token_ids[0]
     if order == 2:
@@ -109,6 +119,8 @@ def submit(peer: socket.socket, message: Submit, running: dict[str, int]) -> Non
         time.sleep(3600)
     if order == 1:
         running[request.request_id] = 0
+    elif order == 8:
+        prompts[request.request_id] = 0
     elif order == 3:
         say("a last line")
         sys.exit(7)

@@ -14,10 +14,10 @@ import pytest
 
 from seekd.engine.process import EngineProcess
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import Engine, EngineRequest, EngineUpdate
+from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown
 
-COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE, EXPLAIN, HANG = range(8)
+COUNT, FOREVER, KILL, EXIT, REFUSE, GARBAGE, EXPLAIN, HANG, PREFILL = range(9)
 WORKER = Path(__file__).with_name("fake_worker.py")
 
 Make = Callable[..., EngineProcess]
@@ -82,6 +82,19 @@ async def test_closing_the_iterator_aborts_in_the_child(engine: EngineProcess, t
     await stream.aclose()
     await until(lambda: (tmp_path / "loads.aborted").exists())
     assert (tmp_path / "loads.aborted").read_text() == "gone\n"
+
+
+async def test_an_iterator_that_is_closed_before_the_first_token_hears_what_was_computed(engine: EngineProcess) -> None:
+    heard: list[EngineUpdate] = []
+    waiting = asyncio.create_task(anext(engine.generate(request(PREFILL, max_tokens=100), heard.append)))
+    await until(lambda: len(heard) > 2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    computed = [update.num_computed_tokens for update in heard]
+    assert computed == [*range(1, len(computed)), computed[-1]]
+    assert [update.finish_reason for update in heard[:-1]] == [None] * (len(heard) - 1)
+    assert heard[-1].finish_reason is FinishReason.ABORT
 
 
 async def test_a_finished_request_is_not_aborted(engine: EngineProcess, tmp_path: Path) -> None:
@@ -163,10 +176,14 @@ async def test_an_engine_without_work_or_without_a_limit_may_be_silent(make: Mak
     await asyncio.sleep(2.5)
     unlimited = make("unlimited", hang_limit_s=0)
     await unlimited.start()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await collect(unlimited, request(HANG))
+    hanging = asyncio.create_task(collect(unlimited, request(HANG)))
+    await asyncio.wait({hanging}, timeout=1)
+    assert not hanging.done()
     assert (idle.num_restarts, unlimited.num_restarts) == (0, 0)
+    assert unlimited.process_id is not None
+    os.kill(unlimited.process_id, signal.SIGKILL)
+    with pytest.raises(EngineError):
+        await hanging
 
 
 async def test_the_cause_of_a_death_and_the_last_lines_are_logged(

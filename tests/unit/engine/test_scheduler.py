@@ -303,6 +303,42 @@ def test_without_a_cache_nobody_waits_for_a_twin() -> None:
     assert loop.scheduler.stats().total_prompt_tokens_computed == 600
 
 
+def test_each_prompt_token_that_was_computed_is_said_once_and_whoever_waits_for_it_computed_nothing() -> None:
+    loop = new_loop()
+    leader = loop.add("leader", prompt(1, 1000))
+    follower = loop.add("follower", prompt(1, 1000))
+    loop.step()
+    loop.step()
+    assert leader.num_prompt_computed == loop.num_computed > 0
+    loop.scheduler.abort("leader")
+    loop.scheduler.abort("follower")
+    loop.drain()
+    assert (leader.num_prompt_computed, follower.num_prompt_computed) == (loop.num_computed, 0)
+    again = loop.add("again", prompt(1, 1000))
+    loop.drain()
+    assert again.num_cached is not None
+    assert again.num_cached + again.num_prompt_computed == 1000
+    assert again.num_cached <= leader.num_prompt_computed, "a hit was paid as a miss before"
+
+
+def test_a_preemption_lets_nobody_pay_twice() -> None:
+    loop = Loop(limits(), NullPrefixCache())
+    loop.add("a", prompt(1, 200), max_tokens=500)
+    young = loop.add("b", prompt(2, 300))
+    while not young.num_prompt_computed:
+        loop.step()
+    before = young.num_prompt_computed
+    moves = loop.scheduler.relieve()
+    assert moves is not None
+    loop.move(moves)
+    young.parked = None  # it is computed again
+    loop.step()
+    assert before <= young.num_prompt_computed <= 300
+    loop.drain()
+    assert young.num_prompt_computed == 300
+    assert loop.scheduler.stats().total_prompt_tokens_computed >= 500 + before
+
+
 def test_a_follower_takes_over_when_the_leader_is_aborted() -> None:
     loop = new_loop(step_tokens=64, num_cells=4096)
     for name in "abc":

@@ -233,12 +233,12 @@ def test_an_abort_while_its_constraint_is_compiled_ends_a_request(peer: Peer) ->
     peer.send(Abort("gone"))
     peer.compiling.set()
     peer.send(submit("next", grammar="good"))
-    seen: set[str] = set()
+    seen: dict[str, FinishReason | None] = {}
     while "next" not in seen:
         message = peer.receive()
         if isinstance(message, Updates):
-            seen |= {update.request_id for update in message.updates}
-    assert "gone" not in seen
+            seen |= {update.request_id: update.finish_reason for update in message.updates}
+    assert seen["gone"] is FinishReason.ABORT
 
 
 def test_it_stops_when_told(peer: Peer) -> None:

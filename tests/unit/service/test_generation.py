@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import tempfile
@@ -14,12 +15,24 @@ from typing import Any
 import pytest
 
 from seekd.accounts.books import open_books
+from seekd.accounts.driver import Connection, statement
 from seekd.accounts.limiter import Limiter
+from seekd.accounts.recovery import recover
+from seekd.accounts.registry import Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.store import open_connection
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
-from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
+from seekd.engine.scripted import Cached, Computed, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say
 from seekd.engine.types import FinishReason
-from seekd.errors import ContextTooLong, EngineError, InsufficientBalance, Overloaded, ShuttingDown, UnpricedModel
+from seekd.errors import (
+    ContextTooLong,
+    EngineError,
+    InsufficientBalance,
+    Overloaded,
+    SeekdError,
+    ShuttingDown,
+    UnpricedModel,
+)
 from seekd.models.settings import ModelSettings
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
@@ -36,20 +49,41 @@ SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="v3"
 CALLER = Caller(account_id=OPEN_ACCOUNT_ID, key_id=None, key_prefix="", name="open", is_open=True)
 
 
+PRICED = AccountsSettings(
+    prices=(PriceSetting(model="deepseek-chat", currency="USD", hit="1", miss="1000", output="1"),),
+    progress_interval_s=0,
+)
+
+
+@contextlib.asynccontextmanager
+async def _paid(script: Script) -> AsyncIterator[tuple[GenerationService, Connection]]:
+    """A service whose caller pays 1,000 micro-units for each computed prompt token, and its books."""
+    with tempfile.TemporaryDirectory() as data_dir:
+        connection = open_connection(PRICED, Path(data_dir))
+        Registry(connection).top_up(OPEN_ACCOUNT_ID, currency="USD", micros=1_000_000_000)
+        async with _service(script, accounts=PRICED, data_dir=data_dir) as (service, _):
+            yield service, connection
+        connection.close()
+
+
 @contextlib.asynccontextmanager
 async def _service(
-    script: Script, *, context_length: int = 8192
+    script: Script,
+    *,
+    context_length: int = 8192,
+    accounts: AccountsSettings = AccountsSettings(),  # noqa: B008 - frozen
+    data_dir: str | None = None,
 ) -> AsyncIterator[tuple[GenerationService, ScriptedEngine]]:
     engine = ScriptedEngine(script, context_length=context_length)
     model = ServedModel(engine, open_vocabulary=lambda: contextlib.nullcontext(engine.vocabulary), settings=SETTINGS)
-    with tempfile.TemporaryDirectory() as data_dir:
-        books = open_books(AccountsSettings(), Path(data_dir), allows_open=True)
+    with tempfile.TemporaryDirectory() as own_dir:
+        books = open_books(accounts, Path(data_dir or own_dir), allows_open=True)
         await books.start()
         pool = single_model(model)
         await pool.start()
         try:
             metrics = Metrics(engines={})
-            limiter = Limiter(AccountsSettings(), total_micros=books.total_micros)
+            limiter = Limiter(accounts, total_micros=books.total_micros)
             yield GenerationService(models=pool, counter=Counter(books, limiter), metrics=metrics), engine
         finally:
             await pool.close()
@@ -187,6 +221,74 @@ async def test_logprobs_are_those_of_the_engine() -> None:
         entries = answer["choices"][0]["logprobs"]["content"]
         assert [entry["token"] for entry in entries] == ["a", "b"]
         assert [entry["bytes"] for entry in entries] == [[97], [98]]
+
+
+def _used(connection: Connection) -> list[tuple[Any, ...]]:
+    wanted = "SELECT outcome, num_hit_tokens, num_miss_tokens, cost_micros FROM usage"
+    return [tuple(row) for row in connection.rows(statement(wanted))]
+
+
+async def _until_computed(generation: Generation) -> asyncio.Task[dict[str, Any]]:
+    running = asyncio.create_task(_run(generation))
+    async with asyncio.timeout(10):
+        while not generation.record.num_computed_tokens:
+            await asyncio.sleep(0)
+    return running
+
+
+async def test_a_client_that_leaves_while_its_prompt_is_computed_pays_for_what_was_computed() -> None:
+    script = (Cached(num_tokens=2), Computed(num_tokens=5), Delay(delay_s=60))
+    async with _paid(lambda _: script) as (service, connection):
+        running = await _until_computed(await _open(service))
+        running.cancel()
+        await asyncio.wait([running])
+        assert _used(connection) == [("cancelled", 2, 5, 5002)]
+
+
+async def test_a_client_that_leaves_before_anything_was_computed_pays_nothing() -> None:
+    async with _paid(lambda _: (Cached(num_tokens=2), Delay(delay_s=60))) as (service, connection):
+        generation = await _open(service)
+        running = asyncio.create_task(_run(generation))
+        async with asyncio.timeout(10):
+            while not generation.is_admitted:
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        assert _used(connection) == []
+        assert connection.rows(statement("SELECT request_id FROM holds")) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (Fail(error=EngineError()), "error"),
+        (Finish(reason=FinishReason.DEADLINE), "deadline"),
+        (Fail(error=ShuttingDown()), "shutdown"),
+    ],
+)
+async def test_what_was_computed_is_paid_however_a_prompt_ends(end: Fail | Finish, outcome: str) -> None:
+    async with _paid(lambda _: (Computed(num_tokens=5), end)) as (service, connection):
+        with pytest.raises(SeekdError):
+            await _run(await _open(service))
+        assert _used(connection) == [(outcome, 0, 5, 5000)]
+
+
+@pytest.mark.fault("killed-within-a-prompt")
+async def test_a_note_of_a_prompt_that_is_computed_tells_a_recovery_what_to_charge() -> None:
+    async with _paid(lambda _: (Computed(num_tokens=5), Delay(delay_s=60))) as (service, connection):
+        generation = await _open(service)
+        running = await _until_computed(generation)
+        noted: list[Any] = []
+        async with asyncio.timeout(10):
+            while not noted:
+                await asyncio.sleep(0)
+                held = connection.rows(statement("SELECT progress FROM holds WHERE progress IS NOT NULL"))
+                noted = [json.loads(row[0]) for row in held]
+        assert [usage["num_miss_tokens"] for usage in noted] == [5]
+        recover(connection, owner="the next server", now_ms=lambda: 2**41, lease_ms=None)
+        assert _used(connection) == [("recovered", 0, 5, 5000)]
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_closing_early_aborts_the_sequence() -> None:
