@@ -45,7 +45,7 @@ from seekd.engine.types import (
     PromptListener,
     ignore_progress,
 )
-from seekd.errors import EngineError, SeekdError, ShuttingDown
+from seekd.errors import EngineError, Overloaded, SeekdError, ShuttingDown
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ _NUM_EXPLANATIONS = 1024
 _LAST_STEP_S = (
     30.0  # longest wait for the step of an aborted request; 512 tokens a step take less wherever seekd is of use
 )
+_MOST_UNREAD = 4096  # updates that wait for a slow reader: 1 MB, or 12 MB with 20 log-probabilities a token
 _LONGEST_LOOK_S = 1.0  # between two looks at whether the child hangs
 
 _NOT_STARTED = "The engine has not been started."
@@ -215,7 +216,7 @@ class EngineProcess:
                         raise
                     may_repeat = False
         finally:
-            del self._streams[request.request_id]
+            self._streams.pop(request.request_id, None)
 
     async def _run(
         self,
@@ -360,13 +361,26 @@ class EngineProcess:
                 if len(self._explanations) > _NUM_EXPLANATIONS:
                     self._explanations.popitem(last=False)
             for update in message.updates:
-                if (stream := self._streams.get(update.request_id)) is not None:
-                    stream.put_nowait(update)
+                self._hand_over(update)
         elif isinstance(message, Refused):
             if message.request_id is not None and (stream := self._streams.get(message.request_id)) is not None:
                 stream.put_nowait(error_of(message))
         elif isinstance(message, Stats):
             self._stats = message
+
+    def _hand_over(self, update: EngineUpdate) -> None:
+        stream = self._streams.get(update.request_id)
+        if stream is None:
+            return
+        stream.put_nowait(update)
+        if stream.qsize() > _MOST_UNREAD:
+            # Its reader is so far behind that it may never come back. What it did not take is neither sent nor charged.
+            del self._streams[update.request_id]
+            while not stream.empty():
+                stream.get_nowait()
+            stream.put_nowait(Overloaded("The answer was read too slowly."))
+            if self._child is not None:
+                self._child.send(Abort(update.request_id))
 
 
 async def _hear_out(updates: asyncio.Queue[EngineUpdate | SeekdError], on_prompt: PromptListener) -> None:

@@ -97,6 +97,18 @@ async def test_an_iterator_that_is_closed_before_the_first_token_hears_what_was_
     assert heard[-1].finish_reason is FinishReason.ABORT
 
 
+@pytest.mark.fault("answer-read-too-slowly")
+async def test_a_reader_that_falls_far_behind_gets_an_error_and_the_rest_is_not_kept(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    stream = engine.generate(request(COUNT, "slow", max_tokens=20_000))
+    await anext(stream)
+    await until(lambda: (tmp_path / "loads.aborted").exists())
+    with pytest.raises(Overloaded, match="read too slowly"):
+        await anext(stream)
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+
+
 async def test_a_finished_request_is_not_aborted(engine: EngineProcess, tmp_path: Path) -> None:
     await collect(engine, request(COUNT))
     await collect(engine, request(COUNT))
