@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from starlette.types import ASGIApp
-
 from seekd.accounts.access import AccessState, allows_open, start_refusal
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection
@@ -21,7 +19,7 @@ from seekd.accounts.keys import load_admin_token
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.store import open_connection
 from seekd.api.admin import AdminApi
-from seekd.api.answering import Answering
+from seekd.api.answering import Answering, failed
 from seekd.api.browsers import for_browsers
 from seekd.api.edge import Edge
 from seekd.api.gate import Gate
@@ -36,7 +34,7 @@ from seekd.engine.messages import CacheExplanation
 from seekd.engine.process import EngineProcess
 from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
-from seekd.errors import ConfigError, EngineError, StoreError
+from seekd.errors import ConfigError, EngineError, ShuttingDown, StoreError
 from seekd.extensions import ExtensionPoint, extension_names, load_extension
 from seekd.guard import presidio
 from seekd.guard.moderation import HttpGuard
@@ -54,7 +52,7 @@ from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
 from seekd.service.tab import Counter
 from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
-from seekd.wire.dialect import CLASSIC
+from seekd.wire.dialect import CLASSIC, DIALECTS
 from seekd.wire.failures import failure_response
 from seekd.wire.model_names import accepted_names
 from seekd.wire.models import ModelCard
@@ -137,9 +135,10 @@ class Application:
             ),
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
-        self.asgi: ASGIApp = Edge(
+        self.asgi = Edge(
             for_browsers(api.as_asgi(), allowed_origins=settings.accounts.allowed_origins),
             internal_error=internal_error,
+            failed=lambda cause, dialect: failed(cause, DIALECTS[dialect or settings.server.dialect]),
         )
 
     async def start(self) -> None:
@@ -172,6 +171,10 @@ class Application:
     def stop_accepting(self) -> None:
         """Say by `/healthz` that no new request should come."""
         self._is_stopping = True
+
+    def interrupt(self) -> None:
+        """End every request that runs: its client is told, what it used is settled."""
+        self.asgi.interrupt(ShuttingDown())
 
     async def health(self) -> EngineHealth:
         """Whether a request would be answered now."""

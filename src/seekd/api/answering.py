@@ -24,12 +24,13 @@ from seekd.accounts.types import Answer, Caller, Charge, Claim, Twin, format_exa
 from seekd.api.caching import CACHE_HEADER, cache_wish
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body
 from seekd.api.gate import Gate
+from seekd.api.interruption import Interruption
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer, TwinResponse, replay
 from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, Screening
 from seekd.api.settings import ServerSettings
-from seekd.errors import SeekdError, StoreError, UnsupportedMedia
+from seekd.errors import Overloaded, SeekdError, StoreError, UnsupportedMedia
 from seekd.prompt.types import Renderable
-from seekd.service.generation import Generation, GenerationRecord
+from seekd.service.generation import TOOK_TOO_LONG, Generation, GenerationRecord
 from seekd.service.opening import GenerationService
 from seekd.service.routing import Routes
 from seekd.service.summaries import Waiting
@@ -86,6 +87,9 @@ class Answering:
     async def answer(self, request: Request, parse: Parse) -> ASGIApp:
         """The response to one request."""
         dialect = DIALECTS[self.settings.dialect]
+        interruption: Interruption = request.state.interruption
+        if self.settings.request_timeout_s:
+            interruption.interrupt_after(self.settings.request_timeout_s, Overloaded(TOOK_TOO_LONG))
         try:
             dialect = requested_dialect(request, default=dialect)
             asked = _Asked(
@@ -98,9 +102,11 @@ class Answering:
             if IDEMPOTENCY_HEADER in request.headers:
                 return await self._answer_once(asked)
             opening = await self._screened(asked)
-            if opening.waiting is not None:
-                return self._respond(opening, dialect, _frames_later(opening))
-            return self._respond(opening, dialect, _frames(opening.call, await opening.finish()))
+            interruption.listener = opening.interrupted
+            frames = (
+                _frames(opening.call, await opening.finish()) if opening.waiting is None else _frames_later(opening)
+            )
+            return self._respond(opening, dialect, frames, interruption)
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:
@@ -119,11 +125,13 @@ class Answering:
             return replay(taken)
         if isinstance(taken, Twin):
             wait = partial(claims.answer_to, taken, limit_s=self.settings.request_timeout_s or None)
-            return TwinResponse(wait, failure=lambda error: failed(error, dialect))
+            return TwinResponse(
+                wait, failure=lambda error: failed(error, dialect), interruption=request.state.interruption
+            )
         async with claims.freed_on_failure(taken):
             opening = await self._screened(asked)
         frames = self.detached.start(_frames_to_keep(opening, taken, claims), goes_on=lambda: opening.has_begun)
-        return self._respond(opening, dialect, frames)
+        return self._respond(opening, dialect, frames, request.state.interruption)
 
     async def _screened(self, asked: _Asked) -> _Opening:
         request, caller, dialect = asked.request, asked.caller, asked.dialect
@@ -173,7 +181,9 @@ class Answering:
             raise UnsupportedMedia
         return await read_body(request, self.settings)
 
-    def _respond(self, opening: _Opening, dialect: Dialect, frames: AsyncGenerator[bytes, None]) -> ASGIApp:
+    def _respond(
+        self, opening: _Opening, dialect: Dialect, frames: AsyncGenerator[bytes, None], interruption: Interruption
+    ) -> ASGIApp:
         call = opening.call
         is_stream = call.request.stream
 
@@ -207,6 +217,7 @@ class Answering:
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
             is_admitted=lambda: opening.is_admitted,
+            interruption=interruption,
         )
 
 
@@ -226,7 +237,7 @@ def requested_dialect(request: Request, *, default: Dialect) -> Dialect:
     return dialect
 
 
-def failed(error: SeekdError, dialect: Dialect) -> Response:
+def failed(error: Exception, dialect: Dialect) -> Response:
     """The response to a request that failed before its first byte."""
     if isinstance(error, StoreError) and error.reason:
         _log.warning("a store failed a request", extra={"action": "store_failed", "reason": error.reason})
@@ -315,6 +326,11 @@ class _Opening:
         if self.generation is not None and self.generation.is_admitted:
             return True
         return self.waiting is not None and self.waiting.has_begun
+
+    def interrupted(self, cause: Exception) -> None:
+        """Tell the generation why it is about to be closed."""
+        if self.generation is not None:
+            self.generation.interrupted(cause)
 
 
 async def _frames_later(opening: _Opening) -> AsyncGenerator[bytes, None]:

@@ -7,17 +7,19 @@ before the first event into a real status, nor send keep-alive comments.
     silence after admission            ──> `: keep-alive` comments (these commit status 200)
     an error after the first byte      ──> an error frame, and the end without [DONE]
     the client leaves                  ──> the generation is closed, which frees its sequence within one engine step
+    its time is up, the server stops   ──> the same, and then the error
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from seekd.api.interruption import Interruption
 from seekd.api.settings import ServerSettings
 from seekd.errors import BodyTimeout, BodyTooLarge, SeekdError
 
@@ -69,34 +71,11 @@ async def read_body(request: Request, settings: ServerSettings) -> bytes:
         raise BodyTimeout(limit_s=settings.body_timeout_s) from error
 
 
-@contextlib.asynccontextmanager
-async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancel the block when the client leaves.
-
-    Raises:
-        ClientLeft: in place of the block's own end, when the client left first.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    left = False
-
-    async def watch() -> None:
-        nonlocal left
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        left = True
-        task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not left:
-            raise
-        task.uncancel()
-        raise ClientLeft from None
-    finally:
-        watcher.cancel()
+async def interrupt_when_left(receive: Receive, interruption: Interruption) -> None:
+    """Interrupt a request whose body has been read when its client closes the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    interruption.interrupt(ClientLeft())
 
 
 class AnswerResponse:
@@ -110,6 +89,7 @@ class AnswerResponse:
         keep_alive: what fills a silence, an SSE comment or a blank line; None where nothing may.
         keep_alive_s: length of a silence that is filled.
         is_admitted: False while the request may still be refused, which needs a status of its own.
+        interruption: ends it early.
     """
 
     def __init__(
@@ -122,6 +102,7 @@ class AnswerResponse:
         keep_alive: bytes | None,
         keep_alive_s: float,
         is_admitted: Callable[[], bool],
+        interruption: Interruption,
     ) -> None:
         self._frames = frames
         self._headers = headers
@@ -130,38 +111,49 @@ class AnswerResponse:
         self._keep_alive = keep_alive
         self._keep_alive_s = keep_alive_s
         self._is_admitted = is_admitted
+        self._interruption = interruption
         self._started = False
         self._sending = asyncio.Lock()  # frames and comments come from two tasks
         self._last_send_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the response to its end, or until the client leaves."""
+        """Run the response to its end, or until it is interrupted or the client leaves."""
         loop = asyncio.get_running_loop()
         self._last_send_s = loop.time()
+        watcher = asyncio.create_task(interrupt_when_left(receive, self._interruption))
         filler = None if self._keep_alive is None else asyncio.create_task(self._fill_silence(send, self._keep_alive))
         try:
-            with contextlib.suppress(ClientLeft):
-                async with while_connected(receive), contextlib.aclosing(self._frames) as frames:
-                    async for data in frames:
-                        await self._send(send, data)
+            await self._send_frames(send)
+        except ClientLeft:
+            pass
         except SeekdError as error:
             if not self._started:
                 await self._failure(error)(scope, receive, send)
                 return
             await self._send(send, self._error_frame(error))
         finally:
+            watcher.cancel()
             if filler is not None:
                 filler.cancel()
         if self._started:
             with contextlib.suppress(OSError):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _send_frames(self, send: Send) -> None:
+        """Send all there is. Raises what ended it early, when everything is freed and settled."""
+        try:
+            async with contextlib.aclosing(self._frames) as frames:
+                async for data in frames:
+                    await self._send(send, data)
+        except asyncio.CancelledError:
+            raise self._interruption.caught() from None
+
     async def _send(self, send: Send, data: bytes) -> None:
         async with self._sending:
             if not self._started:
-                self._started = True
                 raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers().items()]
                 await send({"type": "http.response.start", "status": 200, "headers": raw})
+                self._started = True
             self._last_send_s = asyncio.get_running_loop().time()
             await send({"type": "http.response.body", "body": data, "more_body": True})
 

@@ -5,6 +5,7 @@ Room: api. Pure ASGI, so that streams pass through untouched.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seekd import log
+from seekd.api.interruption import Interruption
 from seekd.wire.dialect import HOSTED
 
 _log = logging.getLogger(__name__)
@@ -33,13 +35,30 @@ class Edge:
     Args:
         app: what answers.
         internal_error: body of a 500, for a bug that nothing below turned into an answer.
+        failed: the response to a request that was interrupted before its own began, in a dialect; None is the default.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, app: ASGIApp, *, internal_error: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        internal_error: bytes,
+        failed: Callable[[Exception, str | None], ASGIApp],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
         self._internal_error = internal_error
+        self._failed = failed
         self._clock = clock
+        self._running: set[Interruption] = set()
+        self._end: Exception | None = None
+
+    def interrupt(self, cause: Exception) -> None:
+        """End every request, also those that still come; their clients are told why."""
+        self._end = cause
+        for interruption in list(self._running):
+            interruption.interrupt(cause)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,18 +74,27 @@ class Edge:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = list(message.get("headers", ()))
                 headers.append((TRACE_HEADER, request_id.encode()))
                 if scope["state"].get("dialect") == HOSTED.name:
                     headers += _SERVICE_HEADERS
                 else:
                     headers.append((REQUEST_ID_HEADER, request_id.encode()))
-                message = {**message, "headers": headers}
-            await send(message)
+                await send({**message, "headers": headers})
+                status = message["status"]
+            else:
+                await send(message)
 
+        interruption = scope["state"]["interruption"] = Interruption()
+        self._running.add(interruption)
+        if self._end is not None:
+            interruption.interrupt(self._end)
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            cause = interruption.caught()
+            if status is None:
+                await self._failed(cause, scope["state"].get("dialect"))(scope, receive, send_with_id)
         except Exception:
             _log.exception("request failed", extra={"action": "request_failed", "path": scope["path"]})
             if status is not None:
@@ -75,6 +103,8 @@ class Edge:
             await send_with_id({"type": "http.response.start", "status": 500, "headers": headers})
             await send_with_id({"type": "http.response.body", "body": self._internal_error})
         finally:
+            self._running.discard(interruption)
+            interruption.close()
             _log.info(
                 "request",
                 extra={

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekd.accounts.types import Answer, Claim
-from seekd.api.connection import ClientLeft, while_connected
+from seekd.api.connection import ClientLeft, interrupt_when_left
+from seekd.api.interruption import Interruption
 from seekd.errors import SeekdError
 from seekd.prompt.types import OutputChunk
 from seekd.service.generation import Generation
@@ -40,22 +41,35 @@ class TwinResponse:
     Args:
         answer: waits for it; cancelled when the client leaves.
         failure: turns an error into a response.
+        interruption: ends the wait early.
     """
 
-    def __init__(self, answer: Callable[[], Awaitable[Answer]], *, failure: Callable[[SeekdError], ASGIApp]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[], Awaitable[Answer]],
+        *,
+        failure: Callable[[Exception], ASGIApp],
+        interruption: Interruption,
+    ) -> None:
         self._answer = answer
         self._failure = failure
+        self._interruption = interruption
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait, and send."""
         response: ASGIApp
+        watcher = asyncio.create_task(interrupt_when_left(receive, self._interruption))
         try:
-            async with while_connected(receive):
-                response = replay(await self._answer())
+            response = replay(await self._answer())
+        except asyncio.CancelledError:
+            cause = self._interruption.caught()
+            if isinstance(cause, ClientLeft):
+                return
+            response = self._failure(cause)
         except SeekdError as error:
             response = self._failure(error)
-        except ClientLeft:
-            return
+        finally:
+            watcher.cancel()
         await response(scope, receive, send)
 
 

@@ -35,10 +35,13 @@ class ServerSettings:
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
         body_timeout_s: seconds that a client may take to send its body.
-        request_timeout_s: seconds from arrival after which a request is ended; 0 never. The hosted service allows ten
-            minutes until the first token.
+        request_timeout_s: seconds from arrival after which a request is ended, whatever it waits for; 0 never. The
+            hosted service allows ten minutes until the first token.
+        write_timeout_s: seconds in which a client must read 32 KiB of an answer that waits for it; else its connection
+            is cut, and its request ends as if it had left. What the system's buffers and 64 KiB hold does not wait.
         keep_alive_s: seconds of silence after which a waiting stream gets a comment line.
-        shutdown_grace_s: seconds that running requests get to end when the server is told to stop.
+        shutdown_grace_s: seconds that running requests get to end when the server is told to stop; those that take
+            longer end with an error. A second signal ends the server at once.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +53,7 @@ class ServerSettings:
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
     body_timeout_s: float = 60.0
     request_timeout_s: float = 3600.0
+    write_timeout_s: float = 30.0
     keep_alive_s: float = 10.0
     shutdown_grace_s: float = 5.0
 
@@ -57,7 +61,7 @@ class ServerSettings:
         """Check ranges; the message names the key."""
         if not 0 <= self.port <= 65535:
             raise ValueError(f"server.port = {self.port} is not a port; use 0 to 65535.")
-        for name in ("body_timeout_s", "keep_alive_s"):
+        for name in ("body_timeout_s", "write_timeout_s", "keep_alive_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"server.{name} must be more than 0 seconds.")
 

@@ -11,14 +11,15 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
 
-import uvicorn
 from rich.console import Console
 
 from seekd import __version__, log
+from seekd.api.server import http_server, stop_server
 from seekd.app import Application, build
 from seekd.errors import ConfigError
 from seekd.settings import Settings
@@ -26,6 +27,8 @@ from seekd.settings import Settings
 _log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
+_SIGNALLED = 128  # as shells report a process that a signal ended
 
 
 def run_server(settings: Settings) -> int:
@@ -68,30 +71,10 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: `_serve` has its own, which leaves with status 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(application: Application, settings: Settings, listener: socket.socket) -> int:
-    server = _Server(
-        uvicorn.Config(
-            application.asgi,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            lifespan="off",
-            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
-        )
-    )
+    server = http_server(application.asgi, settings.server)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signal(stop)
     _log.info("starting", extra={"action": "starting", "version": __version__})
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     starting = asyncio.create_task(application.start())
@@ -107,10 +90,22 @@ async def _serve(application: Application, settings: Settings, listener: socket.
         for task in (starting, stopping):
             task.cancel()
         application.stop_accepting()
-        server.should_exit = True
+        await stop_server(server, serving, interrupt=application.interrupt, grace_s=settings.server.shutdown_grace_s)
         await asyncio.gather(serving, starting, stopping, return_exceptions=True)
         await application.close()
     return 0
+
+
+def _stop_on_signal(stop: asyncio.Event) -> None:
+    """Let the first signal set the event, and the next one end the process, whatever it waits for."""
+
+    def heard(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(_SIGNALLED + number)  # the books are made for a kill
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, heard, number)
 
 
 def calm_collector() -> None:

@@ -32,6 +32,8 @@ from seekd.service.tab import Counter, Order, Tab
 
 _log = logging.getLogger(__name__)
 
+TOOK_TOO_LONG = "The request took longer than this server allows."
+
 _WHOLE = frozenset({"stop", "length"})
 _ERRORS = frozenset({"error", "deadline", "shutdown"})
 _BY_MODEL = frozenset({FinishReason.STOP, FinishReason.LENGTH})
@@ -224,6 +226,14 @@ class Generation:
             record.num_prompt_tokens - update.num_cached_tokens if is_whole else update.num_computed_tokens
         )
 
+    def interrupted(self, cause: Exception) -> None:
+        """Say why `chunks` is about to be closed before its end."""
+        if isinstance(cause, Overloaded):
+            finish = "deadline"
+        else:
+            finish = "shutdown" if isinstance(cause, ShuttingDown) else "disconnect"
+        self.record.finish = self.record.finish or finish
+
     def keep_answer(self, keeper: AnswerKeeper) -> None:
         """Keep the whole answer for retries; before `chunks` is iterated."""
         self._keeper = keeper
@@ -322,7 +332,7 @@ class Generation:
             return self._end("length", hit_length_limit=True)
         if update.finish_reason is FinishReason.DEADLINE:
             self.record.finish = "deadline"
-            raise Overloaded("The request took longer than this server allows.")
+            raise Overloaded(TOOK_TOO_LONG)
         if update.finish_reason is FinishReason.ABORT:
             self.record.finish = "shutdown"
             raise ShuttingDown

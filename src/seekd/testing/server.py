@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import uvicorn
-
 from seekd.accounts.settings import AccountsSettings
+from seekd.api.server import http_server, stop_server
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.engine.scripted import Script, ScriptedEngine
@@ -106,7 +105,7 @@ def serve_script(
         application = Application(
             settings, models=ModelPool(members), books=open_server_books(settings), metrics=metrics
         )
-        running = _Running(application, listener)
+        running = _Running(application, listener, settings.server)
         running.start()
         try:
             yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engines["default"])
@@ -121,16 +120,14 @@ def _served(engine: ScriptedEngine, settings: ModelSettings) -> ServedModel:
 class _Running:
     # The server's own thread with its own event loop: the tests' loop stays theirs.
 
-    def __init__(self, application: Application, listener: socket.socket) -> None:
+    def __init__(self, application: Application, listener: socket.socket, settings: ServerSettings) -> None:
         self._application = application
         self._listener = listener
         self._is_up = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._serving: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                application.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-            )
-        )
+        self._server = http_server(application.asgi, settings)
         self._thread = threading.Thread(target=self._run, name="seekd-scripted-server", daemon=True)
 
     def start(self) -> None:
@@ -139,22 +136,27 @@ class _Running:
             raise RuntimeError("The scripted server did not start.") from self._error
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        if self._serving is not None and not self._serving.done():
+            # No grace: a test that has seen what it wants does not wait for the rest.
+            stopping = stop_server(self._server, self._serving, interrupt=self._application.interrupt, grace_s=0)
+            asyncio.run_coroutine_threadsafe(stopping, self._loop)
         self._thread.join(START_LIMIT_S)
         if self._error is not None:
             raise RuntimeError("The scripted server failed.") from self._error
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:  # handed to the thread that waits
             self._error = error
             self._is_up.set()
 
     async def _serve(self) -> None:
         await self._application.start()
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         self._is_up.set()
         try:
-            await self._server.serve(sockets=[self._listener])
+            await self._serving
         finally:
             await self._application.close()

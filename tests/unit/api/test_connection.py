@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_connected
+from seekd.api.connection import AnswerResponse, ClientLeft, read_body
+from seekd.api.interruption import Interruption
 from seekd.api.settings import ServerSettings
 from seekd.config import ByteSize
 from seekd.errors import BodyTimeout, BodyTooLarge, EngineError, Overloaded
@@ -42,8 +43,16 @@ class Client:
 
 
 async def _answer(
-    client: Client, frames: AsyncGenerator[bytes, None], keep_alive_s: float = 60.0, *, is_admitted: bool = True
+    client: Client,
+    frames: AsyncGenerator[bytes, None],
+    keep_alive_s: float = 60.0,
+    *,
+    is_admitted: bool = True,
+    made: list[Interruption] | None = None,
 ) -> None:
+    interruption = Interruption()
+    if made is not None:
+        made.append(interruption)
     response = AnswerResponse(
         frames,
         headers=lambda: {"content-type": "text/event-stream"},
@@ -52,6 +61,7 @@ async def _answer(
         keep_alive=KEEP_ALIVE,
         keep_alive_s=keep_alive_s,
         is_admitted=lambda: is_admitted,
+        interruption=interruption,
     )
     async with asyncio.timeout(10):
         await response({"type": "http", "method": "POST", "headers": []}, client.receive, client.send)
@@ -126,26 +136,52 @@ async def test_silence_is_filled_with_comments() -> None:
     assert client.body.replace(KEEP_ALIVE, b"") == b"a"
 
 
-async def test_an_outer_cancellation_is_not_taken_for_a_client_that_left() -> None:
-    client = Client()
+@pytest.mark.parametrize(("first", "status", "body"), [(b"", 503, b"late"), (b"a", 200, b"aerror: late\n\n")])
+async def test_an_interruption_closes_the_generation_and_then_says_why(first: bytes, status: int, body: bytes) -> None:
+    order: list[str] = []
+    interruptions: list[Interruption] = []
 
-    async def work() -> None:
-        async with while_connected(client.receive):
+    async def frames() -> AsyncGenerator[bytes, None]:
+        try:
+            if first:
+                yield first
+            interruptions[0].interrupt(Overloaded("late"))
             await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            order.append("settled")
 
-    task = asyncio.create_task(work())
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    class Listener(Client):
+        async def send(self, message: Message) -> None:
+            if b"late" in message.get("body", b""):
+                order.append("told")
+            await super().send(message)
+
+    client = Listener()
+    await _answer(client, frames(), made=interruptions)
+    assert (client.status, client.body, order) == (status, body, ["settled", "told"])
 
 
-async def test_a_block_that_outlives_its_client_is_cancelled() -> None:
-    client = Client()
-    client.leave.set()
-    with pytest.raises(ClientLeft):
-        async with while_connected(client.receive):
-            await asyncio.Event().wait()
+async def test_a_client_that_does_not_read_its_frame_is_interrupted_while_it_is_sent() -> None:
+    closed = asyncio.Event()
+    interruptions: list[Interruption] = []
+
+    class Deaf(Client):
+        async def send(self, message: Message) -> None:
+            await super().send(message)
+            if message.get("body") == b"a":
+                asyncio.get_running_loop().call_soon(interruptions[0].interrupt, Overloaded("late"))
+                await asyncio.Event().wait()
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"a"
+        finally:
+            closed.set()
+
+    await _answer(Deaf(), frames(), made=interruptions)
+    assert closed.is_set()
 
 
 def _request(*messages: Message, headers: dict[str, str] | None = None) -> Request:
