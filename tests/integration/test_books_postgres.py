@@ -289,7 +289,7 @@ async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, k
     assert isinstance(claim, Claim)
     waits = await second.claims.take(caller, idempotency_key="k", body=b"body", request_id="r2")
     assert isinstance(waits, Twin)
-    twin = asyncio.create_task(second.claims.answer_to(waits, limit_s=30))
+    twin = asyncio.create_task(second.claims.answer_to(waits))
     with pytest.raises(IdempotencyConflict):
         await second.claims.take(caller, idempotency_key="k", body=b"other", request_id="r3")
     reservation = await first.reserve(

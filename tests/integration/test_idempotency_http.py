@@ -179,7 +179,7 @@ def test_a_twin_waits_without_writing_and_not_for_ever(seekd_server: Start, book
     refused = post(server, limit_s=LIMIT_S)
     books.rollback()
     assert refused.status_code == 503
-    assert "still being answered" in refused.json()["error"]["message"]
+    assert "took longer" in refused.json()["error"]["message"]
     assert refused.headers["retry-after"] == "1"
     assert len(server.engine.requests) == 1
 

@@ -101,7 +101,7 @@ def _is_running_two(server: ServerProcess) -> bool:
 def _is_refusing(server: ServerProcess) -> bool:
     try:
         httpx.get(f"{server.url}/livez")
-    except httpx.ConnectError:
+    except httpx.TransportError:  # refused, or reset in the moment when the socket closes
         return True
     return False
 

@@ -84,36 +84,27 @@ class ClaimDesk:
             raise
         return taken
 
-    async def answer_to(self, twin: Twin, *, limit_s: float | None) -> Answer:
-        """The answer that the running request gives. Only reads, and may be cancelled.
+    async def answer_to(self, twin: Twin) -> Answer:
+        """The answer that the running request gives. Only reads, waits as long as it takes, and may be cancelled.
 
         Args:
             twin: waits for it.
-            limit_s: longest wait; None for no limit.
 
         Raises:
-            Overloaded: it took too long, or ended without an answer; the body that could run now was not kept.
+            Overloaded: it ended without an answer; the body that could run now was not kept.
             IdempotencyConflict: the answer was too large to be kept.
             StoreError: the database is away.
         """
         pause_s = POLL_S
-        try:
-            async with asyncio.timeout(limit_s):
-                while True:
-                    ended = self._ended.next(_name(twin))  # before looking, so that no end between is missed
-                    known = await self._find(twin)
-                    if isinstance(known, Answer):
-                        return known
-                    if known is None:
-                        raise Overloaded(
-                            "The first request with this idempotency key ended without an answer. Send it again."
-                        )
-                    await asyncio.wait({ended}, timeout=pause_s)
-                    pause_s = min(2 * pause_s, _MAX_POLL_S)
-        except TimeoutError as error:
-            raise Overloaded(
-                "The first request with this idempotency key is still being answered. Send it again."
-            ) from error
+        while True:
+            ended = self._ended.next(_name(twin))  # before looking, so that no end between is missed
+            known = await self._find(twin)
+            if isinstance(known, Answer):
+                return known
+            if known is None:
+                raise Overloaded("The first request with this idempotency key ended without an answer. Send it again.")
+            await asyncio.wait({ended}, timeout=pause_s)
+            pause_s = min(2 * pause_s, _MAX_POLL_S)
 
     @contextlib.asynccontextmanager
     async def freed_on_failure(self, claim: Claim) -> AsyncIterator[None]:

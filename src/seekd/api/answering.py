@@ -124,7 +124,7 @@ class Answering:
         if isinstance(taken, Answer):
             return replay(taken)
         if isinstance(taken, Twin):
-            wait = partial(claims.answer_to, taken, limit_s=self.settings.request_timeout_s or None)
+            wait = partial(claims.answer_to, taken)
             return TwinResponse(
                 wait, failure=lambda error: failed(error, dialect), interruption=request.state.interruption
             )
