@@ -98,7 +98,7 @@ class Application:
         guard = _guard(settings.guard)
         self._moderator = None if guard is None else Moderator(guard, settings.guard, metrics)
         self._cache = open_response_cache(settings.response_cache, settings.server.data_dir, metrics=metrics)
-        service = GenerationService(
+        self._service = GenerationService(
             models=models,
             counter=Counter(books, self._limiter),
             metrics=metrics,
@@ -115,7 +115,7 @@ class Application:
         api = Api(
             answering=Answering(
                 gate=gate,
-                service=service,
+                service=self._service,
                 settings=settings.server,
                 detached=self._detached,
                 routes=_routes(settings, models),
@@ -159,6 +159,7 @@ class Application:
 
     async def close(self) -> None:
         """Free everything."""
+        await self._service.close()
         await self._models.close()
         await self._detached.close()
         self._screening.close()

@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 
 from seekd.constrain import json_rule, lark, plain_strings
+from seekd.constrain.costs import parser_limits
 from seekd.constrain.faults import fault_of
 from seekd.constrain.integers import without_own_bounds
 from seekd.constrain.json_calls import JSON_LAYOUTS
@@ -204,8 +205,8 @@ def _error_of(grammar: str) -> str | None:
     """
     if len(grammar) > MAX_GRAMMAR_CHARS:
         raise InvalidParameter("The requested output format is too large to be enforced.")
-    limits = LLParserLimits(verbose_errors=False)
-    matcher = LLMatcher(LLTokenizer("byte", slices=[]), without_own_bounds(grammar), log_level=0, limits=limits)
+    tokenizer = LLTokenizer("byte", slices=[])
+    matcher = LLMatcher(tokenizer, without_own_bounds(grammar), log_level=0, limits=parser_limits())
     if not matcher.is_error():
         matcher.compute_bitmask()
     if not matcher.is_error():

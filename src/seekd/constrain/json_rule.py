@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping
 
 from seekd.constrain import lark
+from seekd.constrain.costs import MAX_EXPRESSION_CHARS, MAX_REPETITIONS, num_repetitions
 from seekd.constrain.faults import fault_of
 from seekd.constrain.schema_check import check_schema, resolve
 from seekd.errors import InvalidParameter
 
 THINK_END = "</think>"
-_MAX_REGEX_CHARS = 16_384
 
 
 def any_object() -> str:
@@ -62,8 +62,10 @@ def expression(pattern: str) -> str:
     Raises:
         InvalidParameter: the expression is too long, or has an anchor inside.
     """
-    if len(pattern) > _MAX_REGEX_CHARS:
-        raise InvalidParameter(f"The regular expression is too long: at most {_MAX_REGEX_CHARS} characters.")
+    if len(pattern) > MAX_EXPRESSION_CHARS:
+        raise InvalidParameter(f"The regular expression is too long: at most {MAX_EXPRESSION_CHARS} characters.")
+    if num_repetitions(pattern) > MAX_REPETITIONS:
+        raise InvalidParameter(f"The regular expression repeats a piece more than {MAX_REPETITIONS} times.")
     whole = lark.whole_text(pattern)
     if whole is None:
         raise InvalidParameter("The regular expression cannot be enforced: it has a ^ or $ inside.")

@@ -34,7 +34,8 @@ ENFORCED: Mapping[str, str] = MappingProxyType(
         "maxItems": "",
         "pattern": (
             "without look-around, word borders and back references,"
-            " but for those of Zod's `email` and `duration` and Pydantic's `Decimal`"
+            " but for those of Zod's `email` and `duration` and Pydantic's `Decimal`;"
+            " within the limits of expressions below"
         ),
         "format": "the formats below",
         "minLength": "in characters",
@@ -43,7 +44,7 @@ ENFORCED: Mapping[str, str] = MappingProxyType(
         "maximum": "",
         "exclusiveMinimum": "a number, not a boolean",
         "exclusiveMaximum": "a number, not a boolean",
-        "multipleOf": "",
+        "multipleOf": "within the limit of remainders below",
     }
 )
 """Keyword to the limit within which it is enforced; empty for no limit."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from llguidance.numpy import allocate_token_bitmask
 
+from seekd.constrain.costs import parser_limits
 from seekd.constrain.short_strings import ShortStrings, ShortStringTables
 from seekd.errors import EngineError, InvalidParameter
 
@@ -49,7 +51,10 @@ VALUE_END = "</｜DSML｜"
 """Ends a value of a tool call for the parser, in whatever context it stands; see `GrammarMatcher`."""
 
 NUM_KEPT_GRAMMARS = 64
-"""Compiled grammars kept for reuse; each costs from some kilobytes to a few megabytes."""
+"""Most compiled grammars kept for reuse; each costs from some kilobytes to a few megabytes."""
+
+MAX_KEPT_COMPILE_S = 2.0
+"""Processor time that compiling all kept grammars took: what takes long is large, 100 to 150 MB for a second."""
 
 NUM_KEPT_ENCODINGS = 4096
 """Encodings of forced texts kept for reuse, the names of a schema above all: encoding one takes half a millisecond."""
@@ -220,7 +225,7 @@ class ConstraintCompiler:
 
     def __init__(self, *, num_kept_grammars: int = NUM_KEPT_GRAMMARS, limits: LLParserLimits | None = None) -> None:
         self._num_kept_grammars = num_kept_grammars
-        self._limits = limits if limits is not None else LLParserLimits(verbose_errors=False)
+        self._limits = limits if limits is not None else parser_limits()
         self._lock = threading.Lock()
         self._vocabulary: TokenTable | None = None
         self._tables: _Tables | None = None
@@ -244,6 +249,7 @@ class ConstraintCompiler:
                 self._prototypes.move_to_end(grammar)
                 return prototype.copy(vocabulary, tables)
         # Outside of the lock: other threads go on while one compiles; two may compile the same grammar once each.
+        started_s = time.thread_time()
         matcher = LLMatcher(tables.tokenizer, grammar, log_level=0, limits=self._limits)
         if matcher.is_error():
             reason = _first_line(matcher.get_error())
@@ -252,6 +258,7 @@ class ConstraintCompiler:
             matcher=matcher,
             short_strings=tables.short_strings.compile(grammar, self._limits),
             has_calls=VALUE_END in grammar,
+            compile_s=time.thread_time() - started_s,
         )
         with self._lock:
             if self._vocabulary is vocabulary:
@@ -261,8 +268,11 @@ class ConstraintCompiler:
     def _keep(self, grammar: str, prototype: _Prototype) -> None:
         self._prototypes[grammar] = prototype
         self._prototypes.move_to_end(grammar)
-        while len(self._prototypes) > self._num_kept_grammars:
+        while len(self._prototypes) > self._num_kept_grammars or self._kept_compile_s() > MAX_KEPT_COMPILE_S:
             self._prototypes.popitem(last=False)
+
+    def _kept_compile_s(self) -> float:
+        return sum(prototype.compile_s for prototype in self._prototypes.values())
 
     def _tables_of(self, vocabulary: TokenTable) -> _Tables:
         if self._tables is None or self._vocabulary is not vocabulary:
@@ -292,6 +302,7 @@ class _Prototype:
     matcher: LLMatcher
     short_strings: LLMatcher | None
     has_calls: bool
+    compile_s: float
 
     def copy(self, vocabulary: TokenTable, tables: _Tables) -> GrammarMatcher:
         """A matcher of its own for one sequence; under the compiler's lock."""

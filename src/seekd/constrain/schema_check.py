@@ -19,6 +19,13 @@ from urllib.parse import unquote
 
 from llguidance import LLMatcher
 
+from seekd.constrain.costs import (
+    MAX_EXPRESSION_CHARS,
+    MAX_REMAINDERS,
+    MAX_REPETITIONS,
+    num_remainders,
+    num_repetitions,
+)
 from seekd.constrain.endless import without_endless
 from seekd.constrain.formats import EQUIVALENTS, FORMAT_PATTERNS
 from seekd.constrain.integers import with_bounds, without_whole_exclusions
@@ -148,6 +155,7 @@ class _Walk:
     findings: list[Finding] = field(default_factory=list)
     num_subschemas: int = 0
     num_merged: int = 0  # conditions that may meet others on one value
+    num_remainders: int = 0
     patterns: set[str] = field(default_factory=set)
     has_references: bool = False
 
@@ -254,6 +262,10 @@ class _Walk:
     def step(self, value: object, path: tuple[str, ...]) -> object:
         if self.bound(value, path) == 0 or str(value).startswith("-"):
             raise _Unenforceable("must be greater than 0")
+        assert isinstance(value, int | float)
+        self.num_remainders += num_remainders(value)
+        if self.num_remainders > MAX_REMAINDERS:
+            raise _Unenforceable(f"the multiples of a schema may have at most {MAX_REMAINDERS} remainders together")
         return value
 
     def count(self, value: object, _path: tuple[str, ...]) -> object:
@@ -264,6 +276,10 @@ class _Walk:
     def pattern(self, value: object, _path: tuple[str, ...]) -> object:
         if not isinstance(value, str):
             raise _Unenforceable("must be a regular expression")
+        if len(value) > MAX_EXPRESSION_CHARS:
+            raise _Unenforceable(f"the expression has more than {MAX_EXPRESSION_CHARS} characters")
+        if num_repetitions(value) > MAX_REPETITIONS:
+            raise _Unenforceable(f"the expression repeats a piece more than {MAX_REPETITIONS} times")
         if (narrowed := writable_pattern(EQUIVALENTS.get(value, value))) is None:
             raise _Unenforceable(_CONTROL_CHARACTERS)
         value = narrowed

@@ -11,14 +11,12 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
 
+from seekd.engine.compile_queue import Compiled, CompileQueue
 from seekd.engine.frames import LENGTH_BYTES, FrameReader, frame
 from seekd.engine.messages import (
     Abort,
@@ -195,80 +193,6 @@ class _SomeSubmit(msgspec.Struct):
     request: _RequestId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Compiled:
-    request: EngineRequest
-    constraint: Constraint | None = None
-    error: SeekdError | None = None
-
-
-class _Compiler:
-    """Compiles constraints in a thread, so that a large grammar does not stop everybody's tokens.
-
-    Args:
-        compile_constraint: may be called by another thread.
-        wake: called there when something can be taken.
-    """
-
-    def __init__(
-        self, compile_constraint: Callable[[EngineRequest], Constraint | None], wake: Callable[[], None]
-    ) -> None:
-        self._compile_constraint = compile_constraint
-        self._wake = wake
-        self._executor: ThreadPoolExecutor | None = None
-        self._done: SimpleQueue[_Compiled] = SimpleQueue()
-        self._waiting: set[str] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-
-    @property
-    def num_waiting(self) -> int:
-        """Requests that are compiled or wait for it."""
-        return len(self._waiting)
-
-    def submit(self, request: EngineRequest) -> None:
-        """Begin to compile."""
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="constraints")
-        self._waiting.add(request.request_id)
-        self._executor.submit(self._compile, request)
-
-    def abort(self, request_id: str) -> bool:
-        """Forget a request; whether it was here."""
-        was_here = request_id in self._waiting
-        self._waiting.discard(request_id)
-        return was_here
-
-    def take(self) -> Iterator[_Compiled]:
-        """What is done and not forgotten."""
-        while self._waiting:
-            try:
-                compiled = self._done.get_nowait()
-            except Empty:
-                return
-            if compiled.request.request_id in self._waiting:
-                self._waiting.discard(compiled.request.request_id)
-                yield compiled
-
-    def _compile(self, request: EngineRequest) -> None:
-        try:
-            compiled = _Compiled(request=request, constraint=self._compile_constraint(request))
-        except SeekdError as error:
-            compiled = _Compiled(request=request, error=error)
-        except Exception:
-            _log.exception("a constraint could not be compiled", extra={"action": "constraint_failed"})
-            compiled = _Compiled(request=request, error=EngineError())
-        self._done.put(compiled)
-        self._wake()
-
-
 def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> None:
     """Serve until told to stop.
 
@@ -277,29 +201,29 @@ def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> 
     """
     next_stats_s = clock()
     is_idle = True
-    with _Compiler(core.compile_constraint, connection.wake) as compiler:
-        while True:
-            for message in connection.receive(timeout_s=0 if core.has_work else None):
-                if isinstance(message, Shutdown):
-                    return
-                _handle(message, core, connection, compiler)
-            for compiled in compiler.take():
-                _add(compiled, core, connection)
-            if core.has_work:
-                is_idle = False
-                updates = core.step()
-                explanations = core.take_explanations()
-                if updates or explanations:
-                    connection.send(Updates(updates, explanations))
-            if not is_idle and (clock() >= next_stats_s or not core.has_work):
-                is_idle = not core.has_work
-                next_stats_s = clock() + _STATS_INTERVAL_S
-                connection.send(core.stats())
+    compiling = CompileQueue(core.compile_constraint, connection.wake)
+    while True:
+        for message in connection.receive(timeout_s=0 if core.has_work else None):
+            if isinstance(message, Shutdown):
+                return
+            _handle(message, core, connection, compiling)
+        if (compiled := compiling.take()) is not None:
+            _add(compiled, core, connection)
+        if core.has_work:
+            is_idle = False
+            updates = core.step()
+            explanations = core.take_explanations()
+            if updates or explanations:
+                connection.send(Updates(updates, explanations))
+        if not is_idle and (clock() >= next_stats_s or not core.has_work):
+            is_idle = not core.has_work
+            next_stats_s = clock() + _STATS_INTERVAL_S
+            connection.send(core.stats())
 
 
-def _handle(message: Submit | Abort, core: Core, connection: Connection, compiler: _Compiler) -> None:
+def _handle(message: Submit | Abort, core: Core, connection: Connection, compiling: CompileQueue) -> None:
     if isinstance(message, Abort):
-        if compiler.abort(message.request_id):
+        if compiling.abort(message.request_id):
             ended = EngineUpdate(request_id=message.request_id, finish_reason=FinishReason.ABORT)
             connection.send(Updates([ended]))
         else:
@@ -307,17 +231,17 @@ def _handle(message: Submit | Abort, core: Core, connection: Connection, compile
         return
     connection.send(Accepted(message.request.request_id))
     if message.request.constraint is None:
-        _add(_Compiled(request=message.request), core, connection)
+        _add(Compiled(request=message.request), core, connection)
         return
 
     def compile_soon() -> None:
-        core.check(message.request, num_coming=compiler.num_waiting)  # before anybody compiles for nothing
-        compiler.submit(message.request)
+        core.check(message.request, num_coming=compiling.num_waiting)  # before anybody compiles for nothing
+        compiling.submit(message.request)
 
     _do_or_refuse(message.request.request_id, compile_soon, connection)
 
 
-def _add(compiled: _Compiled, core: Core, connection: Connection) -> None:
+def _add(compiled: Compiled, core: Core, connection: Connection) -> None:
     def add() -> None:
         if compiled.error is not None:
             raise compiled.error

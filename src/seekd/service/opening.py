@@ -84,6 +84,10 @@ class GenerationService:
             deadline_s=deadline_s,
         )
 
+    async def close(self) -> None:
+        """Stop compiling output rules; `open` must not be called any more."""
+        await self._rules.close()
+
     async def open(
         self,
         request: GenerationRequest,
@@ -113,10 +117,10 @@ class GenerationService:
             UnpricedModel: others have a price, and this one has none.
             LimitExceeded: the prompt has more tokens than the settings take.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
-            InvalidParameter: the output rule cannot be enforced.
+            InvalidParameter: the output rule cannot be enforced, or costs too much to compile.
             InsufficientBalance: the model must be loaded first, and the account could not pay for anything.
             EngineError: the model cannot be loaded.
-            Overloaded: the model was not loaded in time.
+            Overloaded: the model was not loaded in time, or the output rule not compiled.
         """
         member = self._member(request.served_model, caller)
         self._counter.check_price(request.served_model)
@@ -125,7 +129,7 @@ class GenerationService:
         started_s = self._clock()
         lease = partial(self._models.lease, member)
         async with lease() as model:
-            constraint, warnings = await self._constraint(request, model, request.body.answer_start(model.chat_format))
+            constraint, warnings = await self._constraint(request, model, caller)
         cache_salt = f"{caller.account_id}\x00{request.user_id or ''}"
         asked = Asked(
             request=request,
@@ -237,11 +241,16 @@ class GenerationService:
         return max(0.0, self._deadline_s - (self._clock() - started_s))
 
     async def _constraint(
-        self, request: GenerationRequest, model: ServedModel, start: AnswerStart
+        self, request: GenerationRequest, model: ServedModel, caller: Caller
     ) -> tuple[ConstraintSpec | None, Sequence[str]]:
         if request.rule is None:
             return None, ()
-        compiled = await self._rules.compile(request.rule, chat_format=model.chat_format, start=start)
+        compiled = await self._rules.compile(
+            request.rule,
+            chat_format=model.chat_format,
+            start=request.body.answer_start(model.chat_format),
+            account_id=caller.account_id,
+        )
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
 
 

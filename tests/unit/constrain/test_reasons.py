@@ -64,7 +64,7 @@ def test_a_refusal_names_the_place_and_says_what_to_do(value: object, reason: st
 @pytest.mark.fault("foreign-refusals")
 def test_what_is_too_much_for_the_engine_is_called_too_complex() -> None:
     tool = OfferedTool(
-        name="f", parameters={"type": "object", "properties": {"v": {"type": "string", "pattern": "(a{1000}){1000}"}}}
+        name="f", parameters={"type": "object", "properties": {"v": {"type": "string", "pattern": "([^x]{3}){3000}"}}}
     )
     text = refusal(OutputRule(kind="tools", tools=(tool,)), "deepseek-v4.1")
     assert text == (
