@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from seekd.constrain.grammars import constraint_for
+from seekd.constrain.matcher import ConstraintCompiler
 from seekd.engine.llama.vocabulary import LlamaVocabulary, open_vocabulary
 from seekd.models.locate import find_model_file
 from seekd.prompt.segments import encode
-from seekd.prompt.types import Segment
+from seekd.prompt.types import OfferedTool, OutputRule, Segment
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 
@@ -56,3 +58,42 @@ def test_all_spellings_in_one_text_stay_text(vocabulary: LlamaVocabulary) -> Non
 def test_control_segments_become_exactly_their_token(vocabulary: LlamaVocabulary) -> None:
     for spelling, token_id in vocabulary.special_tokens.items():
         assert encode([Segment(text=spelling, is_control=True)], vocabulary) == [token_id]
+
+
+JSON = OutputRule(kind="json_object")
+ARGUMENTS = {"type": "object", "properties": {"s": {"type": "string"}, "j": {"type": "array"}}}
+CALLS = OutputRule(kind="tools", tools=(OfferedTool(name="f", parameters=ARGUMENTS),))
+CALL = '<｜DSML｜ calls>\n<｜DSML｜ invoke name="f">\n<｜DSML｜ parameter name='
+
+
+@pytest.mark.fault("marker-in-a-string")
+@pytest.mark.parametrize(
+    ("rule", "thinking", "text", "markers"),
+    [
+        (JSON, False, '{"a": "b <', set()),
+        (JSON, True, "Hm", {"</think>"}),
+        (JSON, True, 'Hm</think>{"a": "b </', set()),
+        (CALLS, False, "Some text", set()),
+        (CALLS, False, "Some text <", {"｜DSML｜"}),
+        (CALLS, False, f'{CALL}"s" string="true">b <', set()),
+        (CALLS, False, f'{CALL}"j" string="false">["b <', set()),
+    ],
+)
+def test_no_special_token_can_be_sampled_in_constrained_text(
+    vocabulary: LlamaVocabulary, rule: OutputRule, thinking: bool, text: str, markers: set[str]
+) -> None:
+    grammar = constraint_for(rule, call_syntax="deepseek-v4.1", starts_in_reasoning=thinking).grammar
+    matcher = ConstraintCompiler()(grammar, vocabulary)
+    for part in text.replace("｜DSML｜", "\0｜DSML｜\0").replace("</think>", "\0</think>\0").split("\0"):
+        if part in vocabulary.special_tokens:
+            matcher.accept(vocabulary.special_tokens[part])
+            continue
+        for token_id in vocabulary.tokenize(part) if part else ():
+            matcher.accept(token_id)
+    mask = matcher.allowed()
+    assert mask.any()
+    allowed = {spelling for spelling, token_id in vocabulary.special_tokens.items() if mask[token_id]}
+    ends = {
+        spelling for spelling, token_id in vocabulary.special_tokens.items() if token_id in vocabulary.end_token_ids
+    }
+    assert allowed - ends == markers

@@ -178,7 +178,7 @@ def _with_shield(call: Call, shield: Shield) -> Call:
     restorer = None
     if shield.policy.restore and placeholders.values:
         rule = call.request.rule
-        is_json = rule is not None and (rule.kind.startswith("json") or rule.json_or_tools)
+        is_json = rule is not None and rule.is_json
         restorer = AnswerRestorer(placeholders.restore, placeholders.are_in, json_answer=is_json)
     return replace(
         call,

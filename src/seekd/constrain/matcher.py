@@ -3,8 +3,9 @@
 Room: constrain. May import: errors, llguidance, numpy. Runs in the engine process.
 
 What the matcher calls text is what the parser of the answer sees: the spellings of the marks of reasoning and of calls
-count as text whether the model writes them as one token or byte by byte, because the parser reads them equally. Every
-other control token, and every user-defined one that looks like a marker, is outside of all text and never allowed.
+count as text whether the model writes them as one token or byte by byte: the parser reads them equally. But their own
+tokens are allowed only where they are markup (`constrain.markers`), not in strings and free text. Every other control
+token, and every user-defined one that looks like a marker, is outside of all text and never allowed.
 
     grammar --LLMatcher--> prototype --deep_copy--> one matcher a sequence
                   ^
@@ -13,12 +14,13 @@ other control token, and every user-defined one that looks like a marker, is out
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,24 +30,9 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from llguidance.numpy import allocate_token_bitmask
 
 from seekd.constrain.costs import parser_limits
+from seekd.constrain.markers import DSML, TEXT_MARKERS, MarkerPlaces, names_an_element, places_of
 from seekd.constrain.short_strings import ShortStrings, ShortStringTables
 from seekd.errors import EngineError, InvalidParameter
-
-TEXT_MARKERS = frozenset(
-    {
-        "｜DSML｜",
-        "<think>",
-        "</think>",
-        "<｜tool▁calls▁begin｜>",
-        "<｜tool▁calls▁end｜>",
-        "<｜tool▁call▁begin｜>",
-        "<｜tool▁call▁end｜>",
-        "<｜tool▁sep｜>",
-        "<tool_call>",
-        "</tool_call>",
-    }
-)
-"""Markers that the parser matches by their text, so a grammar spells them as text."""
 
 VALUE_END = "</｜DSML｜"
 """Ends a value of a tool call for the parser, in whatever context it stands; see `GrammarMatcher`."""
@@ -101,20 +88,26 @@ class GrammarMatcher:
         matcher: LLMatcher,
         *,
         vocabulary: TokenTable,
+        markers: Markers,
+        places: MarkerPlaces,
         value_ends: ValueEnds | None = None,
         short_strings: ShortStrings | None = None,
     ) -> None:
-        """Own `matcher`.
+        """Own `matcher` and `places`.
 
         Args:
             matcher: a fresh one.
             vocabulary: its entries.
+            markers: the vocabulary's.
+            places: where they may come.
             value_ends: given where the grammar has tool calls.
             short_strings: given where its strings are plain; owned too.
         """
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._vocab_size = vocabulary.size
+        self._markers = markers
+        self._places = places
         self._bits = allocate_token_bitmask(1, vocabulary.size)[0]
         self._bits_address = self._bits.ctypes.data  # asking for it takes longer than a short mask
         self._value_ends = value_ends
@@ -135,10 +128,14 @@ class GrammarMatcher:
             self._matcher.unsafe_compute_mask_ptr(self._bits_address, bits.nbytes)
             self._check()
         mask = np.unpackbits(bits.view(np.uint8), count=self._vocab_size, bitorder="little").view(np.bool_)
+        kept_out = self._keep_markers_out(mask)
         if self._value_ends is not None:
             self._keep_values_whole(mask, self._value_ends)
         if not mask.any():
-            raise EngineError("The output constraint leaves no token that could follow.")
+            if not kept_out:
+                raise EngineError("The output constraint leaves no token that could follow.")
+            # Of a forced text the grammar allows only how the vocabulary encodes it, here with the marker's token.
+            mask[self._markers.spelled[kept_out[0]][0]] = True
         return mask
 
     def forced_token_ids(self) -> list[int]:
@@ -154,7 +151,7 @@ class GrammarMatcher:
             return []
         token_ids: list[int] = self._matcher.compute_ff_tokens()
         self._check()
-        return token_ids
+        return token_ids if self._markers.ids.isdisjoint(token_ids) else self._spelled_in_text(token_ids)
 
     def accept(self, token_id: int) -> None:
         """Advance by a token that `allowed` allows.
@@ -165,10 +162,12 @@ class GrammarMatcher:
         if not self._matcher.consume_token(token_id):
             self._check()
             raise EngineError("A token left the output constraint.")
+        data = self._vocabulary.token_bytes(token_id)
+        self._places.accept(data)
         if self._value_ends is not None:
-            self._tail = (self._tail + self._vocabulary.token_bytes(token_id))[-len(VALUE_END.encode()) :]
+            self._tail = (self._tail + data)[-len(VALUE_END.encode()) :]
         if self._short_strings is not None:
-            self._short_strings.accept(self._vocabulary.token_bytes(token_id))
+            self._short_strings.accept(data)
 
     def is_complete(self) -> bool:
         """Whether nothing but the end may follow. Raises `EngineError` when the matcher has failed."""
@@ -177,21 +176,67 @@ class GrammarMatcher:
             self._check()
         return stopped
 
+    def _keep_markers_out(self, mask: npt.NDArray[np.bool_]) -> list[int]:
+        """Take out the markers' own tokens where they are no markup, and return them."""
+        kept_out = [
+            token_id
+            for marker, token_id in self._markers.id_of.items()
+            if mask[token_id] and not self._may_be_markup(marker, token_id)
+        ]
+        mask[kept_out] = False
+        return kept_out
+
+    def _may_be_markup(self, marker: str, token_id: int) -> bool:
+        return self._places.allows(marker) and (marker != DSML or names_an_element(self._forced_behind(token_id)))
+
+    def _forced_behind(self, token_id: int) -> bytes:
+        """What the grammar forces behind a token that it allows."""
+        self._matcher.consume_token(token_id)
+        forced: bytes = self._matcher.compute_ff_bytes()
+        self._matcher.rollback(1)
+        self._check()
+        return forced
+
+    def _spelled_in_text(self, token_ids: list[int]) -> list[int]:
+        """The same forced text with markers spelled out where they are no markup."""
+        places = copy.copy(self._places)
+        written = []
+        for index, token_id in enumerate(token_ids):
+            if token_id in self._markers.ids:
+                marker = self._markers.text_of[token_id]
+                rest = b"".join(map(self._vocabulary.token_bytes, token_ids[index + 1 :]))
+                is_markup = places.allows(marker) and (marker != DSML or not rest or names_an_element(rest))
+                written += [token_id] if is_markup else self._markers.spelled[token_id]
+            else:
+                written.append(token_id)
+            places.accept(self._vocabulary.token_bytes(token_id))
+        return written
+
     def _keep_values_whole(self, mask: npt.NDArray[np.bool_], value_ends: ValueEnds) -> None:
         """Take out the tokens that would write the end of a value in the middle of a string."""
         token_ids = [token_id for token_id in value_ends.completed_by(self._tail) if mask[token_id]]
         if not token_ids or self._matcher.compute_ff_bytes():  # a forced text is the grammar's own
             return
         for token_id in token_ids:
-            self._matcher.consume_token(token_id)
-            if not self._matcher.compute_ff_bytes():
-                mask[token_id] = False
-            self._matcher.rollback(1)
-            self._check()
+            # Near the end of a string with a longest length something else may be forced: its quote.
+            mask[token_id] = names_an_element(self._forced_behind(token_id))
 
     def _check(self) -> None:
         if self._matcher.is_error():
             raise EngineError(f"The output constraint failed: {_first_line(self._matcher.get_error())}")
+
+
+class Markers:
+    """The tokens of a vocabulary that are markers in text form, and how their texts are spelled without them."""
+
+    def __init__(self, vocabulary: TokenTable, spell: Callable[[str], list[int]]) -> None:
+        self.id_of = {
+            spelling: token_id for spelling, token_id in vocabulary.special_tokens.items() if spelling in TEXT_MARKERS
+        }
+        self.text_of = {token_id: marker for marker, token_id in self.id_of.items()}
+        self.ids = frozenset(self.text_of)
+        # In one piece, a vocabulary may encode a user-defined entry as itself even in plain text.
+        self.spelled = {token_id: spell(marker[0]) + spell(marker[1:]) for marker, token_id in self.id_of.items()}
 
 
 class ValueEnds:
@@ -257,6 +302,7 @@ class ConstraintCompiler:
         prototype = _Prototype(
             matcher=matcher,
             short_strings=tables.short_strings.compile(grammar, self._limits),
+            places=places_of(grammar),
             has_calls=VALUE_END in grammar,
             compile_s=time.thread_time() - started_s,
         )
@@ -290,6 +336,7 @@ class _Tables:
         end_token_ids = sorted(vocabulary.end_token_ids)
         self.tokenizer = LLTokenizer(TokenizerWrapper(entries), eos_token=end_token_ids)
         self.value_ends = ValueEnds(vocabulary)
+        self.markers = Markers(vocabulary, entries.encode_plain)
         self.short_strings = ShortStringTables(
             entries.tokens, outside_ids=entries.special_token_ids, end_token_ids=end_token_ids
         )
@@ -301,6 +348,7 @@ class _Prototype:
 
     matcher: LLMatcher
     short_strings: LLMatcher | None
+    places: MarkerPlaces
     has_calls: bool
     compile_s: float
 
@@ -310,6 +358,8 @@ class _Prototype:
         return GrammarMatcher(
             self.matcher.deep_copy(),
             vocabulary=vocabulary,
+            markers=tables.markers,
+            places=copy.copy(self.places),
             value_ends=tables.value_ends if self.has_calls else None,
             short_strings=None if short is None else ShortStrings(short, tables.short_strings),
         )
@@ -363,10 +413,11 @@ class _Entries:
             if (marker_id := self._marker_ids.get(part)) is not None:
                 token_ids.append(marker_id)
             elif part:
-                token_ids += self._encode_plain(part)
+                token_ids += self.encode_plain(part)
         return token_ids
 
-    def _encode_plain(self, text: str) -> list[int]:
+    def encode_plain(self, text: str) -> list[int]:
+        """Encode text as text, markers that it spells included."""
         token_ids = self._vocabulary.tokenize(text)
         data = text.encode()
         if b"".join(map(self._vocabulary.token_bytes, token_ids)) == data:

@@ -72,10 +72,15 @@ class CompletionBody:
         return AnswerStart.CONTENT
 
     def open_parser(
-        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+        self,
+        identity: ResponseIdentity,
+        chat_format: ChatFormat,
+        *,
+        is_json: bool = False,
+        tokenizer_json: str | None = None,
     ) -> CompletionParser:
         """A parser for this request's answer, which is plain text in every family."""
-        del chat_format
+        del chat_format, is_json
         return CompletionParser(self, identity, None if tokenizer_json is None else token_bytes_of(tokenizer_json))
 
 

@@ -285,7 +285,12 @@ class RecipeBody:
         return AnswerStart.REASONING if self.starts_in_reasoning else AnswerStart.CONTENT
 
     def open_parser(
-        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+        self,
+        identity: ResponseIdentity,
+        chat_format: ChatFormat,
+        *,
+        is_json: bool = False,
+        tokenizer_json: str | None = None,
     ) -> OutputParser:
         """A parser for this request's answer."""
         options = self._request.parsing_options
@@ -295,11 +300,13 @@ class RecipeBody:
         has_calls = options.parse_tool_calls
         if calls is None:  # a form that the package reads itself
             reasons = start is AnswerStart.REASONING
-            if reasons and not self.starts_in_reasoning:  # a model that always does
+            always_reasons = reasons and not self.starts_in_reasoning
+            if always_reasons or (is_json and not options.parse_json_output):
                 options = recipe.ParsingOptions(
                     parse_tool_calls=has_calls,
-                    parse_json_output=options.parse_json_output,
-                    thinking_initial_stage=stage,
+                    parse_json_output=is_json or options.parse_json_output,
+                    thinking_initial_stage=stage if always_reasons else options.thinking_initial_stage,
+                    starts_in_tool_calls=options.starts_in_tool_calls,
                     stop_sequences=options.stop_sequences,
                     special_tokens=options.special_tokens,
                 )
@@ -312,7 +319,7 @@ class RecipeBody:
         )
         own = recipe.ParsingOptions(
             parse_tool_calls=has_calls,
-            parse_json_output=options.parse_json_output,
+            parse_json_output=is_json or options.parse_json_output,
             thinking_initial_stage=stage,
             stop_sequences=options.stop_sequences,
             special_tokens=recipe.SpecialTokens(dsml=MARK),

@@ -110,6 +110,11 @@ class OutputRule:
     json_or_tools: bool = False
     max_calls: int | None = None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether an answer that is not a call is a JSON object."""
+        return self.kind in ("json_object", "json_schema") or self.json_or_tools
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferedTool:
@@ -268,13 +273,19 @@ class ParsedBody(Renderable, Protocol):
         """Where the rendered prompt leaves the model."""
 
     def open_parser(
-        self, identity: ResponseIdentity, chat_format: ChatFormat, *, tokenizer_json: str | None = None
+        self,
+        identity: ResponseIdentity,
+        chat_format: ChatFormat,
+        *,
+        is_json: bool = False,
+        tokenizer_json: str | None = None,
     ) -> OutputParser:
         """A parser for this request's answer.
 
         Args:
             identity: ids and names to answer with.
             chat_format: of the model that answers.
+            is_json: an answer that is not a call is a JSON object, whatever marks its strings spell.
             tokenizer_json: a Hugging Face `tokenizer.json` of the model; needed only where logprobs were asked for.
         """
 

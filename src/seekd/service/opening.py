@@ -163,7 +163,10 @@ class GenerationService:
             fingerprint = model.info.fingerprint
             needs_tokenizer = request.sampling.num_top_logprobs is not None
             parser: OutputParser = request.body.open_parser(
-                identity, model.chat_format, tokenizer_json=model.tokenizer_json() if needs_tokenizer else None
+                identity,
+                model.chat_format,
+                is_json=request.rule is not None and request.rule.is_json,
+                tokenizer_json=model.tokenizer_json() if needs_tokenizer else None,
             )
             if request.unbroken:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)

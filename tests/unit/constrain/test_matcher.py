@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from llguidance import LLParserLimits
 
+from seekd.constrain.lark import without
 from seekd.constrain.matcher import ConstraintCompiler, build_constraint
 from seekd.engine.types import ConstraintFactory
 from seekd.errors import EngineError, InvalidParameter
@@ -75,12 +76,13 @@ def test_a_finished_text_is_complete_and_leaves_only_the_end(vocabulary: ByteVoc
 
 
 def test_a_marker_of_the_call_format_is_text_in_both_spellings(vocabulary: ByteVocabulary) -> None:
-    for token_ids in ([DSML], list("｜DSML｜".encode())):
-        matcher = build_constraint('start: "｜DSML｜" | "x"', vocabulary)
+    grammar = f'start: "<" ("｜DSML｜ calls>" | "x")\nNO_CALLS: {without("<｜DSML｜")}'
+    for token_ids in ([ord("<"), DSML], list("<｜DSML｜".encode())):
+        matcher = build_constraint(grammar, vocabulary)
         for token_id in token_ids:
             assert matcher.allowed()[token_id]
             matcher.accept(token_id)
-        assert matcher.is_complete()
+        assert spell(vocabulary, matcher.forced_token_ids()) == " calls>"
 
 
 def test_other_markers_are_never_allowed_as_tokens(vocabulary: ByteVocabulary) -> None:

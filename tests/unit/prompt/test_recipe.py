@@ -115,6 +115,26 @@ def test_a_body_opens_as_many_parsers_as_are_wanted() -> None:
         assert json.loads(parser.response_json())["created"] == 5
 
 
+@pytest.mark.fault("marker-in-a-string")
+@pytest.mark.parametrize("thinking", [False, True])
+@pytest.mark.parametrize("tools", [None, [{"type": "function", "function": {"name": "f"}}]])
+@pytest.mark.parametrize("text", ['{"a": "b</think>c"}', '{"a": "<think>", "b": "<｜DSML｜ calls>\\n"}'])
+def test_the_strings_of_a_json_answer_keep_what_they_spell(
+    text: str, tools: list[dict[str, Any]] | None, thinking: bool
+) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    fields = {"response_format": schema} | ({} if tools is None else {"tools": tools})
+    body = _body({"messages": HI, **fields}, thinking=thinking)
+    parser = body.open_parser(IDENTITY, V41, is_json=True)
+    parser.ready(PromptUsage(num_prompt_tokens=1))
+    for char in ("Hm</think>" if thinking else "") + text:
+        parser.push_text(char, num_tokens=1)
+    parser.finish(hit_length_limit=False)
+    message = json.loads(parser.response_json())["choices"][0]["message"]
+    assert message["content"] == text
+    assert message.get("reasoning_content") == ("Hm" if thinking else None)
+
+
 def test_errors_say_which_kind_they_are() -> None:
     with pytest.raises(MalformedBody) as caught:
         ReadBody(WireProtocol.CHAT, b"{")
