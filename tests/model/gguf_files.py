@@ -65,6 +65,8 @@ def write_gguf(
     seed: int = 0,
     template: str | None = None,
     markers: Sequence[str] = (),
+    pre_tokenizer: str = "deepseek-v3",
+    merges: Sequence[tuple[str, str]] = _MERGES,
 ) -> Path:
     """Write a model file; the same arguments give the same bytes.
 
@@ -75,10 +77,12 @@ def write_gguf(
         seed: of its weights.
         template: its chat template; None for none.
         markers: user-defined tokens besides the usual ones.
+        pre_tokenizer: how text is cut into words.
+        merges: of the vocabulary, in the byte alphabet.
     """
     shape = shape if shape is not None else Shape()
     writer = gguf.GGUFWriter(str(path), str(architecture))
-    vocab_size = _write_vocabulary(writer, markers)
+    vocab_size = _write_vocabulary(writer, markers, pre_tokenizer, merges)
     if template is not None:
         writer.add_chat_template(template)
     writer.add_name(f"random {architecture}")
@@ -100,17 +104,19 @@ def write_gguf(
     return path
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter, markers: Sequence[str]) -> int:
-    normal = [*byte_alphabet(), *(left + right for left, right in _MERGES)]
+def _write_vocabulary(
+    writer: gguf.GGUFWriter, markers: Sequence[str], pre_tokenizer: str, merges: Sequence[tuple[str, str]]
+) -> int:
+    normal = [*byte_alphabet(), *(left + right for left, right in merges)]
     tokens = [*_LEADING_CONTROL, *normal, *_CONTROL, *_USER_DEFINED, *markers]
     control, plain, user_defined = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL, gguf.TokenType.USER_DEFINED
     kinds = [control] * len(_LEADING_CONTROL) + [plain] * len(normal)
     kinds += [control] * len(_CONTROL) + [user_defined] * (len(_USER_DEFINED) + len(markers))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("deepseek-v3")
+    writer.add_tokenizer_pre(pre_tokenizer)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges([f"{left} {right}" for left, right in _MERGES])
+    writer.add_token_merges([f"{left} {right}" for left, right in merges])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     writer.add_pad_token_id(2)

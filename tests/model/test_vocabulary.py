@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seekd.engine.llama.vocabulary import LlamaVocabulary, open_vocabulary
+from seekd.engine.text_pieces import text_pieces
 from seekd.engine.types import TokenKind, Vocabulary
+from seekd.errors import EngineError
 from tests.model.conftest import ModelFiles
-from tests.model.gguf_files import Architecture
+from tests.model.gguf_files import Architecture, byte_alphabet, write_gguf
 
 TEXTS = ["", "the other in the", "héllo 世界 🙂", "a\x00b", "  \n\t", "<｜User｜>hi<｜end▁of▁sentence｜>"]
 
@@ -73,3 +77,58 @@ def test_two_vocabularies_can_be_open_one_after_the_other(model_file: ModelFiles
     for _ in range(2):
         with open_vocabulary(path) as vocabulary:
             assert vocabulary.tokenize("the") == vocabulary.tokenize("the")
+
+
+def test_a_closed_vocabulary_is_freed_only_when_the_last_thread_has_left_it(model_file: ModelFiles) -> None:
+    errors: list[EngineError] = []
+    begun = threading.Event()
+
+    def tokenize_without_end(vocabulary: LlamaVocabulary) -> None:
+        try:
+            while True:
+                for _ in vocabulary.tokenize_pieces("the other in the " * 4_000):
+                    begun.set()
+        except EngineError as error:
+            errors.append(error)
+
+    with open_vocabulary(model_file(Architecture.LLAMA)) as vocabulary:
+        thread = threading.Thread(target=tokenize_without_end, args=(vocabulary,))
+        thread.start()
+        assert begun.wait(10)
+    thread.join(10)
+    assert len(errors) == 1
+    with pytest.raises(EngineError, match="unloaded"):
+        vocabulary.token_bytes(5)
+
+
+PRE_TOKENIZERS = (
+    *("deepseek-v3", "deepseek-llm", "deepseek-coder", "llama-bpe", "qwen2", "qwen35", "gpt-2", "gpt-4o", "tekken"),
+    *("falcon", "starcoder", "default", "kimi-k2", "youtu", "seed-coder", "bailingmoe", "chameleon", "afmoe"),
+)
+CHARACTERS = "aBé1 \n\t.,'\"/_-(天，🙂\u0301sl"
+ENDS = [f"{left}{right}" for left in "aBé1天" for right in ' \n\t.,;:"()/_-，'] + ["a1", "天1"]
+
+
+@pytest.mark.parametrize("pre_tokenizer", PRE_TOKENIZERS)
+def test_the_pieces_of_a_text_have_its_tokens(pre_tokenizer: str, tmp_path: Path) -> None:
+    # Every two bytes of these texts have a merge, so that a word more or less is another token somewhere.
+    symbols = [byte_alphabet()[byte] for byte in sorted({*"".join((CHARACTERS, *ENDS)).encode()})]
+    pairs = [(left, right) for left in symbols for right in symbols]
+    drawn = random.Random(pre_tokenizer)
+    drawn.shuffle(pairs)
+    with open_vocabulary(write_gguf(tmp_path / "model.gguf", pre_tokenizer=pre_tokenizer, merges=pairs)) as vocabulary:
+        for _ in range(30):
+            text = "".join(
+                "".join(drawn.choices(CHARACTERS, k=drawn.randrange(5))) + drawn.choice(ENDS) for _ in range(20)
+            )
+            pieces = list(text_pieces(text, size=18))
+            assert len(pieces) > 2
+            assert [token for piece in pieces for token in vocabulary.tokenize(piece)] == vocabulary.tokenize(text), (
+                text
+            )
+
+
+@pytest.mark.parametrize("run", ["a", " ", "\n", ".", "天", "\u0e31", "🙂"])
+def test_a_run_of_one_kind_of_character_does_not_overflow_the_stack(vocabulary: LlamaVocabulary, run: str) -> None:
+    token_ids = vocabulary.tokenize(run * 40_000)
+    assert b"".join(map(vocabulary.token_bytes, token_ids)) == (run * 40_000).encode()

@@ -10,9 +10,10 @@ the rest. It does not enforce constraints: a script emits what it emits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from seekd.engine.text_pieces import text_pieces
 from seekd.engine.types import (
     EngineHealth,
     EngineRequest,
@@ -85,6 +86,10 @@ class ScriptedVocabulary:
     def tokenize(self, text: str) -> list[int]:
         """One token a byte; no text becomes a marker."""
         return list(text.encode())
+
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        """See `types.Vocabulary`."""
+        return map(self.tokenize, text_pieces(text))
 
     def token_bytes(self, token_id: int) -> bytes:
         """The byte itself, or the spelling of a marker."""

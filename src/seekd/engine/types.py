@@ -9,7 +9,7 @@ Protocol that lets one part stand in for another.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -185,6 +185,9 @@ class Vocabulary(Protocol):
 
         llama.cpp still matches user-defined entries here; `prompt.segments` cuts them apart before it calls this.
         """
+
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        """The token ids of `tokenize` in parts, each of which takes some milliseconds, so that the caller may stop."""
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that the token stands for; the spelling for control and user-defined entries."""

@@ -18,20 +18,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 
 from seekd.errors import EngineError, InvalidParameter
 from seekd.prompt.types import Segment, TokenTable
 
 
 def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
-    """Encode a rendered prompt.
+    """Encode a rendered prompt; see `encode_pieces`."""
+    return list(chain.from_iterable(encode_pieces(segments, vocabulary)))
+
+
+def encode_pieces(segments: Sequence[Segment], vocabulary: TokenTable) -> Iterator[list[int]]:
+    """Encode a rendered prompt in parts, each of which takes some milliseconds.
 
     Args:
         segments: in order, BOS included.
         vocabulary: of the model that will read the prompt.
 
-    Returns:
-        Token ids, shape `(num_tokens,)`.
+    Yields:
+        Token ids; joined, those of the prompt, shape `(num_tokens,)`.
 
     Raises:
         InvalidParameter: the model has no token for a marker of the layout, so it cannot serve this kind of request.
@@ -40,21 +46,19 @@ def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
     special_tokens = vocabulary.special_tokens
     spellings = _protected(special_tokens)
     protected_ids = frozenset(special_tokens[text] for text in spellings)
-    token_ids: list[int] = []
     for segment in segments:
         if segment.is_control:
-            token_ids.append(_control_id(segment.text, special_tokens))
+            yield [_control_id(segment.text, special_tokens)]
             continue
         parts = _marked_parts if segment.is_markup else cut_spellings
         for part in parts(segment.text, spellings):
             if segment.is_markup and part in special_tokens:
-                token_ids.append(special_tokens[part])
+                yield [special_tokens[part]]
                 continue
-            part_ids = vocabulary.tokenize(part)
-            if not protected_ids.isdisjoint(part_ids):
-                raise EngineError("The model's tokenizer turned plain text into a control token; nothing was run.")
-            token_ids += part_ids
-    return token_ids
+            for piece_ids in vocabulary.tokenize_pieces(part):
+                if not protected_ids.isdisjoint(piece_ids):
+                    raise EngineError("The model's tokenizer turned plain text into a control token; nothing was run.")
+                yield piece_ids
 
 
 def cut_spellings(text: str, spellings: tuple[str, ...]) -> Iterator[str]:

@@ -9,7 +9,7 @@ Room: prompt. May import: errors. Token ids are plain ints here.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,8 +27,11 @@ class TokenTable(Protocol):
     def special_tokens(self) -> Mapping[str, int]:
         """Spelling to id of every control and user-defined entry: what user text must never become."""
 
-    def tokenize(self, text: str) -> list[int]:
-        """Encode plain text, without BOS and without control tokens; user-defined entries may still be matched."""
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        """Encode plain text, without BOS and without control tokens; user-defined entries may still be matched.
+
+        Each part takes some milliseconds, so that the caller may stop.
+        """
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that the token stands for; the spelling for control and user-defined entries."""

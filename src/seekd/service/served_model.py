@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from typing import ParamSpec, TypeVar
 
 from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
 from seekd.errors import EngineError
@@ -20,6 +21,9 @@ from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat, Renderable
 
 _log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LONG_PROMPT_CHARS = 20_000
 """Prompts above this many characters are tokenized in a thread: below it the switch costs more than the work."""
@@ -56,7 +60,7 @@ class ServedModel:
         await self.engine.start()
         info = self.engine.info
         self._profile = profile_of(info.metadata, architecture=info.architecture, settings=self._settings)
-        self._vocabulary = await asyncio.to_thread(self._resources.enter_context, self._open_vocabulary())
+        self._vocabulary = await _to_its_end(self._resources.enter_context, self._open_vocabulary())
         self._chat_format = await asyncio.to_thread(
             chat_format,
             PromptFormat(self._profile.prompt_format),
@@ -74,10 +78,10 @@ class ServedModel:
         )
 
     async def close(self) -> None:
-        """Abort what runs and free everything."""
+        """Abort what runs and free everything; waits for threads that use the vocabulary."""
         await self.engine.close()
         self._vocabulary = self._tokenizer_json = None  # the latter is 127 MB with a large vocabulary
-        self._resources.close()
+        await _to_its_end(self._resources.close)
 
     @property
     def health(self) -> EngineHealth:
@@ -133,3 +137,13 @@ class ServedModel:
     def temperature(self, requested: float | None) -> float:
         """The model's temperature for the one that the request asked for; the API's default is 1."""
         return map_temperature(1.0 if requested is None else requested, self.profile.temperature_mapping)
+
+
+async def _to_its_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Work in a thread; who is cancelled waits for its end all the same, since nothing ends a thread."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise

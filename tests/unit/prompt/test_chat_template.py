@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ class Vocabulary:
     size = 1000 + len(SPECIAL_TOKENS)
     special_tokens = SPECIAL_TOKENS
 
-    def tokenize(self, text: str) -> list[int]:
-        return list(text.encode())
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        yield list(text.encode())
 
     def token_bytes(self, token_id: int) -> bytes:
         spelling = {number: text for text, number in SPECIAL_TOKENS.items()}.get(token_id)

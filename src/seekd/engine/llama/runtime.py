@@ -112,6 +112,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             )
         )
         vocabulary = LlamaVocabulary(model)
+        stack.callback(vocabulary.close)  # constraints are compiled in a thread
         metadata = model.metadata()
         info = ModelInfo(
             name=metadata.get("general.name") or path.stem,

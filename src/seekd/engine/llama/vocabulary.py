@@ -6,22 +6,34 @@ Room: engine.llama. May import: errors, engine.types.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from seekd.engine.llama.binding import C, Library
 from seekd.engine.llama.model import Model
+from seekd.engine.text_pieces import text_pieces
 from seekd.engine.types import TokenKind
 from seekd.errors import EngineError
 
 
 class LlamaVocabulary:
-    """Reads a model's vocabulary; valid while the model is open. llama.cpp's own functions here are thread-safe."""
+    """Reads a model's vocabulary; valid while the model is open. llama.cpp's own functions here are thread-safe.
+
+    A thread cannot be stopped when nobody waits for it any more. So who frees the model calls `close` first, which ends
+    when the last thread has left llama.cpp; whoever comes later is refused.
+    """
 
     def __init__(self, model: Model) -> None:
         pointer = model.borrowed_vocab_pointer
         self._pointer = pointer
+        self._is_bpe = C.llama_vocab_type(pointer) == C.LLAMA_VOCAB_TYPE_BPE
+        self._lock = threading.Lock()
+        self._is_idle = threading.Condition(self._lock)
+        self._num_tokenizing = 0
+        self._is_closed = False
         self._size = model.vocab_size
         self._kinds: dict[int, TokenKind] = {}
         for token_id in range(self._size):
@@ -50,8 +62,44 @@ class LlamaVocabulary:
         return self._special_tokens
 
     def tokenize(self, text: str) -> list[int]:
-        """Encode plain text, without BOS and without control tokens. User-defined entries are matched all the same."""
-        data = text.encode()
+        """Encode plain text, without BOS and without control tokens. User-defined entries are matched all the same.
+
+        Raises:
+            EngineError: the tokenizer failed, or the vocabulary is closed.
+        """
+        return list(chain.from_iterable(self.tokenize_pieces(text)))
+
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        """See `types.Vocabulary`. Only byte-level vocabularies: others put a blank before each text, or merge words."""
+        return map(self._tokenize, text_pieces(text) if self._is_bpe else (text,))
+
+    def close(self) -> None:
+        """Wait for the threads that use it, and refuse those that come later."""
+        with self._is_idle:
+            self._is_closed = True
+            self._is_idle.wait_for(lambda: self._num_tokenizing == 0)
+
+    @contextmanager
+    def _tokenizing(self) -> Iterator[None]:
+        with self._lock:
+            self._check_open()
+            self._num_tokenizing += 1
+        try:
+            yield
+        finally:
+            with self._is_idle:
+                self._num_tokenizing -= 1
+                self._is_idle.notify_all()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise EngineError("The model is being unloaded. Try again in a moment.")
+
+    def _tokenize(self, text: str) -> list[int]:
+        with self._tokenizing():
+            return self._token_ids(text.encode())
+
+    def _token_ids(self, data: bytes) -> list[int]:
         capacity = len(data) + 2
         token_ids = (C.llama_token * capacity)()
         count = C.llama_tokenize(self._pointer, data, len(data), token_ids, capacity, False, False)
@@ -65,10 +113,14 @@ class LlamaVocabulary:
         return token_ids[:count]
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that the token stands for; the spelling for control and user-defined entries."""
-        if token_id in self._kinds:
-            return self._spelling(token_id)
-        return self._piece(token_id)
+        """The bytes that the token stands for; the spelling for control and user-defined entries.
+
+        Raises:
+            EngineError: the vocabulary is closed.
+        """
+        with self._lock:  # cheaper than to be counted, for one token at a time
+            self._check_open()
+            return self._spelling(token_id) if token_id in self._kinds else self._piece(token_id)
 
     def kind(self, token_id: int) -> TokenKind:
         """How the entry may be produced; entries that stand for nothing count as CONTROL."""
@@ -94,4 +146,8 @@ def open_vocabulary(path: Path) -> Iterator[LlamaVocabulary]:
         ConfigError: the file cannot be used.
     """
     with Library(), Model(path, vocab_only=True) as model:
-        yield LlamaVocabulary(model)
+        vocabulary = LlamaVocabulary(model)
+        try:
+            yield vocabulary
+        finally:
+            vocabulary.close()
