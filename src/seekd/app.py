@@ -105,6 +105,7 @@ class Application:
             deadline_s=limit_s or None,
             context=settings.context,
             cache=self._cache,
+            max_tokenized_bytes=settings.server.max_tokenized_bytes,
         )
         self._screening = Screening(
             shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),

@@ -72,12 +72,21 @@ class ContextTooLong(RequestError):
         context_length: tokens that the model's context holds.
         num_prompt_tokens: tokens of the prompt.
         num_requested_tokens: completion tokens asked for, 0 when the request set none.
+        is_minimum: the prompt was not read to its end, and has at least these tokens.
     """
 
-    def __init__(self, *, context_length: int, num_prompt_tokens: int, num_requested_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        context_length: int,
+        num_prompt_tokens: int,
+        num_requested_tokens: int = 0,
+        is_minimum: bool = False,
+    ) -> None:
         self.context_length = context_length
         self.num_prompt_tokens = num_prompt_tokens
         self.num_requested_tokens = num_requested_tokens
+        self.is_minimum = is_minimum
         super().__init__("Maximum context length exceeded")
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.types import Limits
+from seekd.engine.scripted import say
 from seekd.models.locate import find_model_file
+from seekd.testing.server import ScriptedServer
 from tests.integration.conftest import ServerProcess, StartServer
 
 LIMIT_S = 60.0
@@ -90,3 +95,50 @@ def test_a_long_run_of_one_kind_of_character_is_only_text(http: httpx.Client) ->
         "/chat/completions", json={"model": "deepseek-chat", "messages": [{"role": "user", "content": "=" * 60_000}]}
     )
     assert answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+def _peak_mib(server: ServerProcess) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    assert found
+    return int(found[1]) // 1024
+
+
+@pytest.mark.fault("huge-prompt")
+def test_a_prompt_of_megabytes_is_read_no_further_than_it_matters(server: ServerProcess) -> None:
+    before_mib = _peak_mib(server)
+    error = _ask(server, "The quick brown fox jumps over the lazy dog. " * 133_000).json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert "the context holds 8192 tokens, the prompt has at least 100001 and 2 were asked for" in error["message"]
+    assert _peak_mib(server) - before_mib < 120  # MiB; its six megabytes are there several times
+
+    counted = httpx.post(f"{server.url}/tokenize", json={"text": "a" * 5_000_000}, timeout=LIMIT_S)
+    assert counted.status_code == 400
+    assert "5000000 bytes of text; this server takes 4MiB (server.max_tokenized_bytes)" in counted.text
+    headers = {"x-seekd-context": "drop"}
+    body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "a" * 5_000_000}]}
+    dropped = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=LIMIT_S)
+    assert (dropped.status_code, "server.max_tokenized_bytes" in dropped.text) == (400, True)
+
+
+@pytest.mark.fault("tokens-for-nothing")
+def test_counting_tokens_counts_as_a_request(seekd_server: Callable[..., ScriptedServer]) -> None:
+    limits = Limits(requests_per_minute=2, tokens_per_minute=1)
+    url = seekd_server(say("x"), accounts=AccountsSettings(account_limits=limits)).url
+    first = httpx.post(f"{url}/tokenize", json={"text": "hello"})
+    assert (first.status_code, first.headers["x-ratelimit-remaining-requests"]) == (200, "1")
+    message = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    assert httpx.post(f"{url}/anthropic/v1/messages/count_tokens", json=message).status_code == 200
+    refused = httpx.post(f"{url}/tokenize", json={"text": "hello"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+@pytest.mark.fault("tokens-for-nothing")
+def test_nothing_long_is_read_for_who_cannot_pay(seekd_server: Callable[..., ScriptedServer]) -> None:
+    price = PriceSetting(model="deepseek-chat", currency="USD", hit="1", miss="1", output="1")
+    url = seekd_server(say("x"), accounts=AccountsSettings(prices=(price,))).url
+    long = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "x" * 200_000}]}
+    assert httpx.post(f"{url}/chat/completions", json=long).status_code == 402, "and not that it is too long"
+    for body in ({"text": "hello"}, {"model": "deepseek-chat", "text": "hello"}, long):
+        assert httpx.post(f"{url}/tokenize", json=body).status_code == 402

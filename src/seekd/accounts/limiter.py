@@ -9,6 +9,8 @@ in memory or in Redis; it is imported when the first limit is met, since most se
 | tokens per minute | fixed, 60 s from the first token | the prompt at admission, the completion when it is known |
 | concurrency | none | from admission to `finish` |
 
+A request that only counts tokens counts as a request and against concurrency, and its tokens do not count.
+
 A window that a completion has overrun lets nobody in until it ends; so no limit has to guess how long an answer will
 be. A prompt above the whole limit is refused for good, as the service that the limit comes from does: it would fit no
 window. A refused request counts nowhere.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -99,21 +102,41 @@ class Limiter:
         self._strategies: dict[Kind, RateLimiter] | None = None
         self._loading = asyncio.Lock()
 
-    async def admit(self, caller: Caller, *, model: str, request_id: str, num_prompt_tokens: int) -> Admission:
+    async def check(self, caller: Caller, *, model: str) -> None:
+        """Refuse a request that `admit` would refuse now, however short its prompt is; nothing is counted.
+
+        Raises:
+            RateLimited: a limit is reached.
+            StoreError: Redis is away.
+        """
+        gauges, windows, derived = await self._limits_of(caller, model)
+        await self._check(windows, dict.fromkeys(windows, 1))
+        if gauges:
+            probe = uuid.uuid4().hex
+            await self._enter(probe, gauges, windows, derived)
+            await asyncio.shield(self._gauge.leave(probe, gauges))
+
+    async def admit(self, caller: Caller, *, model: str, request_id: str, num_prompt_tokens: int | None) -> Admission:
         """Let a request in; `finish` must follow, whatever becomes of it.
+
+        Args:
+            caller: who asks.
+            model: the name that the request uses.
+            request_id: unique for ever.
+            num_prompt_tokens: None for a request whose tokens do not count.
 
         Raises:
             RateLimited: a limit is reached.
             StoreError: Redis is away. Nothing is let in uncounted.
         """
         gauges, windows, derived = await self._limits_of(caller, model)
+        if num_prompt_tokens is None:
+            windows = tuple(window for window in windows if window.kind != "tokens")
         if not gauges and not windows:
             return Admission(request_id=request_id, headers=(), gauges=(), windows=())
-        costs = {window: 1 if window.kind == "requests" else num_prompt_tokens for window in windows}
+        costs = {window: 1 if window.kind == "requests" else num_prompt_tokens or 0 for window in windows}
         await self._check(windows, costs)
-        full = await self._gauge.enter(request_id, gauges) if gauges else None
-        if full is not None:
-            raise _busy(full, is_balance_derived=full.limit is derived, headers=await self._headers(windows))
+        await self._enter(request_id, gauges, windows, derived)
         try:
             for window in windows:
                 if not await self._count(window, costs[window]):
@@ -181,6 +204,17 @@ class Limiter:
             strategy, item = await self._counter(window)
             if not await _stored(strategy.test(item, window.scope, cost=costs[window])):
                 raise await self._refusal(window, windows)
+
+    async def _enter(
+        self,
+        request_id: str,
+        gauges: tuple[GaugeLimit, ...],
+        windows: tuple[_Window, ...],
+        derived: GaugeLimit | None,
+    ) -> None:
+        full = await self._gauge.enter(request_id, gauges) if gauges else None
+        if full is not None:
+            raise _busy(full, is_balance_derived=full.limit is derived, headers=await self._headers(windows))
 
     async def _count(self, window: _Window, cost: int) -> bool:
         """Count it; False when another request was faster."""

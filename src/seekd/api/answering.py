@@ -22,7 +22,7 @@ from seekd import log
 from seekd.accounts.idempotency import ClaimDesk
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Twin, format_exact
 from seekd.api.caching import CACHE_HEADER, cache_wish
-from seekd.api.connection import AnswerResponse, ClientLeft, read_body
+from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_connected
 from seekd.api.gate import Gate
 from seekd.api.interruption import Interruption
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer, TwinResponse, replay
@@ -162,8 +162,12 @@ class Answering:
             countable = parse(body, dialect=dialect, models=self.models)
             name = text_or_none(decoded_object(body).get("model"))
             model = None if name is None else served_name(name, self.models)
-            token_ids = await self.service.encode(countable, model=model, caller=caller)
-            return Response(write(token_ids), media_type=JSON)
+            async with while_connected(request.receive, request.state.interruption):
+                counted = await self.service.count(
+                    countable, model=model, caller=caller, request_id=request.state.request_id
+                )
+            headers = dict(counted.limit_headers) if dialect.sends_hints else None
+            return Response(write(counted.token_ids), media_type=JSON, headers=headers)
         except SeekdError as error:
             return failed(error, dialect)
         except ClientLeft:

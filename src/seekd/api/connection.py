@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -76,6 +76,18 @@ async def interrupt_when_left(receive: Receive, interruption: Interruption) -> N
     while (await receive())["type"] != "http.disconnect":
         pass
     interruption.interrupt(ClientLeft())
+
+
+@contextlib.asynccontextmanager
+async def while_connected(receive: Receive, interruption: Interruption) -> AsyncIterator[None]:
+    """Interrupt the block when the client leaves. Raises what interrupted it, in place of the block's own end."""
+    watcher = asyncio.create_task(interrupt_when_left(receive, interruption))
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise interruption.caught() from None
+    finally:
+        watcher.cancel()
 
 
 class AnswerResponse:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekd.accounts.types import Answer, Claim
-from seekd.api.connection import ClientLeft, interrupt_when_left
+from seekd.api.connection import ClientLeft, while_connected
 from seekd.api.interruption import Interruption
 from seekd.errors import SeekdError
 from seekd.prompt.types import OutputChunk
@@ -48,7 +48,7 @@ class TwinResponse:
         self,
         answer: Callable[[], Awaitable[Answer]],
         *,
-        failure: Callable[[Exception], ASGIApp],
+        failure: Callable[[SeekdError], ASGIApp],
         interruption: Interruption,
     ) -> None:
         self._answer = answer
@@ -58,18 +58,13 @@ class TwinResponse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait, and send."""
         response: ASGIApp
-        watcher = asyncio.create_task(interrupt_when_left(receive, self._interruption))
         try:
-            response = replay(await self._answer())
-        except asyncio.CancelledError:
-            cause = self._interruption.caught()
-            if isinstance(cause, ClientLeft):
-                return
-            response = self._failure(cause)
+            async with while_connected(receive, self._interruption):
+                response = replay(await self._answer())
+        except ClientLeft:
+            return
         except SeekdError as error:
             response = self._failure(error)
-        finally:
-            watcher.cancel()
         await response(scope, receive, send)
 
 

@@ -34,6 +34,8 @@ class ServerSettings:
         models_dir: downloaded models; None keeps them in `models` in the data directory.
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
+        max_tokenized_bytes: longer texts are refused where no context bounds them: at `/tokenize`, and in conversations
+            that may be shortened. A million tokens are about 4 MB, and a megabyte takes half a second of a processor.
         body_timeout_s: seconds that a client may take to send its body.
         request_timeout_s: seconds from arrival after which a request is ended, whatever it waits for; 0 never. The
             hosted service allows ten minutes until the first token.
@@ -51,6 +53,7 @@ class ServerSettings:
     models_dir: Path | None = None
     dialect: Literal["classic", "hosted"] = "classic"
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
+    max_tokenized_bytes: ByteSize = ByteSize(4 * 1024**2)
     body_timeout_s: float = 60.0
     request_timeout_s: float = 3600.0
     write_timeout_s: float = 30.0

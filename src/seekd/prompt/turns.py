@@ -14,7 +14,7 @@ same messages and two more, finds the same cut until the room is full again; wha
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -38,6 +38,11 @@ class Room:
 
     whole: int
     shortened: int
+
+
+def message_texts(messages: Sequence[Message]) -> Iterator[str]:
+    """What `message_sizes` counts."""
+    return (_text(message) for message in messages if message.role != "system")
 
 
 def message_sizes(messages: Sequence[Message], count: Callable[[str], int]) -> list[int]:
@@ -124,6 +129,10 @@ def _request_ends(messages: Sequence[Message]) -> list[int]:
 
 
 def _size(message: Message, count: Callable[[str], int]) -> int:
+    return count(_text(message)) + MESSAGE_TOKENS + CALL_TOKENS * len(message.calls)
+
+
+def _text(message: Message) -> str:
     texts = [message.content, message.reasoning or ""]
     texts += [text for call in message.calls for text in (call.name, call.arguments)]
-    return count("\n".join(texts)) + MESSAGE_TOKENS + CALL_TOKENS * len(message.calls)
+    return "\n".join(texts)

@@ -24,10 +24,11 @@ from seekd.errors import ContextTooLong, Overloaded
 from seekd.prompt.context_report import ContextReport
 from seekd.prompt.conversation import Message
 from seekd.prompt.recipe import RecipeBody
-from seekd.prompt.turns import Room, find_cuts, message_sizes, split_parts, turn_starts
+from seekd.prompt.turns import Room, find_cuts, message_sizes, message_texts, split_parts, turn_starts
 from seekd.prompt.types import GenerationRequest, LongConversation
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool
+from seekd.service.prompt_encoder import PromptEncoder
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.service.summaries import Summary
@@ -112,6 +113,7 @@ class LongConversations:
 
     Args:
         models: answer.
+        encoder: tokenizes.
         settings: of accounts.
         summariser: writes the summaries.
         metrics: count what was done.
@@ -122,12 +124,14 @@ class LongConversations:
         self,
         *,
         models: ModelPool,
+        encoder: PromptEncoder,
         settings: ContextSettings,
         summariser: Summariser,
         metrics: Metrics,
         deadline_s: float | None = None,
     ) -> None:
         self._models = models
+        self._encoder = encoder
         self._settings = settings
         self._summariser = summariser
         self._metrics = metrics
@@ -146,6 +150,7 @@ class LongConversations:
 
         Raises:
             ContextTooLong: not even the last turn fits, or one message is too long to be summarised.
+            LimitExceeded: the conversation is more text than is tokenized.
             EngineError: the model wrote no summary, or cannot be loaded.
             Overloaded: the summaries took too long.
             AccessError: the account may not or cannot pay for a summary.
@@ -155,13 +160,15 @@ class LongConversations:
         if choice is LongConversation.REFUSE or not isinstance(body, RecipeBody):
             return Fitted(request=request)
         async with self._models.lease(member) as model:
-            prompt_token_ids = await model.encode(body)
+            prompt_token_ids = await self._encode(asked, body, model)
             room = model.info.context_length - _answer_room(request, model.info.context_length)
             if len(prompt_token_ids) <= room:
                 return Fitted(request=request, prompt_token_ids=prompt_token_ids, report=ContextReport())
-            measured = await self._measured(body, member, choice, num_prompt_tokens=len(prompt_token_ids), room=room)
+            measured = await self._measured(
+                asked, body, member, choice, num_prompt_tokens=len(prompt_token_ids), room=room
+            )
             plans = measured.plans()
-            if not plans or not await _fits_at_all(body, model, measured):
+            if not plans or not await self._fits_at_all(asked, body, model, measured):
                 raise self._refusal(request, measured, member)
         # Not within the lease: a model that is to make room for another would wait for it, and its summary for a lease.
         fitted = await self._shortened(asked, body, measured, plans, member)
@@ -178,20 +185,36 @@ class LongConversations:
         _log.info("conversation %s", report.action, extra=extra)
         return fitted
 
+    async def _encode(self, asked: Asked, body: RecipeBody, model: ServedModel) -> list[int]:
+        return await self._encoder.encode(body, model, caller=asked.caller, model_name=asked.request.requested_model)
+
+    async def _fits_at_all(self, asked: Asked, body: RecipeBody, model: ServedModel, measured: _Measured) -> bool:
+        """Whether the last turn would fit alone; found before anything is summarised for it."""
+        last = turn_starts(measured.messages)[-1]
+        return len(await self._encode(asked, body.excerpt(last), model)) + measured.note <= measured.room
+
     async def _measured(
-        self, body: RecipeBody, member: Member, choice: LongConversation, *, num_prompt_tokens: int, room: int
+        self,
+        asked: Asked,
+        body: RecipeBody,
+        member: Member,
+        choice: LongConversation,
+        *,
+        num_prompt_tokens: int,
+        room: int,
     ) -> _Measured:
         messages, model, summariser = body.conversation.messages, member.model, self._summariser
         context_length = model.info.context_length
-        head = len(await model.encode(summariser.head(body)))
+        head = len(await self._encode(asked, summariser.head(body), model))
         note_tokens = part = 0
         if choice is LongConversation.SUMMARISE:
             note_tokens = summariser.num_note_tokens(model)
             used = head + note_tokens + summariser.num_question_tokens(model) + summariser.limit(model)
             part = max(1, context_length - used)
         # At first as many tokens as the prompt has, which may take a while.
-        count = partial(self._counts.count, vocabulary=model.vocabulary, model_key=member.key)
-        sizes = await asyncio.to_thread(message_sizes, messages, count)
+        learning = self._counts.learn(message_texts(messages), model.vocabulary, model_key=member.key)
+        await self._encoder.in_turns(learning, asked.caller)
+        sizes = message_sizes(messages, partial(self._counts.count, vocabulary=model.vocabulary, model_key=member.key))
         return _Measured(
             messages=messages,
             sizes=sizes,
@@ -214,7 +237,7 @@ class LongConversations:
                 text = note(summary)
             shorter = body.excerpt(plan.start, note=text)
             async with self._models.lease(member) as model:
-                prompt_token_ids = await model.encode(shorter)
+                prompt_token_ids = await self._encode(asked, shorter, model)
             if len(prompt_token_ids) <= measured.room:
                 return Fitted(
                     request=replace(asked.request, body=shorter), prompt_token_ids=prompt_token_ids, report=report
@@ -243,12 +266,6 @@ def _answer_room(request: GenerationRequest, context_length: int) -> int:
         return request.max_tokens
     wanted = request.default_max_tokens if request.max_tokens is None else request.max_tokens
     return min(wanted, context_length // _PART_FOR_ANSWER)
-
-
-async def _fits_at_all(body: RecipeBody, model: ServedModel, measured: _Measured) -> bool:
-    """Whether the last turn would fit alone; found before anything is summarised for it."""
-    last = turn_starts(measured.messages)[-1]
-    return len(await model.encode(body.excerpt(last))) + measured.note <= measured.room
 
 
 def _with_summary(report: ContextReport, asked: Asked, summary: Summary) -> ContextReport:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from seekd.accounts.types import Caller
@@ -33,12 +34,34 @@ from seekd.service.long_conversations import LongConversations
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool
 from seekd.service.moderation import AnswerWatch
+from seekd.service.prompt_encoder import MAX_TOKENIZED_BYTES, PromptEncoder
 from seekd.service.response_cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.service.summaries import Waiting
 from seekd.service.summariser import Asked, Summariser
 from seekd.service.tab import Counter, Order
+
+_COUNTED_CONTEXTS = 2
+_COUNTED_TOKENS = 100_000
+"""A prompt is read up to this: a client learns how much too long it is, and no text costs more than a tenth of a second
+or two contexts."""
+
+
+_UNNAMED = "deepseek-chat"
+"""Whose limits and price hold for who counts tokens without a model's name, where one model answers all names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What a request has that only counts.
+
+    Attributes:
+        limit_headers: where its caller stands in its limits.
+    """
+
+    token_ids: Sequence[int]
+    limit_headers: Sequence[tuple[str, str]]
 
 
 class GenerationService:
@@ -51,6 +74,7 @@ class GenerationService:
         metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
         context: what becomes of conversations that are too long.
+        max_tokenized_bytes: of a text that no context bounds.
         clock: seconds, monotonic.
         unix_time: seconds since 1970, for `created`.
     """
@@ -64,6 +88,7 @@ class GenerationService:
         cache: ResponseCache | None = None,
         deadline_s: float | None = None,
         context: ContextSettings | None = None,
+        max_tokenized_bytes: int = MAX_TOKENIZED_BYTES,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
@@ -72,12 +97,14 @@ class GenerationService:
         self._metrics = metrics
         self._cache = cache
         self._rules = RuleCompiler()
+        self._encoder = PromptEncoder(counter, max_bytes=max_tokenized_bytes)
         self._deadline_s = deadline_s
         self._clock = clock
         self._unix_time = unix_time
         context = context or ContextSettings()
         self._conversations = LongConversations(
             models=models,
+            encoder=self._encoder,
             settings=context,
             summariser=Summariser(context, opener=self.open, metrics=metrics),
             metrics=metrics,
@@ -118,7 +145,9 @@ class GenerationService:
             LimitExceeded: the prompt has more tokens than the settings take.
             ContextTooLong: the prompt, or the prompt and what it asks for, does not fit.
             InvalidParameter: the output rule cannot be enforced, or costs too much to compile.
-            InsufficientBalance: the model must be loaded first, and the account could not pay for anything.
+            InsufficientBalance: the model must be loaded first or the prompt is long, and the account could not pay for
+                anything.
+            RateLimited: the same, and a limit is reached.
             EngineError: the model cannot be loaded.
             Overloaded: the model was not loaded in time, or the output rule not compiled.
         """
@@ -141,7 +170,13 @@ class GenerationService:
         fitted = await self._conversations.fit(asked, member)
         request = fitted.request
         async with lease() as model:
-            prompt_token_ids = fitted.prompt_token_ids or await model.encode(request.body)
+            prompt_token_ids = fitted.prompt_token_ids or await self._encoder.encode(
+                request.body,
+                model,
+                caller=caller,
+                model_name=request.requested_model,
+                stop_after=_most_counted(model.info.context_length),
+            )
             start = request.body.answer_start(model.chat_format)
             max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
             engine_request = EngineRequest(
@@ -217,21 +252,29 @@ class GenerationService:
         may_summarise = self._conversations.choice(request, caller, member) is LongConversation.SUMMARISE
         return Waiting(is_loading=not member.is_usable) if may_summarise or not member.is_usable else None
 
-    async def encode(self, body: Renderable, *, model: str | None, caller: Caller) -> list[int]:
+    async def count(self, body: Renderable, *, model: str | None, caller: Caller, request_id: str) -> Counted:
         """The token ids that a body's prompt has for a model.
 
         Args:
             body: of the request.
             model: its served name; None for the model that answers all names without one of their own, or the first.
             caller: who asks.
+            request_id: unique for ever.
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
+            LimitExceeded: the prompt is more text than is tokenized.
+            AccessError: a limit is reached, or the account could not pay for anything.
             EngineError: the model cannot be loaded.
         """
         member = self._models.find() if model is None else self._member(model, caller)
-        async with self._models.lease(member) as served:
-            return await served.encode(body)
+        name = model or (*member.names, _UNNAMED)[0]
+        async with (
+            self._counter.counting(caller, model=name, request_id=request_id) as admission,
+            self._models.lease(member) as served,
+        ):
+            token_ids = await self._encoder.encode_admitted(body, served, caller=caller)
+        return Counted(token_ids=token_ids, limit_headers=admission.headers)
 
     def _member(self, model: str, caller: Caller) -> Member:
         if not caller.may_use(model):
@@ -268,7 +311,18 @@ def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams
     )
 
 
+def _most_counted(context_length: int) -> int:
+    return max(_COUNTED_TOKENS, _COUNTED_CONTEXTS * context_length)
+
+
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:
+    if num_prompt_tokens > (most := _most_counted(context_length)):
+        raise ContextTooLong(
+            context_length=context_length,
+            num_prompt_tokens=most + 1,
+            num_requested_tokens=request.max_tokens or 0,
+            is_minimum=True,
+        )
     limit = request.max_prompt_tokens
     if limit is not None and num_prompt_tokens > limit:
         raise LimitExceeded(

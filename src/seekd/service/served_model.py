@@ -16,17 +16,13 @@ from seekd.errors import EngineError
 from seekd.models.profile import ModelProfile, map_temperature, profile_of
 from seekd.models.settings import ModelSettings
 from seekd.prompt.chat_formats import chat_format, facts_of
-from seekd.prompt.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat, Renderable
+from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat
 
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-LONG_PROMPT_CHARS = 20_000
-"""Prompts above this many characters are tokenized in a thread: below it the switch costs more than the work."""
 
 
 class ServedModel:
@@ -126,13 +122,6 @@ class ServedModel:
         if self._tokenizer_json is None:
             self._tokenizer_json = tokenizer_json(self.vocabulary)
         return self._tokenizer_json
-
-    async def encode(self, body: Renderable) -> list[int]:
-        """The prompt's token ids, shape `(num_prompt_tokens,)`."""
-        segments = body.render(self.chat_format)
-        if sum(len(segment.text) for segment in segments) > LONG_PROMPT_CHARS:
-            return await asyncio.to_thread(encode, segments, self.vocabulary)
-        return encode(segments, self.vocabulary)
 
     def temperature(self, requested: float | None) -> float:
         """The model's temperature for the one that the request asked for; the API's default is 1."""

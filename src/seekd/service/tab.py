@@ -6,6 +6,8 @@ Room: service. May import: accounts and below.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from seekd.accounts.books import Books
@@ -51,8 +53,33 @@ class Counter:
         self._books.check_price(model)
 
     async def check_means(self, caller: Caller, model: str) -> None:
-        """See `Books.check_means`."""
+        """Refuse who would be refused in the end, before work of any kind is done for a request.
+
+        Raises:
+            RateLimited: a limit of the key, the account or the model is reached now.
+            InsufficientBalance: the account could not pay for anything.
+            StoreError: a database is away.
+        """
+        await self._limiter.check(caller, model=model)
         await self._books.check_means(caller, model)
+
+    @asynccontextmanager
+    async def counting(self, caller: Caller, *, model: str, request_id: str) -> AsyncIterator[Admission]:
+        """Admit a request that only counts tokens, which costs nothing, for as long as the block lasts.
+
+        It counts as a request; its tokens, which no model reads, do not count.
+
+        Raises:
+            RateLimited: a limit of the key, the account or the model is reached.
+            InsufficientBalance: the account could not pay for anything.
+            StoreError: a database is away.
+        """
+        admission = await self._limiter.admit(caller, model=model, request_id=request_id, num_prompt_tokens=None)
+        try:
+            await self._books.check_means(caller, model)
+            yield admission
+        finally:
+            await asyncio.shield(self._limiter.finish(admission, num_completion_tokens=0))
 
     async def give_up(self, claim: Claim | None) -> None:
         """Free the idempotency key of a request whose tab was not opened."""

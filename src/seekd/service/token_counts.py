@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from seekd.engine.types import Vocabulary
@@ -35,15 +36,42 @@ class TokenCounts:
             vocabulary: of the model.
             model_key: names the model.
         """
-        key = blake2b(f"{model_key}\x00{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = _key(text, model_key)
+        number = self._known(key)
+        if number is None:
+            number = len(vocabulary.tokenize(text))
+            self._keep(key, number)
+        return number
+
+    def learn(self, texts: Iterable[str], vocabulary: Vocabulary, *, model_key: str) -> Iterator[tuple[()]]:
+        """Count texts, so that `count` knows them; stops after every few milliseconds.
+
+        Args:
+            texts: any texts.
+            vocabulary: of the model.
+            model_key: names the model.
+        """
+        for text in texts:
+            key = _key(text, model_key)
+            if self._known(key) is None:
+                number = 0
+                for token_ids in vocabulary.tokenize_pieces(text):
+                    number += len(token_ids)
+                    yield ()
+                self._keep(key, number)
+
+    def _known(self, key: bytes) -> int | None:
         with self._lock:
-            known = self._counts.get(key)
-            if known is not None:
+            if key in self._counts:
                 self._counts.move_to_end(key)
-                return known
-        number = len(vocabulary.tokenize(text))
+            return self._counts.get(key)
+
+    def _keep(self, key: bytes, number: int) -> None:
         with self._lock:
             self._counts[key] = number
             while len(self._counts) > self._num_kept:
                 self._counts.popitem(last=False)
-        return number
+
+
+def _key(text: str, model_key: str) -> bytes:
+    return blake2b(f"{model_key}\x00{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

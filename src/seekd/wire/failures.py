@@ -199,9 +199,10 @@ def _simple(status: int, message: str) -> Failure:
 def _founding_context(error: SeekdError) -> str:
     facts = cast("ContextTooLong", error)
     wanted = f" and {facts.num_requested_tokens} were asked for" if facts.num_requested_tokens else ""
+    at_least = "at least " if facts.is_minimum else ""
     return (
         f"{facts.message}: the context holds {facts.context_length} tokens, "
-        f"the prompt has {facts.num_prompt_tokens}{wanted}. Shorten the messages or lower max_tokens."
+        f"the prompt has {at_least}{facts.num_prompt_tokens}{wanted}. Shorten the messages or lower max_tokens."
     )
 
 

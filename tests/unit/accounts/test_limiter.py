@@ -160,3 +160,41 @@ async def test_concurrency_can_follow_the_balance() -> None:
     balance["a"] = 0
     with pytest.raises(RateLimited):
         await admit(limiter, caller())
+
+
+@pytest.mark.parametrize(
+    ("limits", "num_prompt_tokens"),
+    [
+        (Limits(requests_per_minute=1), 10),
+        (Limits(tokens_per_minute=10), 10),
+        (ONE, 10),
+    ],
+)
+async def test_a_check_refuses_what_would_be_refused_and_counts_nothing(limits: Limits, num_prompt_tokens: int) -> None:
+    limiter, who = make(), caller(account_limits=limits)
+    for _ in range(3):
+        await limiter.check(who, model="m")
+    (admission,) = await admit(limiter, who, num_prompt_tokens=num_prompt_tokens)
+    with pytest.raises(RateLimited):
+        await limiter.check(who, model="m")
+    await limiter.check(caller("b", account_limits=limits), model="m")
+    await limiter.finish(admission, num_completion_tokens=0)
+
+
+async def test_a_request_whose_tokens_do_not_count_is_still_a_request() -> None:
+    limiter = make()
+    who = caller(account_limits=Limits(requests_per_minute=3, tokens_per_minute=10, max_concurrency=1))
+    (admission,) = await admit(limiter, who, num_prompt_tokens=10)  # of this minute no token is left
+    await limiter.finish(admission, num_completion_tokens=0)
+    counting = await limiter.admit(who, model="m", request_id="c", num_prompt_tokens=None)
+    assert dict(counting.headers) == {
+        "x-ratelimit-limit-requests": "3",
+        "x-ratelimit-remaining-requests": "1",
+        "x-ratelimit-reset-requests": dict(counting.headers)["x-ratelimit-reset-requests"],
+    }
+    with pytest.raises(RateLimited, match="1 at once"):
+        await limiter.admit(who, model="m", request_id="d", num_prompt_tokens=None)
+    await limiter.finish(counting, num_completion_tokens=0)
+    await limiter.admit(who, model="m", request_id="e", num_prompt_tokens=None)
+    with pytest.raises(RateLimited, match="3 requests a minute"):
+        await limiter.admit(who, model="m", request_id="f", num_prompt_tokens=None)

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from seekd.accounts.reports import UsageLine, UsageQuery, usage_report
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import Answer, Caller, Claim, Limits, Usage
-from seekd.errors import InsufficientBalance, RateLimited
+from seekd.errors import InsufficientBalance, RateLimited, UnpricedModel
 from seekd.service.tab import Counter, Order
 
 SETTINGS = AccountsSettings(
@@ -121,3 +122,30 @@ async def test_settling_twice_counts_once(counter: Counter, caller: Caller, conn
     first = await tab.settle(used("stop"))
     assert await tab.settle(used("error", is_error=True)) is first
     assert report(connection).num_requests == 1
+
+
+async def test_counting_is_admitted_for_as_long_as_it_lasts_and_costs_nothing(
+    books: Books, caller: Caller, connection: Connection
+) -> None:
+    limiter = Limiter(replace(SETTINGS, account_limits=Limits(max_concurrency=1)), total_micros=books.total_micros)
+    counter = Counter(books, limiter)
+    async with counter.counting(caller, model="m", request_id="c"):
+        with pytest.raises(RateLimited):
+            await counter.check_means(caller, "m")
+    await counter.check_means(caller, "m")
+    assert usage_report(connection, UsageQuery()) == []
+
+
+async def test_who_could_pay_for_nothing_may_not_count_either(
+    books: Books, counter: Counter, connection: Connection
+) -> None:
+    registry = Registry(connection)
+    poor = await books.authenticate(registry.create_key(registry.create_account("poor").id).secret)
+    with pytest.raises(InsufficientBalance):
+        await counter.check_means(poor, "m")
+    with pytest.raises(InsufficientBalance):
+        async with counter.counting(poor, model="m", request_id="c"):
+            pass
+    with pytest.raises(UnpricedModel):
+        async with counter.counting(poor, model="without a price", request_id="c"):
+            pass

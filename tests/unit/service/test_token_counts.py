@@ -1,4 +1,5 @@
 from seekd.engine.scripted import ScriptedVocabulary
+from seekd.engine.text_pieces import PIECE_CHARS
 from seekd.service.token_counts import TokenCounts
 
 
@@ -26,3 +27,13 @@ def test_the_least_recently_used_counts_are_forgotten() -> None:
     for text in ("a", "b", "a", "c", "a", "b"):
         counts.count(text, vocabulary, model_key="m")
     assert vocabulary.asked == ["a", "b", "c", "b"]
+
+
+def test_what_was_learnt_is_not_tokenized_again() -> None:
+    counts, vocabulary = TokenCounts(), Counting()
+    text = "words " * PIECE_CHARS
+    assert len(list(counts.learn([text, "a", text], vocabulary, model_key="m"))) == 8, "stops after every piece"
+    vocabulary.asked.clear()
+    assert counts.count(text, vocabulary, model_key="m") == len(text)
+    assert counts.count("a", vocabulary, model_key="m") == 1
+    assert vocabulary.asked == []

@@ -90,8 +90,15 @@ def test_classic_answers_are_always_json_envelopes(error_class: type[SeekdError]
             "invalid_request_error",
             "context_length_exceeded",
         ),
+        (
+            ContextTooLong(context_length=8, num_prompt_tokens=9, is_minimum=True),
+            400,
+            "Maximum context length exceeded: the context holds 8 tokens, the prompt has at least 9.",
+            "invalid_request_error",
+            "context_length_exceeded",
+        ),
     ],
-    ids=["rate", "rate with reason", "model", "context"],
+    ids=["rate", "rate with reason", "model", "context", "context of a prompt that was not read to its end"],
 )
 def test_the_founding_documents_errors(
     error: SeekdError, status: int, sentence: str, error_type: str, code: str
