@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from seekd.engine.disk_tier import DiskTier
+from seekd.engine.cache.disk_tier import DiskTier
 
 BLOCK_BYTES = 64 * 24 * 2 * 128 * 2
 NUM_BLOCKS = 512

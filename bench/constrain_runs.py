@@ -24,10 +24,10 @@ import jsonschema
 from engine import Endless
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.matcher import ConstraintCompiler
+from seekd.engine.cache.prefix_cache import NullPrefixCache
 from seekd.engine.core import EngineCore
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.prefix_cache import NullPrefixCache
-from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams, Vocabulary
 from seekd.prompt.types import OutputRule

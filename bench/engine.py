@@ -34,13 +34,13 @@ from typing import Self
 import numpy as np
 
 from seekd.config import ByteSize
-from seekd.engine.block_store import BlockStore, open_block_store
+from seekd.engine.cache.block_store import BlockStore, open_block_store
+from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.core import EngineCore
+from seekd.engine.link.process import EngineProcess
 from seekd.engine.llama.binding import C
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
-from seekd.engine.process import EngineProcess
-from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, SamplingParams, Vocabulary
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seekd.prompt.conversation import Message
-from seekd.prompt.turns import Room, find_cuts
+from seekd.prompt.render.conversation import Message
+from seekd.prompt.render.turns import Room, find_cuts
 
 HEAD, USER, ANSWER, SUMMARY, NUM_TURNS = 400, 120, 180, 1024, 400
 ROOMS = (4_096, 16_384, 65_536)

@@ -42,15 +42,15 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.cli.serve import calm_collector
-from seekd.engine.messages import CacheExplanation, Loaded, Stats
-from seekd.engine.process import EngineProcess
+from seekd.engine.link.messages import CacheExplanation, Loaded, Stats
+from seekd.engine.link.process import EngineProcess
+from seekd.engine.link.serving import Connection, receive_job, serve
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.engine.serving import Connection, receive_job, serve
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, ModelInfo
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 

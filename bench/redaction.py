@@ -20,7 +20,7 @@ from pathlib import Path
 from seekd.guard.finding import RuleBook
 from seekd.guard.placeholders import Placeholders
 from seekd.guard.settings import RULES, GuardSettings
-from seekd.prompt.unbroken import UnbrokenTexts
+from seekd.prompt.answer.unbroken import UnbrokenTexts
 from seekd.wire.restoring import AnswerRestorer
 
 MIN_MB_PER_S = 20.0

@@ -148,11 +148,11 @@ class WatchedEngine(ScriptedEngine):
     way_out: Walk | None
     """None where everything goes into one walk."""
 
-    async def generate(self, request: Any) -> Any:
+    async def generate(self, *arguments: Any) -> Any:
         """As the scripted engine, with the recorder switched at the border."""
         if self.way_out is not None:
             self.recorder.walk = None
-        async for update in super().generate(request):
+        async for update in super().generate(*arguments):
             if self.way_out is not None:
                 self.recorder.walk = self.way_out if list(update.token_ids) == [ord(MIDDLE)] else None
             yield update

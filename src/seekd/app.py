@@ -27,11 +27,11 @@ from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.api.screening import Screening
 from seekd.config import ByteSize
+from seekd.engine.link.messages import CacheExplanation
+from seekd.engine.link.process import EngineProcess
 from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.llama.sizing import plan_memory
 from seekd.engine.llama.vocabulary import open_vocabulary
-from seekd.engine.messages import CacheExplanation
-from seekd.engine.process import EngineProcess
 from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError, EngineError, ShuttingDown, StoreError
@@ -46,7 +46,7 @@ from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
-from seekd.service.response_cache import open_response_cache
+from seekd.service.response_cache.cache import open_response_cache
 from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields

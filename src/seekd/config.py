@@ -1,7 +1,5 @@
 """One loader for all settings: flag > environment > TOML file > default.
 
-Room: config. May import: errors.
-
 A settings class is a frozen dataclass whose fields are frozen dataclasses, one per section; every room owns the class
 of its section and gets only that. A field that is a mapping to such a class is a section of tables, `[models.NAME]`,
 which only a file can have. A key `port` of section `server` is `[server] port` in the file,

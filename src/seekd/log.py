@@ -1,7 +1,5 @@
 """Logging set-up and the fields that every record of one request carries.
 
-Room: log. May import: config, errors.
-
 Records are constant messages with `extra` fields, one of them `action`. On a terminal they read as lines, elsewhere as
 JSON. Names, paths and errors come from strangers, so what does not print is escaped: nobody else begins a line or moves
 the cursor. Prompts, completions and keys are never logged; a prompt appears only under `LogSettings.prompts`.

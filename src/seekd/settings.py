@@ -1,6 +1,6 @@
 """Every room's settings in one place; only composition roots see it whole.
 
-Above api, below app. May import: every room's settings class.
+Above api, below app.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seekd.models.settings import (
     PromptFormatName,
     TemperatureMappingName,
 )
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
 from seekd.wire.model_names import OFFICIAL_MODELS
 

@@ -22,7 +22,7 @@ from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError
 from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
 from seekd.testing import serve_script
 from seekd.testing.server import ScriptedServer

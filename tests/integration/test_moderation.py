@@ -17,7 +17,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.store import open_connection
 from seekd.engine.scripted import say
 from seekd.guard.settings import GuardSettings, OverrideSetting
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer, serve_script
 from tests.extensions import example, install
 from tests.moderation_service import ModerationService, flags, moderation_service

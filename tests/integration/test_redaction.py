@@ -18,7 +18,7 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.engine.scripted import EmitText, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.guard.settings import GuardSettings, OverrideSetting, PatternSetting
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer, serve_script
 from tests.extensions import example, install
 

@@ -21,7 +21,7 @@ from seekd.config import ByteSize, Secret
 from seekd.engine.scripted import Delay, EmitText, Fail, Script, ScriptStep, say
 from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer, serve_script
 from tests.integration.services import free_port, redis_url  # noqa: F401 - a fixture
 from tests.integration.test_accounts_http import PRICED, Shell

@@ -18,7 +18,7 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID, Limits
 from seekd.engine.scripted import EmitText, ScriptedVocabulary, say
 from seekd.engine.types import EngineRequest
 from seekd.guard.settings import GuardSettings, OverrideSetting
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.testing.server import ScriptedServer
 from tests.extensions import install
 

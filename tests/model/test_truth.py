@@ -18,16 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from seekd.engine.block_store import BlockStore, open_block_store
+from seekd.engine.cache.block_store import BlockStore, open_block_store
+from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
+from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
+from seekd.engine.link.messages import CacheExplanation, Stats
 from seekd.engine.llama.runtime import Runtime, open_runtime
-from seekd.engine.messages import CacheExplanation, Stats
-from seekd.engine.plan import Chunk
-from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
-from seekd.engine.scheduler import Scheduler, SchedulerLimits
-from seekd.engine.sequence import Sequence as TokenSequence
+from seekd.engine.schedule.plan import Chunk
+from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.settings import EngineSettings, KvType
-from seekd.engine.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.types import Constraint, EngineRequest, FinishReason, SamplingParams, Vocabulary
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from seekd.config import ByteSize
-from seekd.engine.process import EngineProcess
+from seekd.engine.link.process import EngineProcess
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams
 from seekd.errors import ConfigError, ContextTooLong, EngineError

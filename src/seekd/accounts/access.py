@@ -1,6 +1,6 @@
 """Who may call: open, enforced or refused.
 
-Room: accounts. May import: nothing of ours. Pure functions; the api room brings the request's headers, the composition
+Pure functions; the api room brings the request's headers, the composition
 root the address that is listened on.
 
 | listens on | a key has ever existed | access |

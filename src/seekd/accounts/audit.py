@@ -1,7 +1,5 @@
 """Who changed accounts and keys, when and how: a file that is only ever added to.
 
-Room: accounts. May import: errors, accounts.instants.
-
 One JSON object a line in `audit.jsonl` in the data directory, mode 0600. An entry is on disk before its change is made,
 so that there is no change without one; where the change then fails, a second entry says so. No key is ever in it.
 """

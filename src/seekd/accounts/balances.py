@@ -1,7 +1,4 @@
-"""What an account has, read without changing anything.
-
-Room: accounts. May import: accounts.driver, pool, statements, types, unit.
-"""
+"""What an account has, read without changing anything."""
 
 from __future__ import annotations
 

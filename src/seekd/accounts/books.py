@@ -1,6 +1,6 @@
 """The books as the service uses them: who calls, reserve, settle, release.
 
-Room: accounts. May import: everything of this room. Runs on the event loop's thread; writing is `writer.py`'s.
+Runs on the event loop's thread; writing is `writer.py`'s.
 
     authenticate ─> reserve ─> (work; note what is used) ─> settle ─> send the last byte
                        └─────> release, when no work was done

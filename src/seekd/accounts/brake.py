@@ -1,7 +1,5 @@
 """Slows whoever keeps sending wrong keys.
 
-Room: accounts. May import: nothing of ours.
-
 Only answers to wrong keys are delayed: a right key behind the same address never waits. 128 random bits cannot be
 guessed at any speed; the brake keeps a guesser from costing more than he spends.
 """

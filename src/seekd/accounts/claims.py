@@ -1,7 +1,5 @@
 """Idempotency keys: which request answers, what the others get.
 
-Room: accounts. May import: errors, accounts.driver, operations, statements, types, unit.
-
     (none) ──claim──> running ──settled with an answer──> answered ──lifetime over──> (none)
        ^                 │
        └──abandoned, or its server died

@@ -1,6 +1,6 @@
 """A database connection as the books use it: named statements, explicit transactions, one kind of failure.
 
-Room: accounts. May import: nothing of ours. `sqlite.py` and `postgres.py` are the two kinds.
+`sqlite.py` and `postgres.py` are the two kinds.
 
 The hot path speaks to the driver directly, since an ORM session or an async wrapper costs more than the statements.
 Foreign exceptions end here: a connection raises `TransactionFailed` and nothing else.

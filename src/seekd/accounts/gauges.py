@@ -1,6 +1,6 @@
 """How many requests run at once, by name: in this process or in Redis.
 
-Room: accounts. May import: errors. `limits` counts requests in time and has nothing that goes down again, so these two
+`limits` counts requests in time and has nothing that goes down again, so these two
 are our own.
 """
 

@@ -1,6 +1,6 @@
 """Idempotency keys as the service uses them: take a claim or the answer given under it, and give a claim back.
 
-Room: accounts. May import: errors, accounts.claims, driver, settings, types, waiting, writer. Runs on the event loop's
+Runs on the event loop's
 thread. A claim that was answered ends with the settlement of its request: see `Books.settle`.
 
     take ──> the answer (nothing was written)

@@ -1,7 +1,4 @@
-"""Instants as people write them.
-
-Room: accounts. May import: nothing of ours.
-"""
+"""Instants as people write them."""
 
 from __future__ import annotations
 

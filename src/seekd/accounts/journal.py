@@ -1,7 +1,5 @@
 """Settlements that the database could not take yet, on disk, so that not even a killed process loses them.
 
-Room: accounts. May import: accounts.operations, types.
-
 One JSON object a line. A settlement can be repeated, so a line that was already settled does no harm, and a line cut
 short by a crash or a full disk belongs to a request whose hold is still in the database.
 """

@@ -1,7 +1,5 @@
 """API keys and the admin token: making them, reading them from headers, checking them.
 
-Room: accounts. May import: errors, accounts.driver, statements, types.
-
 A key is 128 random bits, so its SHA-256 cannot be guessed back and a slow password hash would only cost every request
 time. Nothing else about a key is stored but its first and last characters.
 

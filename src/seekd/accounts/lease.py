@@ -1,7 +1,5 @@
 """Whether a server lives, told to the others that use the same database.
 
-Room: accounts. May import: accounts.clock, driver, recovery, statements.
-
 A server is seen four times in the length of a lease, and one that was not seen for a whole one is dead: another ends
 its requests. But a server that was not seen itself cannot tell who is dead. The database may have been away from all of
 them, or its clock was set. So for the length of a lease it ends nobody's requests, and all have time to be seen again.

@@ -1,6 +1,6 @@
 """Limits: how many requests and tokens a key, an account and a model may have.
 
-Room: accounts. May import: errors, accounts.gauges, settings, types. The counting in time is the `limits` library's,
+The counting in time is the `limits` library's,
 in memory or in Redis; it is imported when the first limit is met, since most servers have none.
 
 | limit | window | counts |

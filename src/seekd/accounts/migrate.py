@@ -1,6 +1,6 @@
 """Brings the schema of the books to the newest version, at every start.
 
-Room: accounts. May import: errors, accounts.driver. Alembic and SQLAlchemy are imported only when something has to be
+Alembic and SQLAlchemy are imported only when something has to be
 done, since they cost a second and 40 MB that a running server does not need.
 """
 

@@ -1,7 +1,5 @@
 """What can happen to the books of an account, each as an operation of a transaction.
 
-Room: accounts. May import: errors, accounts.pool, prices, statements, types, unit.
-
     reserve ──> hold ──settle──> charge + usage row        a free request has no hold before its first note
                   │──release───> nothing
                   └──recover───> what the hold last noted, or nothing

@@ -1,7 +1,5 @@
 """One account's money in one currency: the arithmetic of the books, without I/O.
 
-Room: accounts. May import: errors, accounts.types.
-
 A pool has grants, each with an expiry, and a topped-up balance. Running requests hold a part of their sum; a hold
 names no grant, so that every charge can still follow the one order: grants that expire first, then later ones, then
 grants without expiry, then topped-up balance.

@@ -1,7 +1,5 @@
 """The books in PostgreSQL, through psycopg 3.
 
-Room: accounts. May import: errors, accounts.driver. psycopg is an optional dependency: `pip install seekd[postgres]`.
-
 A transaction of the hot path is two network round trips, however many requests it carries: BEGIN with all that it
 reads, and all that it writes with COMMIT. The rows of one command travel as one JSON array. Every gateway that serves
 the account waits meanwhile, since the first thing read is the locked balance.

@@ -1,7 +1,5 @@
 """What a model costs at a moment: official history, own prices, free by default.
 
-Room: accounts. May import: errors, accounts.types, accounts.settings.
-
 A price holds from its date until the next one of the same model and currency. Within it a schedule (peak hours, a
 night discount) may name other prices. A request pays the price of the moment at which it is reserved.
 

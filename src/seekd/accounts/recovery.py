@@ -1,7 +1,5 @@
 """What a server does about requests that died with their server.
 
-Room: accounts. May import: accounts.driver, journal, operations, refused, spool, statements.
-
 The rule, in this order:
 1. Settlements in the journal, in the spool and among the refused ones were answered, and are charged in full.
 2. A request whose server is dead is charged for the usage that its hold last noted. One that noted nothing, or carries

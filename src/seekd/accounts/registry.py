@@ -1,7 +1,5 @@
 """Accounts and keys, as people and scripts manage them: made, listed, topped up, revoked.
 
-Room: accounts. May import: errors, accounts.audit, balances, driver, keys, operations, statements, types, unit.
-
 Used by the command line and by the admin API, each with a connection of its own, while the server runs.
 """
 

@@ -1,7 +1,5 @@
 """What was used: by key, account, model and day.
 
-Room: accounts. May import: errors, accounts.driver, types.
-
 A report is one pass over the usage rows in the order of its groups; it keeps the latencies of one group at a time, so
 that its percentiles are exact. Requests of different currencies are never added up.
 """

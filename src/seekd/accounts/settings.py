@@ -1,6 +1,6 @@
 """Settings of the accounts room.
 
-Room: accounts. May import: config, accounts.types. Imports no driver, so that reading settings stays cheap.
+Imports no driver, so that reading settings stays cheap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Settlements of free requests on their way to the database, where a killed process does not lose them.
 
-Room: accounts. May import: accounts.journal, operations.
-
 A free request ends without waiting for a commit. Its settlement is handed to the operating system in a file first,
 which costs microseconds and outlives `kill -9`; the database has it, flushed to disk, about a millisecond later. A
 power cut loses that millisecond: see docs/decisions/free-requests.md.

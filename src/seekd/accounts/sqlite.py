@@ -1,7 +1,5 @@
 """The books in a SQLite file.
 
-Room: accounts. May import: accounts.driver.
-
 Write-ahead logging lets the command line read and write while the server runs; writers wait for each other up to the
 busy timeout. The file is created with mode 0600 before SQLite opens it, and its log files inherit the mode.
 """

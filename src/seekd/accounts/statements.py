@@ -1,6 +1,6 @@
 """Every statement of the hot path and of the commands, by name.
 
-Room: accounts. May import: accounts.driver. Reports have theirs in `reports.py`.
+Reports have theirs in `reports.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Where the books lie: a file in the data directory, or PostgreSQL by URL.
 
-Room: accounts. May import: errors, accounts.driver, journal, migrate, postgres, refused, settings, spool, sqlite.
-
 A server holds a lock on its data directory for as long as it lives, wherever the books lie: its files of unsettled
 requests are nobody else's to read or delete. On SQLite a recovery also knows by it that every other server is dead. The
 command line needs no lock.

@@ -1,6 +1,6 @@
 """The schema of the books, as the newest migration leaves it.
 
-Room: accounts. Used by migrations and by the test that compares both; the running server never imports it.
+Used by migrations and by the test that compares both; the running server never imports it.
 
 Amounts are micro-units, instants are milliseconds since 1970 in UTC, flags are 0 or 1.
 """

@@ -1,6 +1,6 @@
 """What crosses the border of the accounts room: who calls, what is held, what was used, what it cost.
 
-Room: accounts. May import: errors. Plain data only; every amount of money is an integer number of micro-units
+Plain data only; every amount of money is an integer number of micro-units
 (1,000,000 micros are one USD or one CNY), every instant is milliseconds since 1970 in UTC.
 """
 

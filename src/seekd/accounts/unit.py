@@ -1,7 +1,5 @@
 """One transaction of the books: what it read, what it changed in memory, and how that is written.
 
-Room: accounts. May import: errors, accounts.driver, pool, statements, types.
-
 A unit loads everything that a batch of operations needs with a handful of statements, the operations change plain
 objects, and `changes` is the difference, written with a handful more. The number of statements does not grow with the
 number of requests in the batch, which is what makes group commit cheap, on PostgreSQL even more than on SQLite. An

@@ -1,7 +1,5 @@
 """Proves that the ledger and the balances tell the same story.
 
-Room: accounts. May import: errors, accounts.driver, pool, unit.
-
 For each account and currency the ledger is replayed from its first row:
 - the rows are numbered without a gap, up to the number that the pool remembers;
 - each row's digest follows from the row and the digest before it, up to the one that the pool remembers, so that no

@@ -1,6 +1,6 @@
 """Waiting until something of a name has changed, here or in another process.
 
-Room: accounts. Used on the event loop's thread.
+Used on the event loop's thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The one thread that writes the books: many requests' operations in one transaction.
 
-Room: accounts. May import: errors, accounts.claims, driver, journal, operations, refused, unit.
-
 While one commit is on its way to the disk, operations gather; the next transaction takes them all. So a busy server
 pays for a commit once in many requests, and an idle one waits for nobody.
 

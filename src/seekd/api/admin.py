@@ -1,6 +1,6 @@
 """`/admin`: accounts, keys, usage and the ledger for whoever holds the admin token.
 
-Room: api. May import: accounts and below, wire. The books' own connection type blocks, so every request works on a
+The books' own connection type blocks, so every request works on a
 connection of its own in a thread: managing is rare, serving is not held up.
 """
 
@@ -26,7 +26,7 @@ from seekd.accounts.types import NO_LIMITS, Caller
 from seekd.api.answering import failed
 from seekd.api.connection import ClientLeft, read_body
 from seekd.api.settings import ServerSettings
-from seekd.engine.messages import CacheExplanation
+from seekd.engine.link.messages import CacheExplanation
 from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
 from seekd.wire.admin import (
     CreditBody,

@@ -1,7 +1,4 @@
-"""The way of every request that a model answers: dialect, body, parse, open, answer.
-
-Room: api. May import: wire, service and below.
-"""
+"""The way of every request that a model answers: dialect, body, parse, open, answer."""
 
 from __future__ import annotations
 
@@ -31,9 +28,9 @@ from seekd.api.settings import ServerSettings
 from seekd.errors import Overloaded, SeekdError, StoreError, UnsupportedMedia
 from seekd.prompt.types import Renderable
 from seekd.service.generation import TOOK_TOO_LONG, Generation, GenerationRecord
+from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.opening import GenerationService
 from seekd.service.routing import Routes
-from seekd.service.summaries import Waiting
 from seekd.wire.calls import Call
 from seekd.wire.context import CONTEXT_HEADER, PENDING, context_header, requested_context
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named

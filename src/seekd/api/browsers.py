@@ -1,7 +1,4 @@
-"""Web pages of other origins: those that the settings name may read answers, all others may not.
-
-Room: api.
-"""
+"""Web pages of other origins: those that the settings name may read answers, all others may not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What a request's headers say of the response cache.
 
-Room: api. May import: service and below.
-
     X-Seekd-Cache: on | off     use it for this request, or not
     Cache-Control: no-cache     answer anew, and keep that answer
     Cache-Control: no-store     answer anew, and keep nothing
@@ -14,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seekd.errors import InvalidParameter
-from seekd.service.response_cache import CacheWish
+from seekd.service.response_cache.cache import CacheWish
 
 CACHE_HEADER = "x-seekd-cache"
 _WORDS = {None: None, "on": True, "off": False}

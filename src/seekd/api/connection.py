@@ -1,6 +1,6 @@
 """One request's connection: reading its body within limits, noticing that the client left, sending events.
 
-Room: api. May import: wire, service and below. Pure ASGI: the framework's own streaming response cannot turn an error
+Pure ASGI: the framework's own streaming response cannot turn an error
 before the first event into a real status, nor send keep-alive comments.
 
     first event, or an error before it ──> a real status

@@ -1,6 +1,6 @@
 """The outermost layer: ids, the summary line of each request, and the last word on what went wrong.
 
-Room: api. Pure ASGI, so that streams pass through untouched.
+Pure ASGI, so that streams pass through untouched.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Who may pass: keys where there are any, this machine only where there are none.
-
-Room: api. May import: accounts and below.
-"""
+"""Who may pass: keys where there are any, this machine only where there are none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """A request that somebody else ends: its client leaves, its time is up, or the server stops.
 
-Room: api. May import: nothing of ours.
-
     interrupt(cause) ──> the listener is told ──> the request's task is cancelled ──> `caught` says why
 
 Only the first cause counts: whoever sends the last words is not interrupted again.

@@ -1,11 +1,9 @@
 """Requests with an `Idempotency-Key`: answered once, charged once, and sent again to whoever asks again.
 
-Room: api. May import: wire, service and below.
-
-    first request ──> claim ──> opened, admitted ──> runs to its end, also when its client leaves ──> answer kept
-                        └──> failed, or its client left before it was admitted ──> the key is free
-    a twin meanwhile ──> waits for that end ──> the kept answer
-    a retry later ──> the kept answer; with another body: 409
+first request ──> claim ──> opened, admitted ──> runs to its end, also when its client leaves ──> answer kept
+└──> failed, or its client left before it was admitted ──> the key is free
+a twin meanwhile ──> waits for that end ──> the kept answer
+a retry later ──> the kept answer; with another body: 409
 """
 
 from __future__ import annotations

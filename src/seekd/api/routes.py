@@ -1,6 +1,6 @@
 """Every route of the server.
 
-Room: api. Each route of the service is there bare, under `/v1`, and under `/beta`, which has the beta features; the
+Each route of the service is there bare, under `/v1`, and under `/beta`, which has the beta features; the
 service documents the first, the founding document the second.
 """
 

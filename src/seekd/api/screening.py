@@ -1,6 +1,6 @@
 """A call and its body, past what must not get through: too much of anything, sensitive data, refused content.
 
-Room: api. May import: wire, service and below. Everything behind it (caches, summaries, models, workers, logs) sees the
+Everything behind it (caches, summaries, models, workers, logs) sees the
 texts as they are after it; what went before is put back into the answer by the call's own encoder.
 
     call ──limits──> ──redaction of its body──> ──parse again──> call ──moderation──> on its way, with a watch over it

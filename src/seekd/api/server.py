@@ -1,7 +1,5 @@
 """The HTTP server under the application: uvicorn, with connections that are cut when nobody reads what they send.
 
-Room: api. May import: api.settings.
-
     the system's buffer and 64 KiB are full ──> paused ──fewer than 16 KiB wait──> goes on
                                                   └── too little was read in `write_timeout_s` ──> cut
 

@@ -1,7 +1,4 @@
-"""Settings of the HTTP server.
-
-Room: api. May import: config, errors.
-"""
+"""Settings of the HTTP server."""
 
 from __future__ import annotations
 

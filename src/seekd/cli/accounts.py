@@ -1,7 +1,4 @@
-"""`seekd accounts`: who pays.
-
-Room: cli.
-"""
+"""`seekd accounts`: who pays."""
 
 from __future__ import annotations
 

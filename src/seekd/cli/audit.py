@@ -1,7 +1,4 @@
-"""`seekd audit`: who changed accounts and keys.
-
-Room: cli.
-"""
+"""`seekd audit`: who changed accounts and keys."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the commands about accounts share: options, opening the books, printing.
 
-Room: cli. The commands work beside a running server: the database orders the writers.
+The commands work beside a running server: the database orders the writers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`seekd cache`: the prefix cache on disk.
-
-Room: cli.
-"""
+"""`seekd cache`: the prefix cache on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import typer
 
 from seekd.cli.books import print_json, print_table
 from seekd.cli.options import ConfigOption, DataDirOption, JsonOption, load_settings
-from seekd.engine.store_admin import StoreSummary, clear_stores, inspect_stores
+from seekd.engine.cache.store_admin import StoreSummary, clear_stores, inspect_stores
 
 app = typer.Typer(help="The prefix cache on disk: prompts that need not be computed again.", no_args_is_help=True)
 

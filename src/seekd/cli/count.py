@@ -1,6 +1,6 @@
 """`seekd count`: how many tokens a text or a chat request is for a model.
 
-Room: cli. Reads the model's token table only; no server and no weights are needed.
+Reads the model's token table only; no server and no weights are needed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from seekd.errors import MalformedBody
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
-from seekd.prompt.chat_formats import chat_format, facts_of
-from seekd.prompt.segments import encode
+from seekd.prompt.render.chat_formats import chat_format, facts_of
+from seekd.prompt.render.segments import encode
 from seekd.prompt.types import PromptFormat
 from seekd.settings import Settings, planned_models
 from seekd.wire.dialect import CLASSIC

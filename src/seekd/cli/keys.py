@@ -1,7 +1,4 @@
-"""`seekd keys`: what proves who calls.
-
-Room: cli.
-"""
+"""`seekd keys`: what proves who calls."""
 
 from __future__ import annotations
 

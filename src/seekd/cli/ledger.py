@@ -1,7 +1,4 @@
-"""`seekd ledger`: proves that no balance was ever changed behind the books' back.
-
-Room: cli.
-"""
+"""`seekd ledger`: proves that no balance was ever changed behind the books' back."""
 
 from __future__ import annotations
 

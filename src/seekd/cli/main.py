@@ -1,6 +1,6 @@
 """`seekd`: the command line.
 
-Room: cli. May import everything below. Each command says in one sentence what is wrong and leaves with a non-zero
+Each command says in one sentence what is wrong and leaves with a non-zero
 status; tracebacks are for bugs.
 """
 

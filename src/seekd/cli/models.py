@@ -1,7 +1,4 @@
-"""`seekd models`: what there is to run, what of it is here, and what a file is.
-
-Room: cli.
-"""
+"""`seekd models`: what there is to run, what of it is here, and what a file is."""
 
 from __future__ import annotations
 

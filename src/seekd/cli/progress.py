@@ -1,7 +1,4 @@
-"""How far a download is: a bar on a terminal, a line now and then elsewhere.
-
-Room: cli.
-"""
+"""How far a download is: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`seekd serve`: the life of the server process.
 
-Room: cli. The port is taken before the model is loaded, so that a taken port is known at once; the ready line is
+The port is taken before the model is loaded, so that a taken port is known at once; the ready line is
 printed when a request would be answered.
 """
 

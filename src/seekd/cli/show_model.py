@@ -1,6 +1,6 @@
 """What a model file is, for `seekd models show`.
 
-Room: cli. Reads the file's header only.
+Reads the file's header only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`seekd usage`: what was used, by whom, and what it cost.
-
-Room: cli.
-"""
+"""`seekd usage`: what was used, by whom, and what it cost."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """In which of the two spellings of the call format a value of a schema may be written.
 
-Room: constrain. A parameter is either `string="true"`, raw text without quotes or escapes, or `string="false"`, JSON.
+A parameter is either `string="true"`, raw text without quotes or escapes, or `string="false"`, JSON.
 A schema that allows both strings and others offers both, and each spelling stands for one half of its values:
 
     {"type": ["string", "null"], "maxLength": 5}  ->  raw text of at most 5 characters  |  JSON of {"type": "null"}

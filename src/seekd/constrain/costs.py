@@ -1,6 +1,6 @@
 """What a grammar may cost: bounds that are read off a keyword, and the limits that llguidance keeps to.
 
-Room: constrain. May import: llguidance. What passes here may still be slow, since the cost of merged conditions is not
+What passes here may still be slow, since the cost of merged conditions is not
 seen in any one of them; so compiling has limits of time and memory too, in `service.rule_worker`.
 """
 

@@ -1,6 +1,6 @@
 """Schemas that refer to themselves without an end, which no finite value fits.
 
-Room: constrain. Imports nothing of ours but the resolution of references. The grammar would force such a value on and
+Imports nothing of ours but the resolution of references. The grammar would force such a value on and
 on; here it becomes the schema `false`, which says the same and is refused, or left out, like any other.
 """
 

@@ -1,8 +1,4 @@
-"""Where in a schema the part is that cannot be enforced.
-
-Room: constrain. May import: llguidance. llguidance says what is wrong and not where, so the parts of a refused schema
-are tried one by one, and the parts of the first that is refused alone.
-"""
+"""Where in a schema the part is that cannot be enforced."""
 
 from __future__ import annotations
 

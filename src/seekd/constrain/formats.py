@@ -1,6 +1,6 @@
 """String formats as regular expressions, the same for JSON strings and for raw text.
 
-Room: constrain. Imports nothing of ours. Each matches a subset of its format: whatever comes out is valid, some rare
+Each matches a subset of its format: whatever comes out is valid, some rare
 valid spellings cannot come out (29 February, hosts of more than six labels).
 """
 

@@ -1,7 +1,5 @@
 """What a request promises of its output, as one grammar from the first generated token to the last.
 
-Room: constrain. May import: errors, llguidance.
-
     [reasoning </think>]  answer
 
 The reasoning is part of the grammar instead of a stretch before it. The parser ends the reasoning at the text

@@ -1,8 +1,6 @@
 """Bounds of numbers as the grammar can keep them.
 
 Integers that a schema leaves open get some: a model that wanders among digits would never end one.
-
-Room: constrain. May import: constrain.keywords.
 """
 
 from __future__ import annotations

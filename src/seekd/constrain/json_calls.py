@@ -1,7 +1,5 @@
 """Calls whose arguments are one JSON object, as grammar: V2.5 to V3.1, and the `<tool_call>` form of other models.
 
-Room: constrain. May import: errors, constrain.
-
     opener  lead "name" middle {arguments} end  between  …  closer
 
 The reader of these calls follows the JSON, so a value may hold any mark of the form.

@@ -1,6 +1,6 @@
 """JSON mode, schemas and expressions as grammar.
 
-Room: constrain. May import: errors. The root of a JSON answer is always an object: the answer's parser reads its text
+The root of a JSON answer is always an object: the answer's parser reads its text
 as JSON only from the first `{` on, and takes a `</think>` out of any other text.
 """
 

@@ -1,6 +1,6 @@
 """The JSON Schema keywords by what happens to them: enforced, ignored, refused.
 
-Room: constrain. Imports nothing of ours. The table in docs/reference/json-schema.md is these tables.
+The table in docs/reference/json-schema.md is these tables.
 """
 
 from __future__ import annotations

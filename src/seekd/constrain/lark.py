@@ -1,6 +1,6 @@
 """Pieces of grammar text.
 
-Room: constrain. May import: constrain.integers, llguidance. Grammars are written in llguidance's dialect of Lark:
+Grammars are written in llguidance's dialect of Lark:
 lower-case names are rules, upper-case names are terminals, `&` and `~` combine terminals.
 """
 

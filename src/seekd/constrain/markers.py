@@ -1,6 +1,6 @@
 """Where in an answer a marker's own token may come: where the answer's form has the marker, and in no text.
 
-Room: constrain. May import: constrain.lark. Runs in the engine process.
+Runs in the engine process.
 
 A grammar spells markers as text, because the reader of the answer takes both spellings equally. So it lets their tokens
 through wherever that text may stand, strings and free text included. This follows the bytes of an answer and says which

@@ -1,6 +1,6 @@
 """A grammar and a vocabulary become the matcher that limits each next token.
 
-Room: constrain. May import: errors, llguidance, numpy. Runs in the engine process.
+Runs in the engine process.
 
 What the matcher calls text is what the parser of the answer sees: the spellings of the marks of reasoning and of calls
 count as text whether the model writes them as one token or byte by byte: the parser reads them equally. But their own

@@ -1,6 +1,6 @@
 """The parameters schema of a tool as lists of named parameters.
 
-Room: constrain. May import: errors. The call format writes one element a parameter, so the root of the schema becomes
+The call format writes one element a parameter, so the root of the schema becomes
 elements instead of JSON: its properties, taken together over `$ref`, `allOf` and each branch of `anyOf`.
 """
 

@@ -1,6 +1,6 @@
 """Whether a grammar's strings are limited by their length alone.
 
-Room: constrain. Imports nothing of ours. Read in the API process, where the schemas are; the engine process is told by
+Read in the API process, where the schemas are; the engine process is told by
 the first line of the grammar.
 """
 

@@ -1,6 +1,6 @@
 """Why a schema cannot be enforced, in words that say what to do.
 
-Room: constrain. Imports nothing of ours. llguidance 1.9.1 speaks to its own users, of options that nobody here can set,
+llguidance 1.9.1 speaks to its own users, of options that nobody here can set,
 and names no place. Its messages are told apart by their text; one that is not known becomes the last sentence here.
 """
 

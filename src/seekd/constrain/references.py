@@ -1,7 +1,4 @@
-"""Parts of a schema as documents of their own, with what their references lead to.
-
-Room: constrain. May import: constrain.keywords.
-"""
+"""Parts of a schema as documents of their own, with what their references lead to."""
 
 from __future__ import annotations
 

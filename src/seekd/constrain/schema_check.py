@@ -1,7 +1,5 @@
 """Which part of a JSON Schema can be enforced, and why the rest cannot.
 
-Room: constrain. May import: errors, llguidance.
-
 A schema is read once, from a caller who may write anything. What comes out holds only keywords that the grammar
 enforces, with values of the right shape; everything else is a finding that names its place. Strict callers turn the
 findings into a refusal; lenient ones enforce what is left and report them. Dropping a keyword only ever widens what

@@ -1,6 +1,6 @@
 """Masks inside of strings with a small `maxLength`, mostly by table.
 
-Room: constrain. May import: constrain.integers, constrain.plain_strings, llguidance, numpy. Runs in the engine process.
+Runs in the engine process.
 
 Where a string has fewer characters left than the longest token, the mask of the grammar walks every token up to the
 place where it becomes too long: 1 to 5 ms at 150,000 entries. But where nothing besides its length limits a string,

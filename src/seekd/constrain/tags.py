@@ -1,6 +1,6 @@
 """Objects that a tag tells apart, so that `oneOf` of them is `anyOf`.
 
-Room: constrain. Imports nothing of ours but the resolution of references. llguidance 1.9.1 (measured) sees that of
+Imports nothing of ours but the resolution of references. llguidance 1.9.1 (measured) sees that of
 branches that are written out, and not of references, as which schema libraries write tagged unions.
 """
 

@@ -1,6 +1,6 @@
 """Calls of offered tools in the family's own format, as grammar.
 
-Room: constrain. May import: errors, llguidance. What the parser of the calls does (deepseek-recipe 0.2.0, measured):
+What the parser of the calls does (deepseek-recipe 0.2.0, measured):
 
     text <｜DSML｜ calls> ⏎ <｜DSML｜ invoke name="f"> ⏎ parameters </｜DSML｜ invoke> ⏎ </｜DSML｜ calls>
          ^ a block opens at this text, whoever wrote it           ^ any `</｜DSML｜` ends a value, raw or JSON

@@ -1,6 +1,6 @@
 """The engine loop: plan, run, commit.
 
-Room: engine. May import: errors, engine's own modules except process and scripted. One thread owns everything here: the
+One thread owns everything here: the
 scheduler, the prefix cache, the memory and the samplers. No sockets, no clock of its own.
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from seekd.engine.block_hash import BLOCK_SIZE
-from seekd.engine.block_store import BlockStore, StoreStats
+from seekd.engine.cache.block_hash import BLOCK_SIZE
+from seekd.engine.cache.block_store import BlockStore, StoreStats
+from seekd.engine.cache.prefix_cache import PrefixCache
+from seekd.engine.cache.tier_index import Payload, Tier
 from seekd.engine.decoding import Decision, TokenChooser
-from seekd.engine.messages import CacheExplanation, Stats
-from seekd.engine.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
-from seekd.engine.prefix_cache import PrefixCache
+from seekd.engine.link.messages import CacheExplanation, Stats
 from seekd.engine.sampler import Logits
-from seekd.engine.scheduler import Scheduler
-from seekd.engine.sequence import Parked
-from seekd.engine.sequence import Sequence as TokenSequence
-from seekd.engine.tier_index import Payload, Tier
+from seekd.engine.schedule.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
+from seekd.engine.schedule.scheduler import Scheduler
+from seekd.engine.schedule.sequence import Parked
+from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.types import (
     Constraint,
     ConstraintFactory,

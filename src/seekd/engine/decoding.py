@@ -1,7 +1,5 @@
 """One sequence's choice of tokens: its sampler, and the constraint that limits it.
 
-Room: engine. May import: errors, engine.types, engine.sampler.
-
 A constraint is never given up: when its matcher fails, the sequence ends with ERROR. Tokens that a grammar leaves no
 choice about are appended at once, and the next step evaluates them as one batch, so they cost next to nothing. Where
 log-probabilities are wanted they are decoded one by one instead, because each needs the logits before it.

@@ -1,7 +1,5 @@
 """An engine that plays scripts: no model, no process, no randomness.
 
-Room: engine. May import: errors, numpy.
-
 For tests, fault drills and benchmarks of everything around the engine. It keeps the rules of a real engine (one
 finishing update, `max_tokens`, deadline, abort when the iterator is closed, typed errors) and lets a script choose
 the rest. It does not enforce constraints: a script emits what it emits.

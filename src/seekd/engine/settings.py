@@ -1,6 +1,6 @@
 """What a user may choose about an engine, and what is chosen where the user chose nothing.
 
-Room: engine. May import: config, errors. Imports neither numpy nor llama.cpp: the API process reads it too.
+Imports neither numpy nor llama.cpp: the API process reads it too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What crosses the engine's border: token ids in, token ids out.
 
-Room: engine. May import: errors, numpy. Knows no text, JSON, HTTP or SQL.
+Knows no text, JSON, HTTP or SQL.
 
 Everything here is plain data that travels between the API process and an engine process (msgspec encodes it), or a
 Protocol that lets one part stand in for another.

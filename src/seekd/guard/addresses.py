@@ -1,7 +1,4 @@
-"""Addresses of people and machines: e-mail and IP.
-
-Room: guard. May import: guard.scan, guard.types.
-"""
+"""Addresses of people and machines: e-mail and IP."""
 
 from __future__ import annotations
 

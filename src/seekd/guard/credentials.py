@@ -1,7 +1,4 @@
-"""Keys and tokens: what opens something, whoever holds it.
-
-Room: guard. May import: guard.scan, guard.types.
-"""
+"""Keys and tokens: what opens something, whoever holds it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Every rule over one text, and one finding where several claim the same characters.
-
-Room: guard. May import: guard.
-"""
+"""Every rule over one text, and one finding where several claim the same characters."""
 
 from __future__ import annotations
 

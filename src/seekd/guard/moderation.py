@@ -1,6 +1,6 @@
 """Asking a moderation service over HTTP.
 
-Room: guard. May import: errors, guard.types. `httpx2` is loaded with the first question.
+`httpx2` is loaded with the first question.
 
 The endpoint speaks the widely used format of moderation services: `{"input": text}` is answered by
 `{"results": [{"flagged": true, "categories": {"violence": true}}]}`. Source: OpenAI API reference, "Create moderation".

@@ -1,6 +1,6 @@
 """Which digits are a number of telephone, by the numbering plans of `phonenumbers`.
 
-Room: guard. `phonenumbers` is loaded with the first question, for its plans alone. What it does with a candidate, to
+`phonenumbers` is loaded with the first question, for its plans alone. What it does with a candidate, to
 parse a text that people wrote and to put the number together again, takes 20 to 40 µs, and a log has 50,000 candidates
 a megabyte. Here the digits are held against the plan's expressions in every form in which they may have been dialled:
 as they are, and without what stands before numbers of other countries, of this one, and of other regions.

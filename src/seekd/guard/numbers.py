@@ -1,6 +1,6 @@
 """Numbers of telephones, payment cards and bank accounts.
 
-Room: guard. May import: guard.numbering, guard.scan, guard.types. `stdnum` is loaded with the first account number: it
+`stdnum` is loaded with the first account number: it
 says what those of a country look like. Candidates are cheap to write and texts are full of them: each is judged in
 microseconds.
 """

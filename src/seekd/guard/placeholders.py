@@ -1,6 +1,6 @@
 """Placeholders for what was taken out of a request, and the way back.
 
-Room: guard. May import: guard.types. Lives as long as its request; nothing of it is kept.
+Lives as long as its request; nothing of it is kept.
 
     Write to ann@example.com   ──hide──>   Write to [EMAIL_1]   ──model──>   Dear [EMAIL_1],   ──restore──>   Dear ann@…
 """

@@ -1,6 +1,6 @@
 """Microsoft Presidio as a redactor: names, places and whatever else its recognizers know.
 
-Room: guard. May import: errors, guard.types. Needs `pip install 'seekd[presidio]'` and the language model that Presidio
+Needs `pip install 'seekd[presidio]'` and the language model that Presidio
 loads; without this rule in the settings nothing of it is imported.
 """
 

@@ -1,6 +1,6 @@
 """One cheap look at a text that says where the rules have to look at all.
 
-Room: guard. Imports numpy only.
+Imports numpy only.
 
 Expressions of Python's `re` read 15 to 70 MB of prose a second, each; so none of them reads a whole text here. The text
 is turned into bytes, one for each character, and searched by vector operations for what every rule needs: digits that

@@ -1,6 +1,6 @@
 """Settings of the guard room.
 
-Room: guard. May import: config, errors. Imports no library, so that reading settings stays cheap.
+Imports no library, so that reading settings stays cheap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The words of the guard room, and what an extension must be able to do.
-
-Room: guard. May import: errors.
-"""
+"""The words of the guard room, and what an extension must be able to do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Models of DeepSeek's families that are known to exist as GGUF files.
 
-Room: models. Facts only: repositories, file names and sizes as the hub's own pages list them (read in November 2026),
+Facts only: repositories, file names and sizes as the hub's own pages list them (read in November 2026),
 contexts and licences as the models' cards state them, bytes of keys and values from the shapes in the original
 configurations. What could not be read is left out. Sizes are for choosing; `pull` asks the hub for the exact ones.
 """

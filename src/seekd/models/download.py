@@ -1,7 +1,5 @@
 """Brings a model from the hub to disk: resumed, checked, and in place only when it is whole.
 
-Room: models. May import: errors.
-
     looked up ──> room checked ──> each file: partial file grows ──> SHA-256 compared ──> renamed into place
 
 A download that ends in between leaves its partial file, whose name holds the checksum of what it will be; the next one

@@ -1,6 +1,6 @@
 """Whether a machine has the memory for a model.
 
-Room: models. Pure.
+Pure.
 """
 
 from __future__ import annotations

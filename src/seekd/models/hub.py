@@ -1,8 +1,5 @@
 """The hub: what a repository holds, and the bytes of one file. The only module that speaks to `huggingface_hub`.
 
-Room: models. May import: errors, huggingface_hub and httpx2, whose errors it raises; both inside functions, since they
-take 0.4 s to import and only a download needs them.
-
 The address comes from `HF_ENDPOINT`, the access token from `HF_TOKEN` or the hub client's own log-in.
 """
 

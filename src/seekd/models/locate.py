@@ -1,7 +1,4 @@
-"""Which file a model's source stands for.
-
-Room: models. May import: errors.
-"""
+"""Which file a model's source stands for."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
 """What the user may write where a model is asked for.
 
-Room: models. May import: errors.
-
-    bundled                     the model that comes with seekd
-    deepseek-r1-distill-qwen-7b a name of the catalogue
-    hf:OWNER/REPO:FILE          a file on the hub
-    anything else               a path
+bundled                     the model that comes with seekd
+deepseek-r1-distill-qwen-7b a name of the catalogue
+hf:OWNER/REPO:FILE          a file on the hub
+anything else               a path
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How a model wants to be spoken to, read off its file.
-
-Room: models. May import: models.
-"""
+"""How a model wants to be spoken to, read off its file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a user may choose about a model.
-
-Room: models. May import: config, errors.
-"""
+"""What a user may choose about a model."""
 
 from __future__ import annotations
 

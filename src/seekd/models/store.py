@@ -1,9 +1,7 @@
 """The downloaded models on disk.
 
-Room: models. May import: errors.
-
-    <root>/OWNER/REPO/PATH.gguf                   whole and checked: a file has this name only when it is
-    <root>/OWNER/REPO/PATH.gguf.<sha256>.partial  what has arrived of it so far
+<root>/OWNER/REPO/PATH.gguf                   whole and checked: a file has this name only when it is
+<root>/OWNER/REPO/PATH.gguf.<sha256>.partial  what has arrived of it so far
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The forms in which families write tool calls with JSON arguments.
 
-Room: prompt. May import: prompt.families.common.
-
     opener  [ head {arguments} tail ] …  closer
 
 A head ends right before the `{` of the arguments. `constrain` holds models to the same forms; they are read loosely
@@ -15,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from seekd.prompt.families.common import CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, SEPARATOR
+from seekd.prompt.render.families.common import CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, SEPARATOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Requests through DeepSeek's own protocol package, which here, `recipe_parser` and `excerpts` import and nobody else.
 
-Room: prompt. May import: errors, prompt's own modules.
-
     body bytes ──> ReadBody ──convert──> RecipeBody ──render──> Segments
                                               └──open_parser──> RecipeParser ──> RecipeChunk   (recipe_parser.py)
 
@@ -24,16 +22,17 @@ from typing import Any
 import deepseek_recipe as recipe
 
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt import excerpts, patches
+from seekd.prompt.answer import patches
+from seekd.prompt.answer.family_parser import FamilyParser
+from seekd.prompt.answer.reasoning import GivenCount, ReasoningCounter
+from seekd.prompt.answer.recipe_parser import AnswerClass, RecipeParser
+from seekd.prompt.answer.translator import AnswerTranslator
 from seekd.prompt.call_syntax import CALL_SYNTAXES
-from seekd.prompt.call_writer import MARK
-from seekd.prompt.conversation import Conversation
-from seekd.prompt.family_parser import FamilyParser
-from seekd.prompt.neutral import neutral
-from seekd.prompt.reasoning import GivenCount, ReasoningCounter
-from seekd.prompt.recipe_parser import AnswerClass, RecipeParser
+from seekd.prompt.render import excerpts
+from seekd.prompt.render.call_writer import MARK
+from seekd.prompt.render.conversation import Conversation
+from seekd.prompt.render.neutral import neutral
 from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of
-from seekd.prompt.translator import AnswerTranslator
 from seekd.prompt.types import (
     AnswerStart,
     ChatFormat,

@@ -1,7 +1,5 @@
 """A `tokenizer.json` made of a model's own vocabulary.
 
-Room: prompt. May import: prompt.types.
-
 The protocol package wants one where answers carry log-probabilities: it turns token ids into text, and never encodes.
 So the file has every token and no merges. Tokens are spelled in the byte-level alphabet of GPT-2, which gives each byte
 a printable character.

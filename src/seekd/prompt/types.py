@@ -1,6 +1,6 @@
 """What a parsed request looks like to the rest of seekd, whatever protocol it came in by.
 
-Room: prompt. May import: errors. Token ids are plain ints here.
+Token ids are plain ints here.
 
     body --wire--> GenerationRequest --service--> prompt token ids --engine--> token ids
          --OutputParser--> OutputChunk --wire--> bytes
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from seekd.prompt.conversation import Conversation
+from seekd.prompt.render.conversation import Conversation
 
 
 class TokenTable(Protocol):

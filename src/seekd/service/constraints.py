@@ -1,7 +1,5 @@
 """From the rule that a request's output keeps to, to the grammar that the engine enforces.
 
-Room: service. May import: constrain, engine, prompt and below.
-
     rule ──kept──────────────────────────────────────────────────────────────> grammar, or the refusal of before
       └──> its account's turn ──> a free process ──> compiled within limits ──┘
 
@@ -24,7 +22,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from seekd.constrain.grammars import CompiledRule
-from seekd.engine.frames import LENGTH_BYTES, frame
+from seekd.engine.link.frames import LENGTH_BYTES, frame
 from seekd.errors import EngineError, InvalidParameter, Overloaded, SeekdError, ShuttingDown
 from seekd.prompt.types import AnswerStart, ChatFormat, OutputRule
 from seekd.service.rule_worker import MAX_MEMORY_BYTES, RuleAnswer, RuleJob

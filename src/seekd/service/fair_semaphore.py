@@ -1,6 +1,6 @@
 """A few places for many callers, who take turns.
 
-May import: engine. Used from one event loop.
+Used from one event loop.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from seekd.engine.fairness import Rotation
+from seekd.engine.schedule.fairness import Rotation
 
 
 class FairSemaphore:

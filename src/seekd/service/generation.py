@@ -1,7 +1,5 @@
 """One request's life, from its admission to its last event.
 
-Room: service. May import: prompt, constrain, engine, accounts, models and below.
-
     its turn ──> admitted, worst case held ──> engine, or a recording of it ──> text ──> protocol events ──> settled
 
 What is wrong with a request is raised before there is a generation (see `opening`); an account that cannot pay, and
@@ -21,12 +19,12 @@ from typing import Protocol
 from seekd.accounts.types import Answer, Charge, Claim, Usage
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
-from seekd.prompt.context_report import ContextReport
-from seekd.prompt.detokenizer import Detokenizer
+from seekd.prompt.answer.context_report import ContextReport
+from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch
-from seekd.service.response_cache import CacheResult, Ticket, Turn
+from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter, Order, Tab
 

@@ -1,7 +1,5 @@
 """Counters and histograms for Prometheus, under the field's usual names.
 
-Room: service. May import: engine and below.
-
 Request histograms are observed when a generation ends; engine numbers are read from the engine's latest report when
 somebody scrapes. Each server has a registry of its own: nothing is registered on import.
 """
@@ -14,7 +12,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from seekd.engine.messages import Stats
+from seekd.engine.link.messages import Stats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

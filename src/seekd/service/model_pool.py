@@ -1,6 +1,6 @@
 """The served models: which of them are loaded, who uses them, and which one goes when another needs its memory.
 
-Room: service. May import: engine, models and below. Used from one event loop; the only writer of the members' state.
+Used from one event loop; the only writer of the members' state.
 
     AWAY ──asked for──> waits for room ──> LOADING ──> LOADED ──another needs the room, nobody uses it──> AWAY
                              │                │

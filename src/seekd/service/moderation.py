@@ -1,10 +1,8 @@
 """Asking the guard before and after generation, and what becomes of a request when it does not answer.
 
-Room: service. May import: guard, prompt and below.
-
-    windows   events wait until the text so far has passed ── nothing unchecked is ever sent; windows grow, so that
-              checking an answer costs about as much as reading it twice
-    end       events flow; the verdict decides how the stream ends
+windows   events wait until the text so far has passed ── nothing unchecked is ever sent; windows grow, so that
+checking an answer costs about as much as reading it twice
+end       events flow; the verdict decides how the stream ends
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ from collections.abc import Callable, Sequence
 from seekd.errors import ContentRefused, ModerationUnavailable
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Guard, Stage
-from seekd.prompt.detokenizer import Detokenizer
-from seekd.prompt.parser_shell import ParserShell
+from seekd.prompt.answer.detokenizer import Detokenizer
+from seekd.prompt.answer.parser_shell import ParserShell
 from seekd.prompt.types import OutputChunk, OutputParser
 from seekd.service.metrics import Metrics
 

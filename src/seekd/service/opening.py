@@ -1,7 +1,5 @@
 """From a validated request to a generation that is ready to run.
 
-Room: service. May import: prompt, constrain, engine, accounts, models and below.
-
     request ──> its model, loaded ──> prompt encoded ──> room checked ──> output rule compiled ──> Generation
 
 Everything that is wrong with a request is found here, before any work and before anything is held.
@@ -17,7 +15,8 @@ from functools import partial
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
-from seekd.prompt.context_report import ReportingParser
+from seekd.prompt.answer.context_report import ReportingParser
+from seekd.prompt.answer.unbroken import UnbrokenParser
 from seekd.prompt.types import (
     AnswerStart,
     GenerationRequest,
@@ -27,19 +26,18 @@ from seekd.prompt.types import (
     RequestedSampling,
     ResponseIdentity,
 )
-from seekd.prompt.unbroken import UnbrokenParser
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
-from seekd.service.long_conversations import LongConversations
+from seekd.service.long_conversations.fitting import LongConversations
+from seekd.service.long_conversations.summaries import Waiting
+from seekd.service.long_conversations.summariser import Asked, Summariser
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool
 from seekd.service.moderation import AnswerWatch
 from seekd.service.prompt_encoder import MAX_TOKENIZED_BYTES, PromptEncoder
-from seekd.service.response_cache import NO_WISH, CacheWish, ResponseCache
+from seekd.service.response_cache.cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
-from seekd.service.summaries import Waiting
-from seekd.service.summariser import Asked, Summariser
 from seekd.service.tab import Counter, Order
 
 _COUNTED_CONTEXTS = 2

@@ -1,7 +1,5 @@
 """Prompts to token ids: short ones at once, long ones by a few threads and in turns.
 
-Room: service. May import: prompt, engine, accounts and below.
-
     short ──> at once
     long ──size, limits, balance──> (its caller's turn ──> a slice in a thread) ... until all is read, or too much
 
@@ -22,7 +20,7 @@ from itertools import chain
 
 from seekd.accounts.types import Caller
 from seekd.errors import LimitExceeded
-from seekd.prompt.segments import encode_pieces
+from seekd.prompt.render.segments import encode_pieces
 from seekd.prompt.types import Renderable, Segment
 from seekd.service.fair_semaphore import FairSemaphore
 from seekd.service.served_model import ServedModel

@@ -1,7 +1,5 @@
 """Which model answers a request, where an extension decides it.
 
-Room: service. May import: prompt, accounts, service.model_pool and below.
-
 The choice becomes the request's served name, so that the model that works is the one that is paid for, limited and
 guarded: by the name that was asked for, a router would be a way past the limits of a model and past the redaction that
 somebody has ordered for it. A key is never given a model that it is not for.

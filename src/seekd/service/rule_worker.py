@@ -1,7 +1,5 @@
 """The process that compiles rules: one rule after the other from its standard input, an answer to each on its output.
 
-Room: service. May import: constrain, engine.frames, prompt and below.
-
 What a schema costs to compile cannot be told from looking at it, and a thread in the middle of it cannot be stopped. A
 process can: the kernel ends this one when a rule has used its processor time, and refuses it memory beyond its limit.
 `service.constraints` starts it, and reads the cause off its end. It ends by itself when its input ends.
@@ -19,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from seekd.constrain.grammars import CompiledRule, constraint_for
-from seekd.engine.frames import LENGTH_BYTES, frame
+from seekd.engine.link.frames import LENGTH_BYTES, frame
 from seekd.errors import InvalidParameter
 from seekd.prompt.types import OutputRule
 

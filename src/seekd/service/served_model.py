@@ -1,7 +1,4 @@
-"""A model that answers: its engine, its vocabulary and how it wants to be spoken to.
-
-Room: service. May import: prompt, constrain, engine, accounts, models and below.
-"""
+"""A model that answers: its engine, its vocabulary and how it wants to be spoken to."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
 from seekd.errors import EngineError
 from seekd.models.profile import ModelProfile, map_temperature, profile_of
 from seekd.models.settings import ModelSettings
-from seekd.prompt.chat_formats import chat_format, facts_of
+from seekd.prompt.render.chat_formats import chat_format, facts_of
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat
 

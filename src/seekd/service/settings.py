@@ -1,7 +1,4 @@
-"""What a user may choose about conversations that are longer than a model's context.
-
-Room: service. May import: config, models.
-"""
+"""What a user may choose about conversations that are longer than a model's context."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What holds for a request, by the settings, its model, its account and its own wish; and what that does to its texts.
-
-Room: service. May import: guard and below.
-"""
+"""Which rules of the guard hold for a request, by settings, model, account and its own wish, and their work on text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What one request owes: admitted and held before work, settled once to what it truly used, however it ended.
-
-Room: service. May import: accounts and below.
-"""
+"""What one request owes: admitted and held before work, settled once to what it truly used, however it ended."""
 
 from __future__ import annotations
 

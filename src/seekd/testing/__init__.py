@@ -1,7 +1,4 @@
-"""What programs that use seekd need for their own tests. Public: names here are kept.
-
-Room: testing. May import everything below.
-"""
+"""What programs that use seekd need for their own tests. Public: names here are kept."""
 
 from seekd.engine.scripted import (
     Cached,

@@ -1,6 +1,6 @@
 """Follows a stream of named events, as Messages and Responses streams are.
 
-Room: testing. Imports the standard library and `stream_check`.
+Imports the standard library and `stream_check`.
 
 A subclass says of each event what may come after it.
 """

@@ -1,6 +1,6 @@
 """Judges event streams of the Messages format.
 
-Room: testing. Imports the standard library, `stream_check` and `event_reader`. Public.
+Imports the standard library, `stream_check` and `event_reader`. Public.
 
     message_start ─> block* ─> message_delta ─> message_stop        nothing follows, there is no [DONE]
     block:  content_block_start ─> content_block_delta* ─> content_block_stop, one index after the other

@@ -1,6 +1,6 @@
 """Judges event streams of the Responses format.
 
-Room: testing. Imports the standard library, `stream_check` and `event_reader`. Public.
+Imports the standard library, `stream_check` and `event_reader`. Public.
 
     response.created ─> response.in_progress ─> item* ─> response.completed | incomplete | failed
     item:   output_item.added ─> its parts ─> output_item.done, one output_index after the other

@@ -1,7 +1,4 @@
-"""A seekd server inside the test process, answering by script: real HTTP, no model, any fault on demand.
-
-Room: testing. May import everything below.
-"""
+"""A seekd server inside the test process, answering by script: real HTTP, no model, any fault on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from seekd.guard.settings import GuardSettings
 from seekd.models.settings import FormatName, LongConversationName, ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool
-from seekd.service.response_cache_settings import ResponseCacheSettings
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.settings import NamedModelSettings, Settings

@@ -1,6 +1,6 @@
 """Judges whole event streams: is what a server sent a stream that a client of the DeepSeek API may rely on?
 
-Room: testing. Imports the standard library only. Public: use it against any server that claims this wire.
+Public: use it against any server that claims this wire.
 
     role ─> reasoning* ─> content* ─> calls* ─> finish (with usage) ─> [DONE]
 

@@ -1,7 +1,4 @@
-"""JSON of `/admin`, of the usage route and of the command line: accounts, keys, balances and what may be asked for.
-
-Room: wire. May import: errors, accounts.
-"""
+"""JSON of `/admin`, of the usage route and of the command line: accounts, keys, balances and what may be asked for."""
 
 from __future__ import annotations
 

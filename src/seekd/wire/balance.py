@@ -1,6 +1,6 @@
 """`GET /user/balance`.
 
-Room: wire. May import: accounts. Source: deepseek-api.md §13.2.
+Source: deepseek-api.md §13.2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Which part of a refused body is to blame, found by asking the protocol package again.
 
-Room: wire. May import: errors, prompt.
-
 The package says what is wrong but not where. So the body is cut down: an object to one of its members, an array to one
 of its elements. While the cut body is refused with the same words, what is left holds the culprit. No table of the
 protocols' shapes is needed, and the cost is about that of reading the body once a level.

@@ -1,8 +1,6 @@
 """A parsed request together with how its answer is written.
 
-Room: wire. May import: errors, prompt.types, wire.
-
-    bytes ──parse──> Call.request ──service──> OutputChunk ──Call.encoder──> bytes
+bytes ──parse──> Call.request ──service──> OutputChunk ──Call.encoder──> bytes
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """`POST /chat/completions`: body bytes to a `Call`.
 
-Room: wire. May import: errors, prompt, wire.
-
     bytes ──decode──> own fields ──rewrite (extensions)──> protocol package ──> rules of the service ──> Call
 
 The protocol package judges the body; what it lets pass and the service refuses is refused here, and what `classic`

@@ -1,7 +1,5 @@
 """`POST /beta/completions`: fill-in-the-middle and plain completion, body bytes to a `Call`.
 
-Room: wire. May import: errors, prompt, wire.
-
 The protocol package does not know this format. The members that it shares with Chat Completions are put into a chat
 body, so that the package judges them in its own words; the rest is checked here in the same words.
 """
@@ -14,8 +12,8 @@ from typing import Any
 import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt.fim import CompletionBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.render.fim import CompletionBody
 from seekd.prompt.types import GenerationRequest, RequestedSampling
 from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect

@@ -1,12 +1,9 @@
-"""The header `X-Seekd-Context`: what a request wants of a conversation that is too long, and what was done to it.
-
-Room: wire. May import: errors, prompt.
-"""
+"""The header `X-Seekd-Context`: what a request wants of a conversation that is too long, and what was done to it."""
 
 from __future__ import annotations
 
 from seekd.errors import InvalidParameter
-from seekd.prompt.context_report import ContextReport
+from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.types import LongConversation
 
 CONTEXT_HEADER = "x-seekd-context"

@@ -1,7 +1,5 @@
 """The two dialects that seekd speaks, and every difference between them as data.
 
-Room: wire. May import: errors.
-
 `classic` is the founding document with every newer feature on top; `hosted` is what the service sends today, to the
 byte where that is known. The reference page on dialects shows `DIFFERENCES`, and a test compares the two.
 """

@@ -1,7 +1,5 @@
 """The one table from an error to its status, body and headers.
 
-Room: wire. May import: errors, wire.dialect.
-
 Two columns, one a dialect. The envelope is `{"error":{"message","type","param","code"}}`, `param` always null.
 Sources: the founding document for `classic`, deepseek-api.md §4 and §5 for `hosted`.
 """

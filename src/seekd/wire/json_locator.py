@@ -1,7 +1,5 @@
 """Where things are in JSON text: byte spans of values, and the path that a reader was at when it stopped.
 
-Room: wire. Imports the standard library only.
-
 Runs only for bodies that were refused, to name the place in the error. It trusts the protocol package for what is
 wrong and never refuses anything itself.
 """

@@ -1,7 +1,5 @@
 """Legacy `functions` and `function_call`, in and out.
 
-Room: wire. May import: errors, prompt.types, wire.
-
 In: functions become tools, `function_call` becomes `tool_choice`, an assistant's `function_call` becomes its one tool
 call and the `function` message that answers it a `tool` message. Out: the one call goes back into the legacy shape;
 further calls, which the legacy shape cannot say, are dropped. Source: the founding document; where it is silent, the

@@ -1,7 +1,5 @@
 """Texts of malformed bodies, with the path and the place that the service names.
 
-Room: wire. May import: errors, prompt, wire.
-
 The service reads with a streaming reader, and the place that it names is where that reader stood. Source:
 deepseek-api.md §5.4 and §5.5.
 

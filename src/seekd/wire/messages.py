@@ -1,7 +1,5 @@
 """`POST /anthropic/v1/messages` and its `count_tokens`: body bytes to a `Call`.
 
-Room: wire. May import: errors, prompt, wire.
-
 Any model name is served here, as the service does. Errors keep the service's envelope, which is not Anthropic's, except
 inside a stream, where only an event of Anthropic's own shape reaches the caller. Source: deepseek-api.md §14.
 """

@@ -1,7 +1,5 @@
 """The model names that clients of the DeepSeek API send.
 
-Room: wire. May import: errors, accounts.types.
-
 All of them reach the loaded model; a name chooses whether the model thinks where the body leaves it open. What a name
 stands for, its served name, is found here, once a request: what costs, limits or protects goes by the served name, and
 only the answer repeats the name as written. Source: deepseek-api.md §19.

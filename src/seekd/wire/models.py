@@ -1,7 +1,5 @@
 """`GET /models` and `GET /models/{id}`.
 
-Room: wire. Imports the standard library only.
-
 Source: deepseek-api.md §13.1; keys that are seekd's own come last.
 """
 

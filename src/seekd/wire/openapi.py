@@ -1,7 +1,5 @@
 """The OpenAPI document: every public route, as data.
 
-Room: wire. May import: wire.
-
 A route of the service answers under several bases; the document says it once, and lists the bases as the path's
 servers. A test compares the document with the routes that the server really has.
 """

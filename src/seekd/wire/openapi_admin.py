@@ -1,7 +1,4 @@
-"""JSON Schemas of `/admin`, for the OpenAPI document; those of request bodies are made of the bodies' own types.
-
-Room: wire. May import: wire.admin.
-"""
+"""JSON Schemas of `/admin`, for the OpenAPI document; those of request bodies are made of the bodies' own types."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The OpenAPI document as a page for people: plain HTML, no script, nothing loaded from elsewhere.
-
-Room: wire. May import: wire.openapi.
-"""
+"""The OpenAPI document as a page for people: plain HTML, no script, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """JSON Schemas of bodies, for the OpenAPI document.
 
-Room: wire. Imports the standard library only.
-
 They describe what a caller should send and may expect, in the founding document's order; what is refused exactly, and
 with which words, is the protocol package's business. Ranges are those of deepseek-api.md §6.1.
 """

@@ -1,7 +1,4 @@
-"""The last step of reading a body, the same for every protocol of the package: a `GenerationRequest`.
-
-Room: wire. May import: errors, prompt, wire.
-"""
+"""The last step of reading a body, the same for every protocol of the package: a `GenerationRequest`."""
 
 from __future__ import annotations
 

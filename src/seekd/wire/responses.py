@@ -1,6 +1,6 @@
 """`POST /responses`: body bytes to a `Call`.
 
-Room: wire. May import: errors, prompt, wire. Source: deepseek-api.md §15.
+Source: deepseek-api.md §15.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An answer with the original texts in the place of placeholders, and with what was redacted in its usage.
 
-Room: wire. May import: prompt, wire. The last step before the bytes: whatever keeps answers keeps placeholders.
+The last step before the bytes: whatever keeps answers keeps placeholders.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from seekd.prompt.recipe_parser import RecipeChunk
+from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Encoder
 from seekd.wire.schema_texts import with_leaves

@@ -1,7 +1,4 @@
-"""What a validated body promises of its output.
-
-Room: wire. May import: prompt.
-"""
+"""What a validated body promises of its output."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Where a JSON Schema has texts that somebody wrote: names of properties, values, descriptions, patterns; not keywords.
 
-Room: wire. May import: constrain.keywords, guard.placeholders.
-
 A visited schema is still one, and what fits it fits the caller's once the originals are back: names change wherever
 they stand, in references too; placeholders in a pattern stand for themselves.
 """

@@ -1,7 +1,5 @@
 """Server-sent event frames.
 
-Room: wire. Imports the standard library only.
-
 Compact JSON never holds a line feed, so one `data:` line is enough. Source: HTML Living Standard §9.2.6.
 """
 

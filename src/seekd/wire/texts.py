@@ -1,6 +1,6 @@
 """Where a body has texts that people and programs wrote, in all of the protocols.
 
-Room: wire. Names of tools, ids, types and parameters are no such texts; what describes tools and formats of answers is.
+Names of tools, ids, types and parameters are no such texts; what describes tools and formats of answers is.
 """
 
 from __future__ import annotations

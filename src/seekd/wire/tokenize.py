@@ -1,6 +1,6 @@
 """`POST /tokenize`: how many tokens a text or a whole chat request is for the loaded model.
 
-Room: wire. May import: errors, prompt, wire. An extension; the service has no such route.
+An extension; the service has no such route.
 
     {"text": "…"}                         plain text, as it would count inside a message
     {"model": "…", "messages": […], …}    a Chat Completions body: the whole prompt, markers, tools and all

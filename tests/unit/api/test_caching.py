@@ -2,7 +2,7 @@ import pytest
 
 from seekd.api.caching import cache_wish
 from seekd.errors import InvalidParameter
-from seekd.service.response_cache import NO_WISH, CacheWish
+from seekd.service.response_cache.cache import NO_WISH, CacheWish
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from seekd.engine.block_store import BlockStore
+from seekd.engine.cache.block_store import BlockStore
+from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
+from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
+from seekd.engine.cache.tier_index import Payload
 from seekd.engine.core import EngineCore
-from seekd.engine.plan import Chunk
-from seekd.engine.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.sampler import Sampler
-from seekd.engine.scheduler import Scheduler, SchedulerLimits
+from seekd.engine.schedule.plan import Chunk
+from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.engine.snapshot_cache import SnapshotPrefixCache
-from seekd.engine.tier_index import Payload
 from seekd.engine.types import (
     Constraint,
     ConstraintSpec,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seekd.prompt.detokenizer import Detokenizer
+from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.types import ChatFormat, OutputChunk, PromptUsage, ResponseIdentity, Segment
 

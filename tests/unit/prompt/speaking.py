@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.prompt.chat_formats import ModelFacts, chat_format
+from seekd.prompt.render.chat_formats import ModelFacts, chat_format
 from seekd.prompt.types import ChatFormat, PromptFormat
 from tests.unit.prompt.templates import CHATML
 

@@ -7,7 +7,7 @@ import pytest
 from seekd.engine.scripted import ScriptedVocabulary
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
-from seekd.prompt.segments import encode
+from seekd.prompt.render.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, PromptUsage, ResponseIdentity
 from tests.formats import V4, V41

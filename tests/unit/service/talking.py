@@ -21,12 +21,12 @@ from seekd.engine.types import EngineRequest
 from seekd.models.settings import LongConversationName, ModelSettings
 from seekd.prompt.types import LongConversation
 from seekd.service.generation import Generation
+from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
-from seekd.service.summaries import Waiting
 from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC

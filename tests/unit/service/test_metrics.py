@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from seekd.engine.messages import Stats
+from seekd.engine.link.messages import Stats
 from seekd.service.metrics import Metrics
 
 

@@ -8,7 +8,7 @@ import pytest
 from seekd.errors import ContentRefused, ModerationUnavailable
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Stage, Verdict
-from seekd.prompt.recipe_parser import RecipeChunk
+from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.prompt.types import OutputChunk
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch, Moderator

@@ -8,7 +8,7 @@ import pytest
 from seekd.accounts.types import Caller
 from seekd.engine.scripted import ScriptedEngine, say
 from seekd.models.settings import ModelSettings
-from seekd.prompt.fim import CompletionBody
+from seekd.prompt.render.fim import CompletionBody
 from seekd.prompt.types import GenerationRequest, OutputRule
 from seekd.service.model_pool import Member, ModelPool
 from seekd.service.routing import Candidate, RouteQuestion, Routes

@@ -6,7 +6,7 @@ import subprocess
 import msgspec
 import pytest
 
-from seekd.engine.frames import FrameReader, frame
+from seekd.engine.link.frames import FrameReader, frame
 from seekd.prompt.types import OutputRule
 from seekd.service.constraints import WORKER
 from seekd.service.rule_worker import RuleAnswer, RuleJob

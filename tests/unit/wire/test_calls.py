@@ -3,7 +3,7 @@ import json
 import pytest
 
 from seekd.errors import EngineError
-from seekd.prompt.recipe_parser import RecipeChunk
+from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.wire.calls import ChatEncoder
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 

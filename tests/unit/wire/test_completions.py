@@ -2,7 +2,7 @@ import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
 from seekd.errors import InvalidParameter, UnknownModel
-from seekd.prompt.segments import encode
+from seekd.prompt.render.segments import encode
 from seekd.prompt.types import RequestedSampling
 from seekd.wire.calls import Call
 from seekd.wire.completions import DEFAULT_MAX_TOKENS, parse_completion

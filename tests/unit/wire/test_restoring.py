@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from seekd.prompt.recipe_parser import RecipeChunk
+from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.wire.calls import ChatEncoder
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.restoring import AnswerRestorer, ScreenedEncoder

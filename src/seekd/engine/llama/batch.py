@@ -1,7 +1,4 @@
-"""The tokens of one step, in the arrays that `llama_decode` reads.
-
-Room: engine.llama. May import: numpy.
-"""
+"""The tokens of one step, in the arrays that `llama_decode` reads."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """llama.cpp's C functions, and the library as an owned resource.
 
-Room: engine.llama, the only home of ctypes. May import: errors.
-
 `llama_cpp`'s own package module pulls in a chat server's worth of Python (Jinja, disk caches, a tokenizer) and sets a
 log callback of its own; only its low-level binding module is imported here, which starts a process 0.15 s earlier.
 """

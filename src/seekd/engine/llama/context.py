@@ -1,7 +1,4 @@
-"""A context: the memory of running sequences, and the computation of a batch.
-
-Room: engine.llama. May import: errors, engine.settings, numpy.
-"""
+"""A context: the memory of running sequences, and the computation of a batch."""
 
 from __future__ import annotations
 

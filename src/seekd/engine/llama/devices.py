@@ -1,7 +1,5 @@
 """The GPUs that this build of llama.cpp can compute on.
 
-Room: engine.llama. May import: errors.
-
 Source: ggml-backend.h (`ggml_backend_dev_*`).
 """
 

@@ -1,15 +1,13 @@
 """The memory of running sequences: filled, cut out and emptied slot by slot.
 
-Room: engine.llama. May import: engine.llama.context.
-
 A block `[start, end)` is cut out by letting a scratch slot share it and saving that slot, and put back by restoring the
 scratch slot and sharing it with the target. In unified memory sharing moves no data.
 """
 
 from __future__ import annotations
 
+from seekd.engine.cache.tier_index import Payload
 from seekd.engine.llama.context import Context
-from seekd.engine.tier_index import Payload
 
 
 class LlamaMemory:

@@ -1,7 +1,4 @@
-"""A loaded model: weights and vocabulary.
-
-Room: engine.llama. May import: errors, engine.types.
-"""
+"""A loaded model: weights and vocabulary."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Checks a GGUF file before llama.cpp touches it.
 
-Room: engine.llama. May import: errors. Pure Python over a memory map.
+Pure Python over a memory map.
 
 llama.cpp aborts the whole process on several kinds of malformed files. What can be told from the header is told here
 in one sentence; what cannot is survived because the file is first loaded in the engine process.

@@ -1,7 +1,4 @@
-"""A model file made ready to compute: sized to the machine, with its kind of memory found out.
-
-Room: engine.llama. May import: errors, engine.types, engine.plan, engine.settings.
-"""
+"""A model file made ready to compute: sized to the machine, with its kind of memory found out."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from seekd.engine.block_hash import BLOCK_SIZE
+from seekd.engine.cache.block_hash import BLOCK_SIZE
 from seekd.engine.llama.batch import Batch
 from seekd.engine.llama.binding import Library, build_info
 from seekd.engine.llama.context import Context, ContextSettings, DecodeStatus
@@ -26,7 +23,7 @@ from seekd.engine.llama.model import Model
 from seekd.engine.llama.model_file import ModelFile, read_model_file
 from seekd.engine.llama.sizing import gpu_layers, parts, plan_memory, weights_bytes
 from seekd.engine.llama.vocabulary import LlamaVocabulary
-from seekd.engine.plan import Chunk
+from seekd.engine.schedule.plan import Chunk
 from seekd.engine.settings import EngineSettings, KvType, default_threads
 from seekd.engine.types import ModelInfo
 from seekd.errors import ConfigError, EngineError

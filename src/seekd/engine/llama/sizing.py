@@ -1,6 +1,6 @@
 """How much memory a model file takes, and how many of its layers go to a GPU: read off its header, without loading it.
 
-Room: engine.llama. May import: errors, engine.settings, engine.llama.model_file. No ctypes.
+No ctypes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A model's token table as `types.Vocabulary`.
-
-Room: engine.llama. May import: errors, engine.types.
-"""
+"""A model's token table as `types.Vocabulary`."""
 
 from __future__ import annotations
 

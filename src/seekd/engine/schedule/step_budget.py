@@ -1,0 +1,159 @@
+"""Shares the tokens of one batch between running sequences.
+
+Pure.
+
+    | streams: one token each, then bursts, oldest first | prompts: keys in turn, oldest first | rests of bursts |
+    |<---------------------------------------- step_tokens at most ------------------------------------------>|
+                                                         |<--- prompt_tokens_beside_streams, about --------->|
+
+A stream is a sequence whose completion has begun: somebody reads along. While there are streams prompts get about
+`prompt_tokens_beside_streams`, so that the streams' gap is bounded, and at least one token, so that no burst holds up
+a prompt.
+
+About: what bounds the gap is time, and a token late in a long prompt costs more than an early one. So the number is
+divided by how dear a token is now (step_cost.py), between half and twice of it. Then batches are made of whole tiles,
+and what a long prompt has beyond whole tiles goes into its first chunk, where the memory holds least, not its last:
+
+    beside one stream      | 13 + 2 * 63 | 3 * 63 | 2 * 63 | ... | 1 * 63 | 1 * 63 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+
+from seekd.engine.schedule.fairness import Rotation
+from seekd.engine.schedule.plan import Chunk, StepPlan
+from seekd.engine.schedule.sequence import Sequence
+
+TILE_TOKENS = 64
+"""llama.cpp computes attention in tiles of this many tokens of a batch. One token beyond a tile costs another whole
+tile; a batch below one tile goes row by row, which is slower a token. Source: GGML_FA_TILE_Q in ggml's src/ggml-cpu."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerLimits:
+    """What a context can hold and what a step may take.
+
+    Attributes:
+        num_slots: most running sequences.
+        num_cells: cells of the unified memory, shared by all slots.
+        context_length: most tokens of one sequence, prompt and completion; at most `num_cells`.
+        step_tokens: most tokens of one batch; at least `num_slots`.
+        prompt_tokens_beside_streams: tokens per step beyond the streams' own while there are streams, where a token
+            costs what it costs at 2,048 tokens of context. Smaller bounds their gap tighter and makes prompts slower.
+        burst_tokens: most tokens of one stream in its own share (tokens that a constraint forces come in bursts).
+        max_waiting: most requests in the queue beyond the free slots.
+    """
+
+    num_slots: int
+    num_cells: int
+    context_length: int
+    step_tokens: int = 512
+    prompt_tokens_beside_streams: int = 128
+    burst_tokens: int = 32
+    max_waiting: int = 256
+
+    def __post_init__(self) -> None:
+        assert 0 < self.num_slots <= self.step_tokens
+        assert 0 < self.context_length <= self.num_cells
+        assert self.prompt_tokens_beside_streams > 0
+        assert self.burst_tokens > 0
+
+
+def plan_step(
+    sequences: SequenceOf[Sequence], limits: SchedulerLimits, turns: Rotation, *, dearness: float = 1.0
+) -> StepPlan:
+    """Fill one batch.
+
+    Args:
+        sequences: running and not finished, oldest first.
+        limits: what the batch may take.
+        turns: whose prompts are next; the keys that are served go to its end.
+        dearness: what a prompt token costs now, see `StepCost`.
+
+    Returns:
+        A chunk for each stream and for some of the others; empty only when there are no sequences.
+    """
+    streams = [sequence for sequence in sequences if _is_stream(sequence)]
+    others = [sequence for sequence in sequences if not _is_stream(sequence)]
+    room = limits.step_tokens
+    prompt_tokens = _prompt_tokens(limits.prompt_tokens_beside_streams, dearness)
+    if streams and others:  # what bursts may not take: at least one token, as num_slots <= step_tokens
+        room -= min(prompt_tokens, room - len(streams))
+    shares = dict.fromkeys((sequence.arrival for sequence in sequences), 0)
+    _share_streams(streams, shares, room, limits.burst_tokens)
+    num_taken = sum(shares.values())
+    room = limits.step_tokens - num_taken
+    left = min(room, _fill_tiles(num_taken, prompt_tokens)) if streams else room
+    for index, sequence in enumerate((*_in_turn(others, turns), *streams)):
+        rest = sequence.num_uncomputed - shares[sequence.arrival]
+        extra = min(_whole_tiles(rest, left, num_taken), room) if index == 0 and others else min(left, rest)
+        if extra and not _is_stream(sequence):
+            turns.serve(sequence.request.fairness_key)
+        shares[sequence.arrival] += extra
+        left = max(0, left - extra)
+    return StepPlan(
+        chunks=[_chunk(sequence, shares[sequence.arrival]) for sequence in sequences if shares[sequence.arrival]]
+    )
+
+
+def _prompt_tokens(wanted: int, dearness: float) -> int:
+    return round(min(max(wanted / dearness, wanted / 2), wanted * 2))
+
+
+def _fill_tiles(num_taken: int, wanted: int) -> int:
+    """Up to `wanted` tokens beside those taken, so that whole tiles are filled; `wanted` where that would halve it."""
+    filled = (num_taken + wanted) // TILE_TOKENS * TILE_TOKENS - num_taken
+    return filled if 2 * filled >= wanted else wanted
+
+
+def _whole_tiles(rest: int, left: int, num_taken: int) -> int:
+    """How many of a prompt's `rest` tokens go into this batch, so that the last of them will fill a tile as well.
+
+    Args:
+        rest: tokens that are not computed yet.
+        left: what the batch should take; a tile more is returned rather than that a last one would not be filled.
+        num_taken: tokens of streams, in this batch and likely in the next ones.
+    """
+    unit = TILE_TOKENS - num_taken % TILE_TOKENS
+    num_tiles = left // unit
+    if rest <= left or num_tiles == 0:
+        return min(rest, left)
+    if num_tiles == 1:
+        return rest if rest < 2 * unit else unit
+    return num_tiles * unit - -rest % unit
+
+
+def _share_streams(streams: list[Sequence], shares: dict[int, int], room: int, burst_tokens: int) -> None:
+    """One token for each stream, then bursts, oldest first."""
+    for sequence in streams:
+        shares[sequence.arrival] = 1
+    room -= len(streams)
+    for sequence in streams:
+        extra = min(room, min(sequence.num_uncomputed, burst_tokens) - 1)
+        shares[sequence.arrival] += extra
+        room -= extra
+
+
+def _in_turn(sequences: list[Sequence], turns: Rotation) -> Iterator[Sequence]:
+    by_key: dict[str, list[Sequence]] = {}
+    for sequence in sequences:
+        by_key.setdefault(sequence.request.fairness_key, []).append(sequence)
+    for key in turns.order(by_key):
+        yield from by_key[key]
+
+
+def _chunk(sequence: Sequence, num_tokens: int) -> Chunk:
+    start = sequence.num_computed
+    end = start + num_tokens
+    stop = next((stop for stop in sequence.stops if stop > start), None)
+    if stop is not None:
+        end = min(end, stop)
+    return Chunk(sequence=sequence, start=start, end=end, wants_logits=end == sequence.num_tokens)
+
+
+def _is_stream(sequence: Sequence) -> bool:
+    """Whether a reader waits for its next token: the completion has begun and only its own tokens are behind."""
+    return sequence.num_completion_tokens > 0 and sequence.num_computed >= sequence.num_prompt_tokens

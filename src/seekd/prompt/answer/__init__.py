@@ -1,0 +1,1 @@
+"""From generated text to the events of an answer."""

@@ -1,0 +1,1 @@
+"""Conversations that do not fit into the context."""

@@ -1,0 +1,1 @@
+"""Exact repeats are answered without the model."""
