@@ -52,6 +52,7 @@ from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
 from seekd.service.tab import Counter
 from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
+from seekd.ui.pages import Pages
 from seekd.wire.dialect import CLASSIC, DIALECTS
 from seekd.wire.failures import failure_response
 from seekd.wire.model_names import accepted_names
@@ -134,6 +135,7 @@ class Application:
                 slow_down=books.slow_down,
                 settings=settings.server,
             ),
+            pages=Pages().routes() if settings.server.pages else (),
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
         self.asgi = Edge(

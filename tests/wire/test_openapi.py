@@ -41,7 +41,7 @@ def _check(value: object, name: str) -> None:
 def test_every_route_is_in_the_document_and_the_other_way_round() -> None:
     none = cast("Any", None)  # only the table of routes is looked at
     admin = AdminApi(**{field.name: none for field in fields(AdminApi)})
-    api = Api(**{**{field.name: none for field in fields(Api)}, "admin": admin})
+    api = Api(**{**{field.name: none for field in fields(Api)}, "admin": admin, "pages": ()})
     served = {
         (method.lower(), route.path.replace(":path}", "}"))
         for route in api.as_asgi().routes

@@ -53,6 +53,7 @@ class Api:
         model_cards: the models that can be asked for; raises `EngineError` while none is loaded.
         metrics: what `/metrics` shows.
         admin: what `/admin` does.
+        pages: what is shown to people; tried last.
     """
 
     answering: Answering
@@ -61,6 +62,7 @@ class Api:
     model_cards: Callable[[], Sequence[ModelCard]]
     metrics: Metrics
     admin: AdminApi
+    pages: Sequence[BaseRoute] = ()
 
     def as_asgi(self) -> Starlette:
         """The ASGI application."""
@@ -90,6 +92,7 @@ class Api:
             *self.admin.routes(),
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
+            *self.pages,
         ]
         app = Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_method})
         app.router.redirect_slashes = False  # a path with a slash too many is not found, as with the service

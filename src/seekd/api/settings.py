@@ -30,6 +30,7 @@ class ServerSettings:
         data_dir: caches and books; made with mode 0700, since they hold what users wrote.
         models_dir: downloaded models; None keeps them in `models` in the data directory.
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
+        pages: serve the playground at `/`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
         max_tokenized_bytes: longer texts are refused where no context bounds them: at `/tokenize`, and in conversations
             that may be shortened. A million tokens are about 4 MB, and a megabyte takes half a second of a processor.
@@ -49,6 +50,7 @@ class ServerSettings:
     data_dir: Path = field(default_factory=default_data_dir)
     models_dir: Path | None = None
     dialect: Literal["classic", "hosted"] = "classic"
+    pages: bool = True
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
     max_tokenized_bytes: ByteSize = ByteSize(4 * 1024**2)
     body_timeout_s: float = 60.0

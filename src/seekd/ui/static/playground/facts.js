@@ -1,0 +1,24 @@
+// What an answer took: tokens, time, money.
+import { html } from "../vendor/preact.js";
+import { answerFacts } from "../lib/answer.js";
+import { count, percent, seconds } from "../lib/format.js";
+import { useStore } from "../lib/store.js";
+import { store, useWords } from "./state.js";
+
+export function Facts({ answer, model, cost, isFromCache }) {
+  const words = useWords();
+  const language = useStore(store, (state) => state.language);
+  const models = useStore(store, (state) => state.models);
+  const facts = answerFacts(answer, models.find(({ id }) => id === model)?.context_window);
+  const number = (value) => count(value, language);
+  const parts = [
+    facts.promptTokens !== null && words("tokens", { prompt: number(facts.promptTokens), completion: number(facts.completionTokens) }),
+    facts.cachedTokens > 0 && `${number(facts.cachedTokens)} ${words("cached")}`,
+    isFromCache && words("from_cache"),
+    facts.tokensPerSecond && words("tokens_second", { number: facts.tokensPerSecond.toFixed(1) }),
+    facts.firstTokenS !== null && words("first_token", { time: seconds(facts.firstTokenS) }),
+    facts.contextShare !== null && `${percent(facts.contextShare)} ${words("of_context")}`,
+    cost && `${words("cost")} ${cost}`,
+  ];
+  return html`<span class="facts">${parts.filter(Boolean).map((part) => html`<span>${part}</span>`)}</span>`;
+}
