@@ -364,6 +364,9 @@ def test_usage_and_cost_are_shown_in_headers_where_the_setting_says_so(seekd_ser
     response = _post(server, key)
     assert response.headers["x-seekd-cost"] == "0.40 USD"
     assert "completion=4" in response.headers["x-seekd-usage"]
+    stream = _post(server, key, json={**BODY, "stream": True}).text
+    behind = stream.partition("data: [DONE]\n\n")[2]
+    assert behind == f": x-seekd-usage: {response.headers['x-seekd-usage']}\n\n: x-seekd-cost: 0.40 USD\n\n"
 
 
 def test_price_and_access_go_by_the_requested_name_in_both_dialects(seekd_server: Start, shell: Shell) -> None:

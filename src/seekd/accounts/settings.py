@@ -76,7 +76,8 @@ class AccountsSettings:
         failed_auth_delay_s: the longest delay of the answer to a wrong key.
         allowed_hosts: Host names that open requests may carry besides the loopback ones.
         allowed_origins: Origins of web pages, besides the server's own, that may send open requests and read answers.
-        report_cost_header: send usage and cost of a request in a response header.
+        report_cost_header: send usage and cost of a request in response headers, or as comments behind a stream, which
+            knows them at its end.
     """
 
     database_url: Secret | None = None

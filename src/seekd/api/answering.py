@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from seekd import log
 from seekd.accounts.idempotency import ClaimDesk
-from seekd.accounts.types import Answer, Caller, Charge, Claim, Twin, format_exact
+from seekd.accounts.types import Answer, Caller, Claim, Twin, format_exact
 from seekd.api.caching import CACHE_HEADER, cache_wish
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_connected
 from seekd.api.gate import Gate
@@ -27,7 +27,7 @@ from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, Screening
 from seekd.api.settings import ServerSettings
 from seekd.errors import Overloaded, SeekdError, StoreError, UnsupportedMedia
 from seekd.prompt.types import Renderable
-from seekd.service.generation import TOOK_TOO_LONG, Generation, GenerationRecord
+from seekd.service.generation import TOOK_TOO_LONG, Generation
 from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.opening import GenerationService
 from seekd.service.routing import Routes
@@ -37,7 +37,7 @@ from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
 from seekd.wire.model_names import served_name
 from seekd.wire.requests import decoded_object, text_or_none
-from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE
+from seekd.wire.sse import KEEP_ALIVE_FRAME, STREAM_CONTENT_TYPE, comment
 
 _log = logging.getLogger(__name__)
 
@@ -187,6 +187,7 @@ class Answering:
     ) -> ASGIApp:
         call = opening.call
         is_stream = call.request.stream
+        reports_cost = dialect.sends_hints and self.gate.settings.report_cost_header
 
         def headers() -> dict[str, str]:
             known, generation = _content_headers(call), opening.generation
@@ -203,9 +204,14 @@ class Answering:
                 known[CACHE_HEADER] = generation.cache_result
             if dialect.sends_hints:
                 known |= generation.limit_headers
-                if self.gate.settings.report_cost_header and generation.charge is not None:
-                    known |= _cost_headers(generation.record, generation.charge)
+            if reports_cost:
+                known |= _cost_headers(generation)
             return known
+
+        def trailer() -> bytes:
+            if not (is_stream and reports_cost) or opening.generation is None:
+                return b""
+            return b"".join(comment(f"{name}: {value}") for name, value in _cost_headers(opening.generation).items())
 
         def last_words(error: SeekdError) -> bytes:
             return call.encoder.encode_error(error) if is_stream else failure_response(error, dialect).body
@@ -215,6 +221,7 @@ class Answering:
             headers=headers,
             failure=lambda error: failed(error, dialect),
             error_frame=last_words,
+            trailer=trailer,
             keep_alive=KEEP_ALIVE_FRAME if is_stream else BLANK_LINE if dialect.pads_waiting else None,
             keep_alive_s=self.settings.keep_alive_s,
             is_admitted=lambda: opening.is_admitted,
@@ -264,8 +271,11 @@ def _content_headers(call: Call) -> dict[str, str]:
     return {"content-type": JSON, **call.headers}
 
 
-def _cost_headers(record: GenerationRecord, charge: Charge) -> dict[str, str]:
-    """Usage and cost; a stream's are known only at its end, so only whole answers have them."""
+def _cost_headers(generation: Generation) -> dict[str, str]:
+    """Usage and cost, once they are known: headers of a whole answer, comments behind a stream."""
+    record, charge = generation.record, generation.charge
+    if charge is None:
+        return {}
     return {
         USAGE_HEADER: (
             f"prompt={record.num_prompt_tokens} cached={record.num_cached_tokens} "

@@ -98,6 +98,7 @@ class AnswerResponse:
         headers: asked for when the first byte is sent.
         failure: turns an error before the first byte into an ordinary response.
         error_frame: turns one after it into the last frame.
+        trailer: what follows the last byte of all; asked for then.
         keep_alive: what fills a silence, an SSE comment or a blank line; None where nothing may.
         keep_alive_s: length of a silence that is filled.
         is_admitted: False while the request may still be refused, which needs a status of its own.
@@ -111,6 +112,7 @@ class AnswerResponse:
         headers: Callable[[], Mapping[str, str]],
         failure: Callable[[SeekdError], ASGIApp],
         error_frame: Callable[[SeekdError], bytes],
+        trailer: Callable[[], bytes],
         keep_alive: bytes | None,
         keep_alive_s: float,
         is_admitted: Callable[[], bool],
@@ -120,6 +122,7 @@ class AnswerResponse:
         self._headers = headers
         self._failure = failure
         self._error_frame = error_frame
+        self._trailer = trailer
         self._keep_alive = keep_alive
         self._keep_alive_s = keep_alive_s
         self._is_admitted = is_admitted
@@ -149,7 +152,7 @@ class AnswerResponse:
                 filler.cancel()
         if self._started:
             with contextlib.suppress(OSError):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await send({"type": "http.response.body", "body": self._trailer(), "more_body": False})
 
     async def _send_frames(self, send: Send) -> None:
         """Send all there is. Raises what ended it early, when everything is freed and settled."""

@@ -10,6 +10,11 @@ KEEP_ALIVE_FRAME = b": keep-alive\n\n"
 DONE_FRAME = b"data: [DONE]\n\n"
 
 
+def comment(text: str) -> bytes:
+    """One line that clients pass over, as they pass over what keeps a stream alive."""
+    return f": {text}\n\n".encode()
+
+
 def frame(data: str, *, event_name: str | None = None) -> bytes:
     """One event.
 

@@ -49,6 +49,7 @@ async def _answer(
     *,
     is_admitted: bool = True,
     made: list[Interruption] | None = None,
+    trailer: bytes = b"",
 ) -> None:
     interruption = Interruption()
     if made is not None:
@@ -58,6 +59,7 @@ async def _answer(
         headers=lambda: {"content-type": "text/event-stream"},
         failure=lambda error: PlainTextResponse(error.message, status_code=503),
         error_frame=lambda error: f"error: {error.message}\n\n".encode(),
+        trailer=lambda: trailer,
         keep_alive=KEEP_ALIVE,
         keep_alive_s=keep_alive_s,
         is_admitted=lambda: is_admitted,
@@ -73,9 +75,9 @@ async def test_frames_arrive_one_by_one_and_the_stream_ends() -> None:
         yield b"b"
 
     client = Client()
-    await _answer(client, frames())
+    await _answer(client, frames(), trailer=b"end")
     assert client.status == 200
-    assert [message.get("body") for message in client.sent[1:]] == [b"a", b"b", b""]
+    assert [message.get("body") for message in client.sent[1:]] == [b"a", b"b", b"end"]
     assert client.sent[-1]["more_body"] is False
 
 
