@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint format clean dev clients fuzz
+.PHONY: help serve test test-ui check lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -17,6 +17,9 @@ dev:
 
 test: dev ## run the tests (ARGS="-k stream")
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-ui: dev ## drive the pages in Chromium (Debian: apt-get install chromium; UI_SCREENSHOTS=folder)
+	@.venv/bin/python -m pytest tests/ui $(ARGS)
 
 clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)

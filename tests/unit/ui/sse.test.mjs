@@ -3,8 +3,8 @@ import test from "node:test";
 
 const { createEventReader } = await import(`${process.env.STATIC}/lib/sse.js`);
 
-const STREAM = ': keep-alive\n\ndata: {"a":"é"}\n\nevent: x\r\ndata: one\r\ndata:two\r\n\r\n: cost 0.02 CNY\n\ndata: [DONE]\n\n';
-const EVENTS = [{ comment: "keep-alive" }, { data: '{"a":"é"}' }, { data: "one\ntwo" }, { comment: "cost 0.02 CNY" }, { data: "[DONE]" }];
+const STREAM = ': keep-alive\n\ndata: {"a":"é"}\n\nevent: x\r\ndata: one\r\ndata:two\r\n\r\n: x-seekd-cost: 0.02 CNY\n\ndata: [DONE]\n\n';
+const EVENTS = [{ comment: "keep-alive" }, { data: '{"a":"é"}' }, { data: "one\ntwo" }, { comment: "x-seekd-cost: 0.02 CNY" }, { data: "[DONE]" }];
 
 test("a stream is read whole", () => assert.deepEqual(createEventReader()(STREAM), EVENTS));
 

@@ -49,6 +49,8 @@ function withCalls(known, pieces) {
   return calls;
 }
 
+const LEAST_MEASURED_S = 0.02; // chunks of one packet come at the same time
+
 /** What a person wants to know of an answer's speed and size; null where it is not known. */
 export function answerFacts({ usage, startedMs, firstMs, endedMs }, contextTokens) {
   const decodeS = firstMs !== null && endedMs !== null ? (endedMs - firstMs) / 1000 : null;
@@ -59,7 +61,7 @@ export function answerFacts({ usage, startedMs, firstMs, endedMs }, contextToken
     completionTokens: completion,
     firstTokenS: firstMs === null ? null : (firstMs - startedMs) / 1000,
     // The first token is not part of the time that follows it.
-    tokensPerSecond: decodeS && completion > 1 ? (completion - 1) / decodeS : null,
+    tokensPerSecond: decodeS >= LEAST_MEASURED_S && completion > 1 ? (completion - 1) / decodeS : null,
     contextShare: usage && contextTokens ? usage.total_tokens / contextTokens : null,
   };
 }

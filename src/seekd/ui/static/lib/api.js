@@ -2,7 +2,7 @@
 import { createEventReader } from "./sse.js";
 
 const KEY = "seekd-key"; // in the tab's own storage: gone when it is closed
-const COST = /^cost (.+)$/;
+const COST = /^x-seekd-cost: (.+)$/;
 
 export const savedKey = () => sessionStorage.getItem(KEY) ?? "";
 export const saveKey = (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY));
@@ -48,13 +48,14 @@ export async function stream({ path, body }, { signal, onChunk }) {
   const response = await ask(path, { body, signal });
   const read = createEventReader();
   const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let cost = null;
+  let [isWhole, cost] = [false, null];
   for (;;) {
     const { done, value } = await text.read();
-    if (done) throw new ApiError(0, "The stream ended before the answer did.");
+    if (done && !isWhole) throw new ApiError(0, "The stream ended before the answer did.");
+    if (done) return { ...asides(response.headers), cost };
     for (const { data, comment } of read(value)) {
       if (comment !== undefined) cost = COST.exec(comment)?.[1] ?? cost;
-      else if (data === "[DONE]") return { ...asides(response.headers), cost };
+      else if (data === "[DONE]") isWhole = true;
       else onChunk(JSON.parse(data));
     }
   }

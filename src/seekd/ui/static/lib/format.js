@@ -1,6 +1,7 @@
 // Numbers and times as people read them.
 
 export const seconds = (value) => `${value < 10 ? value.toFixed(2) : Math.round(value)} s`;
+export const rate = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toString());
 export const count = (value, locale) => value.toLocaleString(locale);
 export const percent = (share) => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
 

@@ -8,6 +8,8 @@ const { sanitize } = globalThis.DOMPurify;
 marked.use({
   gfm: true,
   breaks: true,
+  // HTML that a model writes is shown as it stands; tables have no other way to break a line.
+  renderer: { html: ({ text }) => (/^<br\s*\/?>$/i.test(text) ? "<br>" : escapeHtml(text)) },
   // Before Markdown takes backslashes and underscores apart.
   extensions: [
     {
@@ -50,7 +52,7 @@ export function blocksOf(text) {
 /** Sanitized HTML of a whole text. */
 export const toHtml = (text) => safe(marked.parse(text));
 
-/** Pictures and forms would ask other servers; ids and styles could disturb the page. */
+/** Pictures would ask other servers; classes and styles could disturb the page. */
 const safe = (html) =>
   sanitize(html, {
     FORBID_TAGS: ["img", "style", "form", "input", "button", "select", "textarea", "audio", "video", "svg", "math"],

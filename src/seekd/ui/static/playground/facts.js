@@ -1,7 +1,7 @@
 // What an answer took: tokens, time, money.
 import { html } from "../vendor/preact.js";
 import { answerFacts } from "../lib/answer.js";
-import { count, percent, seconds } from "../lib/format.js";
+import { count, percent, rate, seconds } from "../lib/format.js";
 import { useStore } from "../lib/store.js";
 import { store, useWords } from "./state.js";
 
@@ -15,7 +15,7 @@ export function Facts({ answer, model, cost, isFromCache }) {
     facts.promptTokens !== null && words("tokens", { prompt: number(facts.promptTokens), completion: number(facts.completionTokens) }),
     facts.cachedTokens > 0 && `${number(facts.cachedTokens)} ${words("cached")}`,
     isFromCache && words("from_cache"),
-    facts.tokensPerSecond && words("tokens_second", { number: facts.tokensPerSecond.toFixed(1) }),
+    facts.tokensPerSecond && words("tokens_second", { number: rate(facts.tokensPerSecond) }),
     facts.firstTokenS !== null && words("first_token", { time: seconds(facts.firstTokenS) }),
     facts.contextShare !== null && `${percent(facts.contextShare)} ${words("of_context")}`,
     cost && `${words("cost")} ${cost}`,

@@ -20,14 +20,14 @@ export function Fill() {
   </label>`;
   return html`<form class="fill" onSubmit=${submit}>
     ${field("before", before)}
+    ${field("after", after)}
+    ${isBusy
+      ? html`<button key="stop" type="button" class="primary" onClick=${stop}>${words("stop")}</button>`
+      : html`<button key="fill" class="primary" disabled=${!before}>${words("fill_middle")}</button>`}
     <section class="filled" aria-label=${words("filled")} aria-busy=${isBusy}>
       <pre tabindex="0"><code>${before}<mark>${answer?.content}</mark>${after}</code></pre>
       ${error && html`<p class="error" role="alert">${error}</p>`}
       ${answer && !isBusy && html`<${Facts} answer=${answer} model=${model} cost=${cost} isFromCache=${isFromCache} />`}
     </section>
-    ${field("after", after)}
-    ${isBusy
-      ? html`<button key="stop" type="button" class="primary" onClick=${stop}>${words("stop")}</button>`
-      : html`<button key="fill" class="primary" disabled=${!before}>${words("fill")}</button>`}
   </form>`;
 }

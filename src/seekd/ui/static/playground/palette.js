@@ -11,7 +11,7 @@ function commands(words, { models, conversations }) {
     { label: words("new_conversation"), run: startConversation },
     { label: words("stop"), run: stop },
     { label: words("chat"), run: () => store.set({ mode: "chat" }) },
-    { label: words("fill"), run: () => store.set({ mode: "fill" }) },
+    { label: words("fill_middle"), run: () => store.set({ mode: "fill" }) },
     { label: words("theme"), run: switchTheme },
     { label: words("language"), run: switchLanguage },
     ...(savedKey() ? [{ label: words("forget_key"), run: forgetKey }] : []),

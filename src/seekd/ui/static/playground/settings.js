@@ -20,35 +20,39 @@ const TOOLS_EXAMPLE = JSON.stringify(
 
 export function Settings() {
   const words = useWords();
-  const options = useStore(store, (state) => state.options);
+  const chosen = useStore(store, ({ options }) => options.model);
   const models = useStore(store, (state) => state.models);
-  const model = models.find(({ id }) => id === options.model);
+  const isChat = useStore(store, ({ mode }) => mode === "chat");
+  const model = models.find(({ id }) => id === chosen);
   return html`<aside class="settings" aria-label=${words("settings")}>
     <label>${words("model")}
-      <select value=${options.model} onChange=${(event) => setOptions({ model: event.target.value })}>
-        ${models.map(({ id }) => html`<option key=${id} value=${id} selected=${id === options.model}>${id}</option>`)}
+      <select value=${chosen} onChange=${(event) => setOptions({ model: event.target.value })}>
+        ${models.map(({ id }) => html`<option key=${id} value=${id} selected=${id === chosen}>${id}</option>`)}
       </select>
     </label>
     ${model && html`<p class="hint">${model.name}</p>`}
-    <${TextField} name="system" rows="3" />
-    <${Choice} name="thinking" values=${{ auto: words("thinking_auto"), on: words("thinking_on"), off: words("thinking_off") }} />
-    <${Choice} name="effort" values=${{ "": words("standard"), ...levels(model) }} />
-    <${Choice} name="format" values=${{ text: words("text"), json_object: "JSON", json_schema: words("schema") }} />
-    ${options.format === "json_schema" && html`<${JsonField} name="schema" read=${JSON.parse} />`}
+    ${isChat && html`<${ChatSettings} model=${model} />`}
     <details>
       <summary>${words("parameters")}</summary>
       ${parametersOf(model).map((parameter) => html`<${Parameter} key=${parameter.name} parameter=${parameter} />`)}
-      <label>${words("stop_texts")}
-        <textarea rows="2" onInput=${(event) => setOptions({ stop: readStops(event.target.value) })}></textarea>
-      </label>
+      <${Stops} />
     </details>
-    <details>
-      <summary>${words("tools")}</summary>
-      <${Tools} />
-    </details>
-    <${TextField} name="prefix" rows="2" />
+    ${isChat && html`<details><summary>${words("tools")}</summary><${Tools} /></details>`}
     <${Snippets} />
   </aside>`;
+}
+
+function ChatSettings({ model }) {
+  const words = useWords();
+  const format = useStore(store, ({ options }) => options.format);
+  return html`
+    <${TextField} name="system" rows="3" />
+    <${TextField} name="prefix" rows="1" />
+    <${Choice} name="thinking" values=${{ auto: words("thinking_auto"), on: words("thinking_on"), off: words("thinking_off") }} />
+    <${Choice} name="effort" values=${{ "": words("standard"), ...levels(model) }} />
+    <${Choice} name="format" values=${{ text: words("text"), json_object: "JSON", json_schema: words("schema") }} />
+    ${format === "json_schema" && html`<${JsonField} name="schema" label=${words("schema")} read=${JSON.parse} />`}
+  `;
 }
 
 const levels = (model) => Object.fromEntries((model?.effort?.supported_levels ?? []).map((level) => [level, level]));
@@ -73,6 +77,16 @@ function Choice({ name, values }) {
   </fieldset>`;
 }
 
+function Stops() {
+  const words = useWords();
+  const [text, setText] = useState(store.get().options.stop.join("\n"));
+  const input = ({ target }) => {
+    setText(target.value);
+    setOptions({ stop: readStops(target.value) });
+  };
+  return html`<label>${words("stop_texts")}<textarea rows="2" value=${text} onInput=${input}></textarea></label>`;
+}
+
 function Parameter({ parameter }) {
   const words = useWords();
   const { name } = parameter;
@@ -95,8 +109,7 @@ function Tools() {
   const { tools, mocks } = useStore(store, (state) => state.options);
   const names = tryRead(readTools, tools).value?.map((tool) => tool.function.name) ?? [];
   return html`
-    <p class="hint">${words("tools_hint")}</p>
-    <${JsonField} name="tools" read=${readTools} />
+    <${JsonField} name="tools" label=${words("tools_hint")} read=${readTools} />
     ${!tools.trim() && html`<button type="button" onClick=${() => setOptions({ tools: TOOLS_EXAMPLE })}>${words("example")}</button>`}
     ${names.length > 0 && html`<${Choice} name="toolChoice" values=${{ auto: "auto", none: "none", required: "required" }} />`}
     ${names.map(
@@ -107,12 +120,12 @@ function Tools() {
   `;
 }
 
-function JsonField({ name, read }) {
+function JsonField({ name, label, read }) {
   const words = useWords();
   const text = useStore(store, ({ options }) => options[name]);
   const { value, reason } = tryRead(read, text);
   const laidOut = reason || !text.trim() ? text : JSON.stringify(JSON.parse(text), null, 2);
-  return html`<label>${words(name)}
+  return html`<label>${label}
       <textarea class="code" rows="8" spellcheck="false" value=${text} aria-invalid=${Boolean(reason)} onInput=${(event) => setOptions({ [name]: event.target.value })}></textarea>
       ${reason && html`<small class="error">${words("unreadable", { reason })}</small>`}
     </label>
