@@ -219,12 +219,29 @@ def test_leaving_a_conversation_keeps_what_was_said_so_far(seekd_server: Serve, 
     write(page, "Tell me")
     page.keyboard.press("Enter")
     expect(page.get_by_role("article").last).to_contain_text("Only half")
+    page.get_by_role("button", name="Tell me", exact=True).click()
+    expect(page.get_by_role("article").last).to_contain_text("Only half")
+    page.get_by_role("article").last.get_by_role("button", name="Answer again").click()
+    expect(page.get_by_role("article").last).to_contain_text("Only half")
     page.get_by_role("button", name="New conversation").click()
     expect(page.get_by_text("Ask something.")).to_be_visible()
     page.reload()
     page.get_by_role("button", name="Tell me", exact=True).click()
     expect(page.get_by_role("article").last).to_contain_text("Only half")
     expect(page.get_by_role("article").last).to_contain_text("Stopped.")
+    expect(page.locator(".branches")).to_contain_text("2/2")
+
+
+def test_a_conversation_that_is_deleted_while_it_runs_is_gone(seekd_server: Serve, open_page: OpenPage) -> None:
+    page = open_page(seekd_server(lambda _: (EmitText(text="Only half"), Delay(delay_s=600))))
+    write(page, "Tell me")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article").last).to_contain_text("Only half")
+    page.get_by_role("button", name="Delete: Tell me").click()
+    expect(page.locator(".sidebar .title")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("Ask something.")).to_be_visible()
+    expect(page.locator(".sidebar .title")).to_have_count(0)
 
 
 def test_parameters_are_held_to_their_ranges_and_sent(seekd_server: Serve, open_page: OpenPage) -> None:

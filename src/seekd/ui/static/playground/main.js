@@ -1,7 +1,7 @@
 // The playground: a chat with this server, and everything that a request can say.
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { useStore } from "../lib/store.js";
-import { shownPath } from "../lib/tree.js";
+import { shownPath, siblings } from "../lib/tree.js";
 import { stop } from "./answering.js";
 import { Composer } from "./composer.js";
 import { start } from "./conversations.js";
@@ -14,7 +14,12 @@ import { Sidebar } from "./sidebar.js";
 import { enterKey, refreshModels, showPanel, store, switchLanguage, switchTheme, useWords } from "./state.js";
 
 function Playground() {
-  const { language, theme, panel, keyState, notice, mode } = useStore(store);
+  const language = useStore(store, (state) => state.language);
+  const theme = useStore(store, (state) => state.theme);
+  const panel = useStore(store, (state) => state.panel);
+  const keyState = useStore(store, (state) => state.keyState);
+  const notice = useStore(store, (state) => state.notice);
+  const mode = useStore(store, (state) => state.mode);
   useEffect(() => {
     document.documentElement.lang = language;
     if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -66,7 +71,7 @@ function Chat() {
   return html`
     <div class="conversation" role="region" aria-label=${words("chat")} tabindex="0" ref=${place} onScroll=${onScroll}>
       ${path.map(
-        (node) => html`<${Message} key=${node.id} node=${node} isLast=${node.id === tree.leaf} isRunning=${running?.id === node.id} isBusy=${running !== null} />`,
+        (node) => html`<${Message} key=${node.id} node=${node} ids=${siblings(tree, node.id)} isLast=${node.id === tree.leaf} isRunning=${running?.id === node.id} isBusy=${running !== null} />`,
       )}
       ${!path.length && html`<p class="empty">${words("empty")}</p>`}
     </div>

@@ -2,8 +2,8 @@
 import { html, useState } from "../vendor/preact.js";
 import { reasoningSeconds } from "../lib/answer.js";
 import { seconds } from "../lib/format.js";
-import { memo, useStore } from "../lib/store.js";
-import { showBranch, siblings } from "../lib/tree.js";
+import { memo } from "../lib/store.js";
+import { showBranch } from "../lib/tree.js";
 import { answerAgain, editMessage, showTree } from "./answering.js";
 import { Calls } from "./calls.js";
 import { Markdown, Tokens } from "./content.js";
@@ -14,7 +14,7 @@ import { store, useWords } from "./state.js";
 
 const VIEWS = { text: Markdown, source: Source, probabilities: Tokens };
 
-export const Message = memo(function Message({ node, isLast, isRunning, isBusy }) {
+export const Message = memo(function Message({ node, ids, isLast, isRunning, isBusy }) {
   const words = useWords();
   const [isEditing, setEditing] = useState(false);
   const [view, setView] = useState("text");
@@ -35,7 +35,7 @@ export const Message = memo(function Message({ node, isLast, isRunning, isBusy }
     ${node.answer?.finish === "length" && html`<p class="hint">${words("cut")}</p>`}
     ${node.warning && html`<p class="hint">${node.warning}</p>`}
     <footer>
-      <${Branches} node=${node} isBusy=${isBusy} />
+      <${Branches} id=${node.id} ids=${ids} isBusy=${isBusy} />
       ${node.answer && !isRunning && html`<${Facts} answer=${node.answer} model=${node.model} cost=${node.cost} isFromCache=${node.isFromCache} />`}
       <span class="actions">
         <${CopyButton} text=${node.content} />
@@ -77,14 +77,11 @@ function Editor({ node, close }) {
   </form>`;
 }
 
-function Branches({ node, isBusy }) {
+function Branches({ id, ids, isBusy }) {
   const words = useWords();
-  const tree = useStore(store, ({ current }) => current.tree);
-  if (!tree.nodes[node.id]) return null; // another conversation was just opened
-  const ids = siblings(tree, node.id);
   if (ids.length < 2) return null;
-  const at = ids.indexOf(node.id);
-  const show = (id) => showTree(showBranch(tree, id));
+  const at = ids.indexOf(id);
+  const show = (other) => showTree(showBranch(store.get().current.tree, other));
   return html`<span class="branches">
     <button aria-label=${words("previous")} disabled=${isBusy || at === 0} onClick=${() => show(ids[at - 1])}>${PREVIOUS}</button>
     <span><span class="unseen">${words("branch", { number: at + 1, total: ids.length })}</span><span aria-hidden="true">${at + 1}/${ids.length}</span></span>

@@ -16,7 +16,7 @@ function commands(words, { models, conversations }) {
     { label: words("language"), run: switchLanguage },
     ...(savedKey() ? [{ label: words("forget_key"), run: forgetKey }] : []),
     ...models.map(({ id }) => ({ label: `${words("model")}: ${id}`, run: () => setOptions({ model: id }) })),
-    ...conversations.map((entry) => ({ label: entry.title, run: () => openConversation(entry) })),
+    ...conversations.map((entry) => ({ label: entry.title, run: () => openConversation(entry.id) })),
   ];
 }
 

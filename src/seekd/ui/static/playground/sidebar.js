@@ -10,30 +10,31 @@ import { say, store, useWords } from "./state.js";
 export function Sidebar() {
   const words = useWords();
   const conversations = useStore(store, (state) => state.conversations);
-  const current = useStore(store, (state) => state.current);
+  const currentId = useStore(store, ({ current }) => current.id);
   const [wanted, setWanted] = useState("");
   return html`<nav class="sidebar" aria-label=${words("conversations")}>
     <button class="primary" onClick=${startConversation}>${words("new_conversation")}</button>
     <input type="search" placeholder=${words("search")} aria-label=${words("search")} value=${wanted} onInput=${(event) => setWanted(event.target.value)} />
     <ul>
       ${search(conversations, wanted).map(
-        (conversation) => html`<li key=${conversation.id} class=${conversation.id === current.id ? "chosen" : ""}>
-          <button class="title" aria-current=${conversation.id === current.id} onClick=${() => openConversation(conversation)}>${conversation.title || "…"}</button>
-          <button class="bare" aria-label="${words("delete")}: ${conversation.title}" onClick=${() => removeConversation(conversation.id)}>${CLOSE}</button>
+        ({ id, title }) => html`<li key=${id} class=${id === currentId ? "chosen" : ""}>
+          <button class="title" aria-current=${id === currentId} onClick=${() => openConversation(id)}>${title || "…"}</button>
+          <button class="bare" aria-label="${words("delete")}: ${title}" onClick=${() => removeConversation(id)}>${CLOSE}</button>
         </li>`,
       )}
     </ul>
-    <${Files} conversations=${conversations} current=${current} />
+    <${Files} conversations=${conversations} />
   </nav>`;
 }
 
-function Files({ conversations, current }) {
+function Files({ conversations }) {
   const words = useWords();
   const file = useRef(null);
-  const isEmpty = current.tree.leaf === null;
+  const isEmpty = useStore(store, ({ current }) => current.tree.leaf === null);
+  const current = () => store.get().current;
   const share = async () => {
     const names = { user: words("you"), assistant: words("assistant"), tool: words("tool"), reasoning: words("reasoning") };
-    download("conversation.html", await asHtmlFile(current, { names, language: store.get().language }), "text/html");
+    download("conversation.html", await asHtmlFile(current(), { names, language: store.get().language }), "text/html");
   };
   const read = async ({ target }) => {
     const [chosen] = target.files;
@@ -46,7 +47,7 @@ function Files({ conversations, current }) {
   };
   return html`<div class="files">
     <button disabled=${isEmpty} onClick=${share}>${words("share")}</button>
-    <button disabled=${isEmpty} onClick=${() => download("conversation.md", asMarkdown(current), "text/markdown")}>${words("export_markdown")}</button>
+    <button disabled=${isEmpty} onClick=${() => download("conversation.md", asMarkdown(current()), "text/markdown")}>${words("export_markdown")}</button>
     <button disabled=${!conversations.length} onClick=${() => download("conversations.json", asJson(conversations), "application/json")}>${words("export_json")}</button>
     <button onClick=${() => file.current.click()}>${words("import")}</button>
     <input ref=${file} type="file" accept="application/json" hidden aria-label=${words("import")} onChange=${read} />
