@@ -441,12 +441,15 @@ def test_every_view_can_be_used_with_a_screen_reader(
     page.get_by_label("on", exact=True).check()
     open_section(page, "Parameters")
     open_section(page, "Tools")
+    page.get_by_label("top_logprobs").fill("2")
     page.get_by_role("button", name="curl").click()
     judge("settings")
     if is_narrow:
         page.keyboard.press("Escape")
     expect(send(page, "Show me everything").locator(".katex")).to_have_count(2)
     judge("chat")
+    page.get_by_role("button", name="Probabilities").click()
+    judge("probabilities")
     if is_narrow:
         page.get_by_role("button", name="Menu").click()
         judge("menu")

@@ -46,6 +46,8 @@ const Code = memo(function Code({ code, language, isWhole }) {
   </div>`;
 });
 
+const share = ({ logprob }) => percent(probability(logprob));
+
 /** The tokens in the colours of their probability; the one under the pointer or the arrow keys shows its alternatives. */
 export function Tokens({ entries }) {
   const words = useWords();
@@ -58,7 +60,7 @@ export function Tokens({ entries }) {
   };
   return html`<div class="content tokens" role="listbox" tabindex="0" aria-label=${words("probabilities")} onKeyDown=${onKeyDown} onMouseLeave=${() => setAt(null)}>
     ${entries.map(
-      (entry, index) => html`<span key=${index} class="token c${confidence(entry.logprob)}" role="option" aria-selected=${index === at} onMouseEnter=${() => setAt(index)}
+      (entry, index) => html`<span key=${index} class="token c${confidence(entry.logprob)}" role="option" aria-label="${JSON.stringify(entry.token)} ${share(entry)}" aria-selected=${index === at} onMouseEnter=${() => setAt(index)}
         >${entry.token}${index === at && html`<${Alternatives} entry=${entry} />`}</span
       >`,
     )}
@@ -67,7 +69,6 @@ export function Tokens({ entries }) {
 
 function Alternatives({ entry }) {
   const words = useWords();
-  const share = ({ logprob }) => percent(probability(logprob));
   return html`<span class="tip"
     ><b>${JSON.stringify(entry.token)} ${share(entry)}</b>${entry.top_logprobs.length > 0 && html`<span>${words("alternatives")}</span>`}
     ${entry.top_logprobs.map((other) => html`<span><code>${JSON.stringify(other.token)}</code> ${share(other)}</span>`)}</span

@@ -13,12 +13,12 @@ export function Facts({ answer, model, cost, isFromCache }) {
   const number = (value) => count(value, language);
   const parts = [
     facts.promptTokens !== null && words("tokens", { prompt: number(facts.promptTokens), completion: number(facts.completionTokens) }),
-    facts.cachedTokens > 0 && `${number(facts.cachedTokens)} ${words("cached")}`,
+    facts.cachedTokens > 0 && words("cached", { number: number(facts.cachedTokens) }),
     isFromCache && words("from_cache"),
     facts.tokensPerSecond && words("tokens_second", { number: rate(facts.tokensPerSecond) }),
     facts.firstTokenS !== null && words("first_token", { time: seconds(facts.firstTokenS) }),
-    facts.contextShare !== null && `${percent(facts.contextShare)} ${words("of_context")}`,
-    cost && `${words("cost")} ${cost}`,
+    facts.contextShare !== null && words("of_context", { share: percent(facts.contextShare) }),
+    cost && words("cost", { amount: cost }),
   ];
   return html`<span class="facts">${parts.filter(Boolean).map((part) => html`<span>${part}</span>`)}</span>`;
 }

@@ -24,10 +24,11 @@ export function Fill() {
     ${isBusy
       ? html`<button key="stop" type="button" class="primary" onClick=${stop}>${words("stop")}</button>`
       : html`<button key="fill" class="primary" disabled=${!before}>${words("fill_middle")}</button>`}
-    <section class="filled" aria-label=${words("filled")} aria-busy=${isBusy}>
-      <pre tabindex="0"><code>${before}<mark>${answer?.content}</mark>${after}</code></pre>
+    ${answer &&
+    html`<section aria-label=${words("filled")} aria-busy=${isBusy}>
+      <pre tabindex="0"><code>${before}<mark>${answer.content}</mark>${after}</code></pre>
       ${error && html`<p class="error" role="alert">${error}</p>`}
-      ${answer && !isBusy && html`<${Facts} answer=${answer} model=${model} cost=${cost} isFromCache=${isFromCache} />`}
-    </section>
+      ${!isBusy && html`<${Facts} answer=${answer} model=${model} cost=${cost} isFromCache=${isFromCache} />`}
+    </section>`}
   </form>`;
 }

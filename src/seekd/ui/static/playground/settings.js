@@ -48,7 +48,7 @@ function ChatSettings({ model }) {
   return html`
     <${TextField} name="system" rows="3" />
     <${TextField} name="prefix" rows="1" />
-    <${Choice} name="thinking" values=${{ auto: words("thinking_auto"), on: words("thinking_on"), off: words("thinking_off") }} />
+    <${Choice} name="thinking" values=${{ auto: words("standard"), on: words("thinking_on"), off: words("thinking_off") }} />
     <${Choice} name="effort" values=${{ "": words("standard"), ...levels(model) }} />
     <${Choice} name="format" values=${{ text: words("text"), json_object: "JSON", json_schema: words("schema") }} />
     ${format === "json_schema" && html`<${JsonField} name="schema" label=${words("schema")} read=${JSON.parse} />`}
