@@ -29,6 +29,9 @@ ENVIRONMENT_PREFIX = "SEEKD_"
 
 T = TypeVar("T")
 
+_FLAGS = {"log.level": "log-level", "model.source": "model"}
+"""Flags that are not called like their key."""
+
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
 
 
@@ -108,7 +111,10 @@ def load(
     given.update(_from_environment(environment, sections))
     for name, value in (flags or {}).items():
         if value is not None:
-            given[name] = (value, Origin(text="flag --" + name.rpartition(".")[2].replace("_", "-")))
+            given[name] = (
+                value,
+                Origin(text=f"flag --{_FLAGS.get(name) or name.rpartition('.')[2].replace('_', '-')}"),
+            )
     values: dict[str, dict[str, object]] = {section: {} for section in sections}
     tables: dict[str, dict[str, dict[str, object]]] = {
         section: {} for section in sections if _row_class(sections[section])
@@ -180,7 +186,7 @@ def _from_file(file: Path, sections: Mapping[str, type]) -> dict[str, tuple[obje
     found: dict[str, tuple[object, Origin]] = {}
     for section, table in document.items():
         if section not in sections or not isinstance(table, dict):
-            raise ConfigError(f"{file}: [{section}] is not a section{_suggest(section, sections)}.")
+            raise ConfigError(f"{file}: [{section}] is not a section{suggest(section, sections)}")
         row_class = _row_class(sections[section])
         if row_class is None:
             found.update(_from_table(table, section, sections[section], origin))
@@ -198,7 +204,7 @@ def _from_table(
     keys = typing.get_type_hints(kind)
     for key in table:
         if key not in keys:
-            raise ConfigError(f"{origin.text}: {place}.{key} is not a setting{_suggest(key, keys)}.")
+            raise ConfigError(f"{origin.text}: {place}.{key} is not a setting{suggest(key, keys)}")
     return {f"{place}.{key}": (value, origin) for key, value in table.items()}
 
 
@@ -209,19 +215,22 @@ def _from_environment(environment: Mapping[str, str], sections: Mapping[str, typ
         if _row_class(part) is None
         for key in typing.get_type_hints(part)
     }
+    own_parts = [name.removeprefix(ENVIRONMENT_PREFIX) for name in names]
     found: dict[str, tuple[object, Origin]] = {}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         if variable not in names:
-            raise ConfigError(f"environment: {variable} is not a setting{_suggest(variable, names)}.")
+            # Without the prefix, which would make any two names alike.
+            close = suggest(variable.removeprefix(ENVIRONMENT_PREFIX), own_parts, prefix=ENVIRONMENT_PREFIX)
+            raise ConfigError(f"environment: {variable} is not a setting{close}")
         found[names[variable]] = (value, Origin(text=f"environment {variable}"))
     return found
 
 
 def _convert(value: object, kind: Any, name: str, origin: Origin) -> object:  # Any: a typing annotation
+    wanted = _without_none(kind)
     try:
-        wanted = _without_none(kind)
         if wanted is ByteSize:
             return ByteSize.parse(value)
         if wanted is Path:
@@ -232,8 +241,10 @@ def _convert(value: object, kind: Any, name: str, origin: Origin) -> object:  # 
             value = [part.strip() for part in value.split(",") if part.strip()]
         return msgspec.convert(value, kind, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ValueError) as error:
-        shown = "***" if _without_none(kind) is Secret else repr(value)
+        shown = "***" if wanted is Secret else repr(value)
         reason = str(error)[:1].lower() + str(error)[1:]
+        if typing.get_origin(wanted) is typing.Literal:
+            reason = f"expected one of {', '.join(map(str, typing.get_args(wanted)))}"
         raise ConfigError(f"{origin.text}: {name} = {shown} is not valid: {reason}.") from error
 
 
@@ -244,6 +255,13 @@ def _without_none(kind: Any) -> Any:  # Any: a typing annotation
     return kind
 
 
-def _suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The end of a sentence about an unknown word: `; did you mean X?` where a known one is close, else a full stop.
+
+    Args:
+        word: what was written.
+        known: the words that are taken; as `word`, without the prefix.
+        prefix: written before the suggestion.
+    """
     close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else "."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from seekd.config import ByteSize, Secret, describe, load
 from seekd.errors import ConfigError
+from seekd.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class Part:
     token: Secret = Secret("")
     names: tuple[str, ...] = ()
     loud: bool = False
+    kind: Literal["a", "b"] = "a"
 
     def __post_init__(self) -> None:
         if self.port < 0:
@@ -68,7 +71,9 @@ def test_environment_text_becomes_the_settings_type() -> None:
     ("text", "words"),
     [
         ("[part]\nport = 'x'\n", ["part.port", "'x'"]),
-        ("[part]\nprt = 1\n", ["part.prt", "did you mean port"]),
+        ("[part]\nprt = 1\n", ["part.prt", "did you mean port?"]),
+        ("[part]\nzzzz = 1\n", ["part.zzzz is not a setting."]),
+        ("[part]\nkind = 'c'\n", ["part.kind", "'c'", "expected one of a, b."]),
         ("[parts]\n", ["[parts]", "did you mean part"]),
         ("[part]\nsize = '3 apples'\n", ["part.size", "512MiB"]),
         ("[part]\nport = -1\n", ["part.port must not be negative"]),
@@ -83,11 +88,22 @@ def test_a_mistake_in_the_file_names_key_value_and_file(tmp_path: Path, text: st
         load(Whole, environment={}, file=file)
     for word in words:
         assert word in caught.value.message
+    assert "?." not in caught.value.message
 
 
 def test_an_unknown_variable_is_refused_and_its_neighbour_named() -> None:
     with pytest.raises(ConfigError, match=r"SEEKD_PART_PROT.*did you mean SEEKD_PART_PORT"):
         load(Whole, environment={"SEEKD_PART_PROT": "1"})
+
+
+def test_the_prefix_of_a_variable_makes_no_other_one_like_it() -> None:
+    with pytest.raises(ConfigError, match=r"SEEKD_FOO is not a setting\.$"):
+        load(Settings, environment={"SEEKD_FOO": "1"})
+
+
+def test_a_flag_is_called_what_the_user_typed() -> None:
+    with pytest.raises(ConfigError, match=r"^flag --log-level: log\.level = 'loud'.*debug, info, warning, error\.$"):
+        load(Settings, flags={"log.level": "loud"}, environment={})
 
 
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:

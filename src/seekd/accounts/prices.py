@@ -16,11 +16,12 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from importlib import resources
 from typing import Any, Protocol
 
 from seekd.accounts.instants import parse_instant
-from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.settings import AccountsSettings, PriceAmount, PriceSetting
 from seekd.accounts.types import Price
 from seekd.errors import ConfigError
 
@@ -211,9 +212,9 @@ def _own_rule(setting: PriceSetting, peak: Schedule) -> PriceRule:
     try:
         price = _price(hit=setting.hit, miss=setting.miss, output=setting.output)
         dearer = _price(
-            hit=setting.peak_hit or setting.hit,
-            miss=setting.peak_miss or setting.miss,
-            output=setting.peak_output or setting.output,
+            hit=setting.hit if setting.peak_hit is None else setting.peak_hit,
+            miss=setting.miss if setting.peak_miss is None else setting.peak_miss,
+            output=setting.output if setting.peak_output is None else setting.peak_output,
         )
         from_ms = 0 if setting.valid_from is None else parse_instant(setting.valid_from)
         if setting.peak_hours is not None:
@@ -243,11 +244,13 @@ def _minute(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _price(*, hit: str, miss: str, output: str) -> Price:
+def _price(*, hit: PriceAmount, miss: PriceAmount, output: PriceAmount) -> Price:
     return Price(hit_micros=_per_million(hit), miss_micros=_per_million(miss), output_micros=_per_million(output))
 
 
-def _per_million(text: str) -> int:
+def _per_million(amount: PriceAmount) -> int:
+    # The shortest digits that a file can have meant, never an exponent.
+    text = amount if isinstance(amount, str) else f"{Decimal(str(amount)):f}"
     whole, _, decimals = text.strip().partition(".")
     if not (whole + decimals).isascii() or not (whole + decimals).isdecimal() or len(decimals) > 6 or len(whole) > 9:
         raise ValueError(f"{text!r} is not a price (write it as 0.28, at most six decimals)")

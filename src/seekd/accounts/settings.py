@@ -16,6 +16,8 @@ from seekd.accounts.types import NO_LIMITS, Limits
 from seekd.config import ByteSize, Secret
 
 Currency = Literal["USD", "CNY"]
+PriceAmount = str | int | float
+PriceAmount = str | int | float
 
 CURRENCIES: tuple[Currency, ...] = ("USD", "CNY")  # the two that the balance route knows
 
@@ -26,7 +28,7 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         model: the name that requests are served as.
         currency: "USD" or "CNY".
-        hit, miss, output: decimal amounts per 1,000,000 tokens, such as "0.028".
+        hit, miss, output: decimal amounts per 1,000,000 tokens, such as "0.028" or 0.028.
         valid_from: ISO date or date-time in UTC from which it holds; None holds from the beginning.
         peak_hit, peak_miss, peak_output: the same during peak hours; None when they cost the same.
         peak_hours: when those are, in UTC, such as ["22:00-06:00"], every day; None means the hosted service's.
@@ -34,13 +36,13 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     model: str
     currency: Currency
-    hit: str
-    miss: str
-    output: str
+    hit: PriceAmount
+    miss: PriceAmount
+    output: PriceAmount
     valid_from: str | None = None
-    peak_hit: str | None = None
-    peak_miss: str | None = None
-    peak_output: str | None = None
+    peak_hit: PriceAmount | None = None
+    peak_miss: PriceAmount | None = None
+    peak_output: PriceAmount | None = None
     peak_hours: tuple[str, ...] | None = None
 
 

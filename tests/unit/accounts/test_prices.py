@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from seekd.accounts.prices import PriceTable, load_prices, official_history
-from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.settings import AccountsSettings, PriceAmount, PriceSetting
 from seekd.accounts.types import Price
 from seekd.errors import ConfigError
 
@@ -89,6 +89,15 @@ def test_own_prices_replace_official_ones_of_the_same_model_and_currency() -> No
     assert table.prices("mine", at("2026-11-23")) == {}  # a price of 0 needs no balance
 
 
+@pytest.mark.parametrize("amounts", [("0.028", "0.28", "1"), (0.028, 0.28, 1), (0.028, "0.280", 1.0)])
+def test_a_price_may_be_written_as_a_number(amounts: tuple[PriceAmount, PriceAmount, PriceAmount]) -> None:
+    hit, miss, output = amounts
+    setting = PriceSetting(model="m", currency="USD", hit=hit, miss=miss, output=output, peak_output=0)
+    table = load_prices(AccountsSettings(prices=(setting,)))
+    assert usd(table, "m", "2026-11-21T12:00") == (28_000, 280_000, 1_000_000)  # a Saturday
+    assert usd(table, "m", "2026-11-20T02:00") == (28_000, 280_000, 0)
+
+
 def test_a_name_lacks_a_price_only_while_another_one_has_one() -> None:
     def own(model: str, output: str, valid_from: str | None = None) -> PriceSetting:
         return PriceSetting(model=model, currency="USD", hit="0", miss="0", output=output, valid_from=valid_from)
@@ -155,6 +164,9 @@ def test_own_peak_hours_may_be_several() -> None:
     [
         {"hit": "-1"},
         {"miss": "1,5"},
+        {"hit": 0.0000001},
+        {"hit": -1},
+        {"hit": float("nan")},
         {"output": "0.0000001"},
         {"valid_from": "soon"},
         {"peak_hit": "x"},
