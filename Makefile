@@ -1,18 +1,23 @@
 # Two commands are all there is to know: `make serve` and `make test`.
 PYTHON ?= python3
 ARGS ?=
+EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-ui check lint format clean dev clients fuzz
+.PHONY: help python serve test test-ui check lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-serve: ## install seekd into .venv and serve on 127.0.0.1:8000 (ARGS="--port 9000")
-	@$(PYTHON) scripts/bootstrap.py
+python: # runs on any Python, also on one that cannot read the scripts
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seekd needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": name another one with PYTHON=python3.12")'
+
+serve: python ## install seekd into .venv and serve on 127.0.0.1:8000 (ARGS="--port 9000" EXTRAS=postgres,redis)
+	@$(PYTHON) scripts/bootstrap.py --extras "$(EXTRAS)"
+	@echo "Other commands: .venv/bin/seekd --help, or plain seekd after: . .venv/bin/activate"
 	@exec .venv/bin/seekd serve $(ARGS)
 
-dev:
+dev: python
 	@$(PYTHON) scripts/bootstrap.py --dev
 
 test: dev ## run the tests (ARGS="-k stream")

@@ -1,6 +1,6 @@
 """Make `.venv` with seekd in it. Standard library only; prints what it does and how long it takes.
 
-    python3 scripts/bootstrap.py [--dev]
+    python3 scripts/bootstrap.py [--dev] [--extras postgres,redis]
 
 The one slow step is llama.cpp, which is compiled on this machine so that it uses this CPU's own instructions. pip keeps
 the compiled wheel in its cache: the next virtual environment on this machine takes seconds.
@@ -32,27 +32,49 @@ def main() -> int:
     """Install what is missing; 0 when `.venv` is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="also what the tests and checks need")
+    parser.add_argument("--extras", default="", metavar="NAMES", help="optional parts, such as postgres,redis")
     options = parser.parse_args()
     if sys.version_info < (3, 11):
         print(f"seekd needs Python 3.11 or newer; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 1
-    wanted = _fingerprint(dev=options.dev)
-    if STAMP.exists() and wanted in STAMP.read_text(encoding="utf-8").split():
+    extras = [*(name for name in re.split(r"[,\s]+", options.extras) if name), *(["dev"] if options.dev else [])]
+    unknown = sorted(set(extras) - _known_extras())
+    if unknown:
+        print(f"There is no extra {unknown[0]!r}; there are {', '.join(sorted(_known_extras()))}.", file=sys.stderr)
+        return 1
+    digest = _digest()
+    wanted = {f"{part}-{digest}" for part in ("run", *extras)}
+    present = {part for part in _stamped() if part.endswith(digest)}
+    if wanted <= present:
         return 0
     if not (VENV / "bin" / "python").exists():
         print("Making .venv", flush=True)
         venv.create(VENV, with_pip=True)
-    return _install(wanted, dev=options.dev)
+    status = _install(extras)
+    if not status:
+        STAMP.write_text("\n".join(sorted(wanted | present)), encoding="utf-8")
+    return status
 
 
-def _fingerprint(*, dev: bool) -> str:
+def _digest() -> str:
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt", "scripts/bootstrap.py"):
         digest.update((ROOT / name).read_bytes())
-    return ("dev-" if dev else "run-") + digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
-def _install(wanted: str, *, dev: bool) -> int:
+def _stamped() -> set[str]:
+    """What was installed, each with the digest of the files that said how."""
+    return set(STAMP.read_text(encoding="utf-8").split()) if STAMP.exists() else set()
+
+
+def _known_extras() -> set[str]:
+    import tomllib  # older than 3.11 are sent away before
+
+    return set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+
+
+def _install(extras: list[str]) -> int:
     constraints = str(ROOT / "constraints.txt")
     llama = _requirement("llama-cpp-python")
     if not _has_llama():
@@ -72,12 +94,8 @@ def _install(wanted: str, *, dev: bool) -> int:
         )
         if _pip("Compiling llama.cpp", ["-v", "-c", constraints, llama]):
             return 1
-    target = ".[dev]" if dev else "."
-    if _pip("Installing seekd", ["-c", constraints, "-e", target]):
-        return 1
-    stamps = {wanted, *(["run-" + wanted[4:]] if dev else [])}
-    STAMP.write_text("\n".join(sorted(stamps)), encoding="utf-8")
-    return 0
+    target = f".[{','.join(extras)}]" if extras else "."
+    return _pip("Installing seekd", ["-c", constraints, "-e", target])
 
 
 def _has_llama() -> bool:

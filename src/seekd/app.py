@@ -17,7 +17,7 @@ from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection
 from seekd.accounts.keys import load_admin_token
 from seekd.accounts.limiter import Limiter
-from seekd.accounts.store import open_connection
+from seekd.accounts.store import open_connection, unusable_directory
 from seekd.api.admin import AdminApi
 from seekd.api.answering import Answering, failed
 from seekd.api.browsers import for_browsers
@@ -248,12 +248,15 @@ def build(settings: Settings) -> Application:
     """The application for these settings.
 
     Raises:
-        ConfigError: there is no such model file, or the books cannot be opened. One of several models whose file is
-            damaged is logged instead.
+        ConfigError: there is no such model file, or the data directory or the books cannot be used. One of several
+            models whose file is damaged is logged instead.
         StoreError: the books' database is away.
     """
     plans = planned_models(settings)
-    settings.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable_directory(settings.server.data_dir, error) from error
     store = ModelStore(settings.server.models_folder)
     engines: dict[str, EngineProcess] = {}
     members = []

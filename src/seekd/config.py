@@ -138,9 +138,9 @@ def load(
     return Loaded(settings=schema(**parts), origins={name: origin for name, (_, origin) in given.items()})
 
 
-def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str]]:
-    """Every setting as `(section.key, value, origin)`; secrets print as stars."""
-    rows = []
+def describe(loaded: Loaded[Any]) -> list[tuple[str, object, str]]:
+    """Every setting as `(section.key, value, origin)`; a secret is stars."""
+    rows: list[tuple[str, object, str]] = []
     for section in dataclasses.fields(loaded.settings):
         part = getattr(loaded.settings, section.name)
         parts = {f"{section.name}.{row}": table for row, table in part.items()} if isinstance(part, Mapping) else None
@@ -148,8 +148,8 @@ def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str]]:
             for field in dataclasses.fields(described):
                 name, value = f"{place}.{field.name}", getattr(described, field.name)
                 origin = loaded.origins.get(name)
-                text = str(value) if isinstance(value, ByteSize | Path) else repr(value)
-                rows.append((name, text, origin.text if origin else "default"))
+                shown = "***" if isinstance(value, Secret) and value else value
+                rows.append((name, shown, origin.text if origin else "default"))
     return rows
 
 

@@ -116,13 +116,12 @@ def usage_report(connection: Connection, query: UsageQuery) -> list[UsageLine]:
 
 
 def to_csv(lines: Sequence[UsageLine]) -> str:
-    """A report as comma-separated values with a header; columns that hold nothing in any line are left out."""
+    """A report as comma-separated values with a header: the same columns in every report, for scripts."""
     names = [field.name for field in fields(UsageLine)]
-    used = [name for name in names if not lines or any(getattr(line, name) is not None for line in lines)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(used)
-    writer.writerows([_cell(getattr(line, name)) for name in used] for line in lines)
+    writer.writerow(names)
+    writer.writerows([_cell(getattr(line, name)) for name in names] for line in lines)
     return text.getvalue()
 
 

@@ -17,7 +17,6 @@ from seekd.config import ByteSize, Secret
 
 Currency = Literal["USD", "CNY"]
 PriceAmount = str | int | float
-PriceAmount = str | int | float
 
 CURRENCIES: tuple[Currency, ...] = ("USD", "CNY")  # the two that the balance route knows
 

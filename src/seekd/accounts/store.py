@@ -64,7 +64,7 @@ class Store:
             if is_server:
                 self._take_lock()
         except OSError as error:
-            raise ConfigError(f"The data directory {self._data_dir} cannot be used: {error}.") from error
+            raise unusable_directory(self._data_dir, error) from error
         connection = self.connect()
         try:
             if is_current(connection):
@@ -126,19 +126,36 @@ def _make_private(data_dir: Path) -> None:
     data_dir.chmod(0o700)
 
 
-def open_connection(settings: AccountsSettings, data_dir: Path) -> Connection:
-    """A connection for one command, to books that are made when they do not exist yet.
+def open_connection(settings: AccountsSettings, data_dir: Path, *, makes_new: bool = True) -> Connection:
+    """A connection for one command.
+
+    Args:
+        settings: name the database, where it is not a file in the directory.
+        data_dir: of the server.
+        makes_new: make books where there are none; else a directory without them is taken for a mistake.
 
     Raises:
-        ConfigError: the database cannot be used.
+        ConfigError: the database cannot be used, or there is none.
         StoreError: the database is away.
     """
     store = Store(settings, data_dir)
+    if not makes_new and store.is_local and not books_path(data_dir).exists():
+        raise ConfigError(
+            f"There are no accounts in {data_dir}: no server has run with it. Name the server's own directory with "
+            "--data-dir, or make an account there: seekd accounts create NAME."
+        )
     try:
         store.prepare(is_server=False)
         return store.connect()
     except TransactionFailed as failure:
         raise unopened(failure) from failure
+
+
+def unusable_directory(data_dir: Path, error: OSError) -> ConfigError:
+    """What to say of a data directory that cannot be made or entered."""
+    is_file = isinstance(error, FileExistsError | NotADirectoryError)
+    reason = "it is a file, or lies in one" if is_file else error.strerror
+    return ConfigError(f"The data directory {data_dir} cannot be used: {reason}. Choose another one with --data-dir.")
 
 
 def unopened(failure: TransactionFailed) -> SeekdError:

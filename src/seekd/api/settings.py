@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from seekd.config import ByteSize
+from seekd.errors import ConfigError
 
 
 def default_data_dir() -> Path:
@@ -16,7 +17,12 @@ def default_data_dir() -> Path:
     Source: XDG Base Directory Specification 0.8.
     """
     home = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "share") / "seekd"
+    if home.startswith("/"):
+        return Path(home) / "seekd"
+    try:
+        return Path.home() / ".local" / "share" / "seekd"
+    except RuntimeError as error:  # a user of a container, without a name and without HOME
+        raise ConfigError("This user has no home directory. Choose a data directory with --data-dir.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

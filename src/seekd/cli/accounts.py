@@ -23,11 +23,12 @@ from seekd.cli.books import (
     print_json,
     print_table,
 )
+from seekd.cli.options import HelpfulGroup
 from seekd.cli.usage import print_report
 from seekd.errors import InvalidParameter
 from seekd.wire.admin import account_json, balances_json
 
-app = typer.Typer(help="Accounts: who pays, and how much is left.", no_args_is_help=True)
+app = typer.Typer(help="Accounts: who pays, and how much is left.", cls=HelpfulGroup)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `create` and `list` print it.")]
 AmountArgument = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 1.50.")]
@@ -45,7 +46,7 @@ def create(
     config: ConfigOption = None,
 ) -> None:
     """Make an account."""
-    with open_registry(data_dir, config) as registry:
+    with open_registry(data_dir, config, makes_new=True) as registry:
         account = registry.create_account(name, limits=limits_of(max_concurrency, rpm, tpm))
     if as_json:
         print_json(account_json(account))

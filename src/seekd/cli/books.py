@@ -37,10 +37,12 @@ TokensOption = Annotated[int | None, typer.Option("--tpm", min=1, metavar="N", h
 
 
 @contextlib.contextmanager
-def open_books_connection(data_dir: Path | None, config: Path | None) -> Iterator[Connection]:
-    """A connection to the books that the settings name."""
+def open_books_connection(
+    data_dir: Path | None, config: Path | None, *, makes_new: bool = False
+) -> Iterator[Connection]:
+    """A connection to the books that the settings name; see `open_connection`."""
     settings = load_settings(config, server__data_dir=data_dir).settings
-    connection = open_connection(settings.accounts, settings.server.data_dir)
+    connection = open_connection(settings.accounts, settings.server.data_dir, makes_new=makes_new)
     try:
         yield connection
     finally:
@@ -48,11 +50,11 @@ def open_books_connection(data_dir: Path | None, config: Path | None) -> Iterato
 
 
 @contextlib.contextmanager
-def open_registry(data_dir: Path | None, config: Path | None) -> Iterator[Registry]:
+def open_registry(data_dir: Path | None, config: Path | None, *, makes_new: bool = False) -> Iterator[Registry]:
     """The accounts and keys of the books that the settings name."""
     settings = load_settings(config, server__data_dir=data_dir).settings
     audit = AuditTrail(settings.server.audit_file, actor=f"command line, user {_user()}")
-    with open_books_connection(data_dir, config) as connection:
+    with open_books_connection(data_dir, config, makes_new=makes_new) as connection:
         yield Registry(connection, audit=audit)
 
 

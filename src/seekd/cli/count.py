@@ -12,7 +12,7 @@ from seekd.engine.llama.binding import Library
 from seekd.engine.llama.model import Model
 from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.llama.vocabulary import LlamaVocabulary
-from seekd.errors import MalformedBody
+from seekd.errors import InvalidParameter, MalformedBody
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
@@ -34,11 +34,11 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
 
     Raises:
         ConfigError: the model file cannot be used.
-        RequestError: the input is no text, or no valid body.
+        RequestError: the input cannot be read, is no text, or no valid body.
     """
     plan = planned_models(settings)[0]
     path = find_model_file(plan.source, ModelStore(settings.server.models_folder))
-    data = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    data = _read(file)
     body = parse_tokenize(data, dialect=CLASSIC) if chat else TextToCount(text=_text(data))
     read_model_file(path)  # says in a sentence what llama.cpp would abort the process for
     with Library(), Model(path, vocab_only=True) as loaded:
@@ -48,6 +48,15 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
         vocabulary = LlamaVocabulary(loaded)
         facts = facts_of(metadata, vocabulary.special_tokens)
         return len(encode(body.render(chat_format(PromptFormat(profile.prompt_format), facts)), vocabulary))
+
+
+def _read(file: Path | None) -> bytes:
+    if file is None:
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidParameter(f"The file {file} cannot be read: {error.strerror}.") from error
 
 
 def _text(data: bytes) -> str:

@@ -20,10 +20,11 @@ from seekd.cli.books import (
     print_json,
     print_table,
 )
+from seekd.cli.options import HelpfulGroup
 from seekd.errors import InvalidParameter
 from seekd.wire.admin import key_json
 
-app = typer.Typer(help="API keys. A key is shown once, when it is made.", no_args_is_help=True)
+app = typer.Typer(help="API keys. A key is shown once, when it is made.", cls=HelpfulGroup)
 
 
 @app.command()

@@ -11,9 +11,9 @@ from seekd.accounts.store import refused_settlements
 from seekd.accounts.types import format_exact
 from seekd.accounts.verify import verify_ledger
 from seekd.cli.books import ConfigOption, DataDirOption, JsonOption, open_books_connection, print_json
-from seekd.cli.options import load_settings
+from seekd.cli.options import HelpfulGroup, load_settings
 
-app = typer.Typer(help="The ledger: every movement of money, append-only.", no_args_is_help=True)
+app = typer.Typer(help="The ledger: every movement of money, append-only.", cls=HelpfulGroup)
 
 
 @app.callback()

@@ -6,6 +6,7 @@ status; tracebacks are for bugs.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,16 @@ from rich.console import Console
 
 from seekd import __version__
 from seekd.cli import accounts, audit, cache, keys, ledger, models, usage
-from seekd.cli.options import ConfigOption, DataDirOption, JsonOption, ModelOption, load_settings
-from seekd.config import describe
+from seekd.cli.options import (
+    ConfigOption,
+    DataDirOption,
+    HelpfulGroup,
+    JsonOption,
+    ModelOption,
+    existing_data_dir,
+    load_settings,
+)
+from seekd.cli.settings import show_settings
 from seekd.errors import SeekdError, StoreError
 from seekd.models.store import ModelStore
 from seekd.settings import planned_models
@@ -24,7 +33,7 @@ from seekd.settings import planned_models
 app = typer.Typer(
     name="seekd",
     help="The DeepSeek Chat API on your own machines.",
-    no_args_is_help=True,
+    cls=HelpfulGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -120,10 +129,14 @@ def serve(
 
 
 @app.command("config")
-def show_config(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+def show_config(
+    as_json: JsonOption = False,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print a settings file.")] = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
     """Print every setting: its value and where the value comes from."""
-    for name, value, origin in describe(load_settings(config, server__data_dir=data_dir)):
-        typer.echo(f"{name} = {value}    ({origin})")
+    show_settings(load_settings(config, server__data_dir=data_dir), as_json=as_json, as_toml=as_toml)
 
 
 @app.command("audit")
@@ -135,6 +148,7 @@ def show_audit(
 ) -> None:
     """Show who changed accounts and keys, when and how."""
     settings = load_settings(config, server__data_dir=data_dir).settings
+    existing_data_dir(settings)
     audit.show(settings.server.audit_file, limit=limit, as_json=as_json)
 
 
@@ -145,9 +159,13 @@ def count_tokens(
     ] = None,
     chat: Annotated[bool, typer.Option("--chat", help="The input is a Chat Completions body.")] = False,
     model: ModelOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Count the tokens of a text, or of a whole chat prompt, exactly as the server would."""
     from seekd.cli.count import count
 
-    typer.echo(count(file, chat=chat, settings=load_settings(config, model__source=model).settings))
+    settings = load_settings(config, model__source=model, server__data_dir=data_dir).settings
+    num_tokens = count(file, chat=chat, settings=settings)
+    typer.echo(json.dumps({"tokens": num_tokens}) if as_json else num_tokens)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seekd.cli.books import print_json, print_table
-from seekd.cli.options import ConfigOption, DataDirOption, JsonOption, load_settings
+from seekd.cli.options import ConfigOption, DataDirOption, HelpfulGroup, JsonOption, load_settings
 from seekd.engine.settings import memory_bytes
 from seekd.errors import ConfigError
 from seekd.models.catalogue import CATALOGUE, entry_named, find_entry
@@ -20,7 +20,7 @@ from seekd.models.names import HubFile
 from seekd.models.settings import BUNDLED_MODEL
 from seekd.models.store import ModelStore, StoredModel
 
-app = typer.Typer(help="Models: which there are, which are here, and what this machine can run.", no_args_is_help=True)
+app = typer.Typer(help="Models: which there are, which are here, and what this machine can run.", cls=HelpfulGroup)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the catalogue, or hf:OWNER/REPO:FILE.gguf.")]
 

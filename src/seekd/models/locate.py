@@ -44,9 +44,16 @@ def find_model_file(source: str, store: ModelStore | None = None) -> Path:
             raise ConfigError(f"The model {source} is not downloaded; get it with: seekd models pull {source}")
         return stored.path
     path = Path(source).expanduser()
+    if path.is_dir():
+        raise ConfigError(f"The model {source} is a directory. {_files_of(path)}")
     if not path.is_file():
         raise ConfigError(f"The model file {source} does not exist{_help(source)}")
     return path.resolve()
+
+
+def _files_of(directory: Path) -> str:
+    first = next(iter(sorted(directory.glob("*.gguf"))), None)
+    return f"Name the file: {first}" if first else "It holds no GGUF file; name the file of a model."
 
 
 def _help(source: str) -> str:

@@ -62,6 +62,12 @@ def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
         open_connection(AccountsSettings(), tmp_path / "file")
 
 
+def test_books_are_not_made_for_who_only_reads(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="There are no accounts in"):
+        open_connection(AccountsSettings(), tmp_path / "mistyped", makes_new=False)
+    assert not (tmp_path / "mistyped").exists()
+
+
 def test_a_copy_made_by_backup_is_whole(data_dir: Path, tmp_path: Path) -> None:
     """What the guide says of backups: a copy taken while a connection is open holds what was committed."""
     import sqlite3

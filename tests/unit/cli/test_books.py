@@ -9,7 +9,7 @@ from seekd.cli.books import limits_of, open_registry, print_table
 def test_the_books_are_those_that_the_settings_name(tmp_path: Path) -> None:
     config = tmp_path / "seekd.toml"
     config.write_text(f'[server]\ndata_dir = "{tmp_path / "from-file"}"\n')
-    with open_registry(None, config) as registry:
+    with open_registry(None, config, makes_new=True) as registry:
         registry.create_account("lab")
     with open_registry(tmp_path / "from-file", None) as registry:
         assert [account.name for account in registry.accounts()] == ["open", "lab"]

@@ -51,8 +51,13 @@ def test_a_report_can_be_cut(used: Path) -> None:
 
 def test_csv_goes_into_a_spreadsheet(used: Path) -> None:
     header, *rows = run(usage.app, used, "--csv", "--by", "account").splitlines()
-    assert header.split(",")[:3] == ["account_id", "currency", "num_requests"]
-    assert rows[0].startswith("open,USD,3,1,0,192,18,15,6,4.50,")
+    assert header.split(",")[:6] == ["day", "account_id", "key_id", "model", "currency", "num_requests"]
+    assert rows[0].startswith(",open,,,USD,3,1,0,192,18,15,6,4.50,")
+
+
+def test_csv_has_the_same_columns_in_every_report(used: Path) -> None:
+    every = [["--by", "account"], ["--by", "day", "--by", "key"], ["--since", "2026-11-24"], []]
+    assert len({run(usage.app, used, "--csv", *arguments).splitlines()[0] for arguments in every}) == 1
 
 
 def test_a_date_that_is_none_is_named(used: Path) -> None:

@@ -17,6 +17,14 @@ def test_a_path_that_does_not_exist_is_one_clear_sentence(tmp_path: Path) -> Non
         find_model_file(str(tmp_path / "none.gguf"))
 
 
+def test_a_directory_is_said_to_be_one_and_its_file_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a directory\. It holds no GGUF file"):
+        find_model_file(str(tmp_path))
+    (tmp_path / "some.gguf").touch()
+    with pytest.raises(ConfigError, match=f"Name the file: {tmp_path / 'some.gguf'}"):
+        find_model_file(str(tmp_path))
+
+
 def test_a_misspelt_name_is_answered_with_the_right_one() -> None:
     with pytest.raises(ConfigError, match=f"did you mean {NAME}"):
         find_model_file("deepseek-r1-distil-qwen-1.5b")
