@@ -9,7 +9,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seekd.accounts.access import AccessState, allows_open, start_refusal
@@ -18,6 +18,7 @@ from seekd.accounts.driver import Connection
 from seekd.accounts.keys import load_admin_token
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.store import open_connection, unusable_directory
+from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.admin import AdminApi
 from seekd.api.answering import Answering, failed
 from seekd.api.browsers import for_browsers
@@ -29,19 +30,23 @@ from seekd.api.screening import Screening
 from seekd.config import ByteSize
 from seekd.engine.link.messages import CacheExplanation
 from seekd.engine.link.process import EngineProcess
-from seekd.engine.llama.model_file import read_model_file
-from seekd.engine.llama.sizing import plan_memory
+from seekd.engine.llama.model_file import ModelFile, read_model_file
+from seekd.engine.llama.sizing import MemoryPlan, plan_memory
 from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.engine.settings import default_cache_ram, memory_bytes
 from seekd.engine.types import EngineHealth
-from seekd.errors import ConfigError, EngineError, ShuttingDown, StoreError
+from seekd.errors import ConfigError, Overloaded, SeekdError, ShuttingDown, StoreError
 from seekd.extensions import ExtensionPoint, extension_names, load_extension
 from seekd.guard import presidio
 from seekd.guard.moderation import HttpGuard
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Guard, Redactor
 from seekd.models.locate import find_model_file
+from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
+from seekd.prompt.abilities import abilities_of
+from seekd.prompt.render.chat_formats import chat_format, facts_of
+from seekd.prompt.types import PromptFormat
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.moderation import Moderator
@@ -55,10 +60,26 @@ from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, 
 from seekd.ui.pages import Pages
 from seekd.wire.dialect import CLASSIC, DIALECTS
 from seekd.wire.failures import failure_response
-from seekd.wire.model_names import accepted_names
+from seekd.wire.model_names import AllNames, accepted_names
 from seekd.wire.models import ModelCard
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstRequest:
+    """What a first request must be like to be answered.
+
+    Attributes:
+        model: a name to ask for.
+        needs_key: it must bring a key.
+        needs_balance_in: the currency in which whoever asks needs a balance first; None where nothing has to be paid,
+            or the account of open access can pay.
+    """
+
+    model: str
+    needs_key: bool
+    needs_balance_in: str | None
 
 
 class Application:
@@ -108,10 +129,11 @@ class Application:
             cache=self._cache,
             max_tokenized_bytes=settings.server.max_tokenized_bytes,
         )
+        names = models.own_names if models.default is not None else AllNames(models.own_names)
         self._screening = Screening(
             shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
             moderator=self._moderator,
-            models=models.own_names,
+            models=names,
         )
         gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(
@@ -122,7 +144,7 @@ class Application:
                 detached=self._detached,
                 routes=_routes(settings, models),
                 screening=self._screening,
-                models=models.own_names,
+                models=names,
             ),
             health=self.health,
             num_refused=lambda: books.num_refused,
@@ -189,13 +211,32 @@ class Application:
         return self._models.health
 
     def model_line(self) -> str:
-        """The models, for the ready line."""
-        lines = []
+        """The models that can be used, for the ready line, and which cannot."""
+        lines, unusable = [], []
         for member in self._models.members:
             outline = _outline(member)
-            name = member.key if outline is None else _display_name(outline)
-            lines.append(name if not member.names else f"{name} as {', '.join(member.names)}")
+            if outline is None or member.failure is not None:
+                unusable.append(member.key)
+                continue
+            line = f"{_display_name(outline)} [{outline.context_length:,} tokens: {outline.abilities.words()}]"
+            lines.append(line if not member.names else f"{line} as {', '.join(member.names)}")
+        if unusable:
+            lines.append(f"without {', '.join(unusable)}, which cannot be loaded (see the log)")
         return "; ".join(lines)
+
+    async def first_request(self) -> FirstRequest:
+        """What a first request must be like, for the ready line."""
+        cards = self._model_cards()
+        names = [card.model_id for card in cards if card.abilities.chat] or [cards[0].model_id]
+        model = "deepseek-chat" if "deepseek-chat" in names else names[0]
+        is_open = self._access is AccessState.OPEN
+        try:
+            currency = next(iter(self._books.price(model, OPEN_ACCOUNT_ID)), None)
+        except SeekdError:  # no price, or a pricing that fails: the log and the answer say so
+            currency = None
+        if is_open and currency and await self._books.total_micros(OPEN_ACCOUNT_ID):
+            currency = None
+        return FirstRequest(model=model, needs_key=not is_open, needs_balance_in=currency)
 
     def access_line(self) -> str:
         """Who may call, for the ready line."""
@@ -220,11 +261,12 @@ class Application:
                         context_window=outline.context_length,
                         max_output_tokens=outline.context_length,
                         owned_by="seekd",
+                        abilities=outline.abilities,
                         is_demonstration=outline.is_demonstration,
                     )
                 )
         if not cards:
-            raise EngineError("The model is still being loaded. Try again in a moment.")
+            raise Overloaded("The model is still being loaded. Try again in a moment.")
         return cards
 
 
@@ -236,6 +278,7 @@ def _outline(member: Member) -> Outline | None:
     return Outline(
         display_name=info.name,
         context_length=info.context_length,
+        abilities=member.model.abilities,
         is_demonstration=member.model.profile.is_demonstration,
     )
 
@@ -288,21 +331,29 @@ def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int)
     engine = EngineProcess(path, engine_settings, cache_dir=settings.server.cache_dir, log_level=settings.log.level)
     model = ServedModel(engine, open_vocabulary=functools.partial(open_vocabulary, path), settings=plan.model)
     member = Member(key=key, names=plan.names, model=model, is_preloaded=plan.preload or num_models == 1)
-    if num_models > 1:
-        try:
-            file = read_model_file(path)
-            memory = plan_memory(file, engine_settings)
-        except ConfigError as error:
-            # The others serve; this one says so again to whoever asks for it.
+    try:
+        file = read_model_file(path)
+        memory = plan_memory(file, engine_settings)
+        member.outline = _outline_of(file, plan, memory)
+        member.need_bytes = memory.total_bytes
+    except ConfigError as error:
+        # The others serve; this one says so again to whoever asks for it. The only one says so when it is loaded.
+        if num_models > 1:
             _log.error("the model %s cannot be used: %s", key, error.message, extra={"action": "bad_model"})
-        else:
-            member.need_bytes = memory.total_bytes
-            member.outline = Outline(
-                display_name=str(file.metadata.get("general.name") or path.stem),
-                context_length=memory.context_length,
-                is_demonstration=str(file.metadata.get("seekd.demo", "")).lower() == "true",
-            )
     return member, engine
+
+
+def _outline_of(file: ModelFile, plan: ModelPlan, memory: MemoryPlan) -> Outline:
+    """What is told of a model before it is loaded. Raises `ConfigError` for a chat template that cannot be used."""
+    metadata = file.printed_metadata
+    profile = profile_of(metadata, architecture=file.architecture, settings=plan.model)
+    facts = facts_of(metadata, file.special_tokens)
+    return Outline(
+        display_name=metadata.get("general.name") or file.path.stem,
+        context_length=memory.context_length,
+        abilities=abilities_of(chat_format(PromptFormat(profile.prompt_format), facts)),
+        is_demonstration=profile.is_demonstration,
+    )
 
 
 def _guard(settings: GuardSettings) -> Guard | None:

@@ -31,6 +31,18 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServe
         yield server
 
 
+@pytest.mark.fault("thinking-without-ability")
+def test_reasoning_of_a_model_that_has_none_is_named(tmp_path: Path) -> None:
+    with serve_script(say("Hello"), data_dir=tmp_path, prompt_format="deepseek-v3") as server:
+        asked = httpx.post(f"{server.url}/v1/chat/completions", json={**CHAT, "model": "deepseek-reasoner"})
+        plain = httpx.post(f"{server.url}/v1/chat/completions", json=CHAT)
+        cards = httpx.get(f"{server.url}/models").json()["data"]
+    assert asked.status_code == 200
+    assert "does not think" in asked.headers["X-Seekd-Warning"]
+    assert "X-Seekd-Warning" not in plain.headers
+    assert {card["abilities"]["thinking"] for card in cards} == {"never"}
+
+
 @pytest.mark.fault("responses-stored-state")
 @pytest.mark.parametrize(
     "wish",

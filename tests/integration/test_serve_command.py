@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +39,32 @@ def test_the_ready_line_has_the_url_the_model_and_a_curl_line_that_works(start_s
     )
     assert response.status_code == 200
     assert response.json()["choices"][0]["message"]["content"]
+
+
+def test_the_ready_line_leads_to_an_answer_where_requests_cost_money(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(SEEKD_ACCOUNTS_OFFICIAL_PRICES="true")
+    line = server.wait_for_line("seekd is ready")
+    server.wait_until_ready()
+    command = re.search(r"first: (seekd accounts top-up open 10[^;]*);", line)
+    assert command, line
+    curl = shlex.split(line.partition("try: ")[2])
+    headers = dict(curl[i + 1].split(": ") for i, word in enumerate(curl) if word == "-H")
+    body = curl[curl.index("-d") + 1]
+    assert httpx.post(curl[1], content=body, headers=headers).status_code == 402
+    subprocess.run([sys.executable, "-m", *shlex.split(command[1])], check=True, timeout=60, capture_output=True)
+    assert httpx.post(curl[1], content=body, headers=headers, timeout=60).status_code == 200
+
+
+def test_models_are_listed_while_the_first_one_loads(start_server: StartServer) -> None:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    server = start_server("--port", str(port))
+    server.wait_for_line("starting")
+    answer = httpx.get(f"http://127.0.0.1:{port}/models", timeout=60)
+    assert answer.status_code == 200, answer.text
+    [*cards] = answer.json()["data"]
+    assert cards[0]["abilities"] == {"chat": True, "thinking": "switch", "tools": True, "json": True, "fim": True}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -94,6 +94,15 @@ def test_names_without_a_model_and_damaged_models_are_told_and_the_others_serve(
     unknown = _ask(server, "deepseek-v4-pro")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "model_not_found")
     assert "deepseek-chat, deepseek-flash, deepseek-reasoner" in unknown.json()["error"]["message"]
+    # Every route says the same, also for names that are nobody's and for those that stand for an official one.
+    for body in ({"model": "nobody"}, {"model": "claude-opus-4", "max_tokens": 5}):
+        path = "/anthropic/v1/messages" if "max_tokens" in body else "/v1/chat/completions"
+        message = {**body, "messages": [{"role": "user", "content": "Hello!"}]}
+        error = httpx.post(f"{server.url}{path}", json=message, timeout=60).json()["error"]["message"]
+        assert error == unknown.json()["error"]["message"].replace("deepseek-v4-pro", str(body["model"]))
+    ready = server.wait_for_line("seekd is ready")
+    assert "without broken, which cannot be loaded" in ready
+    assert "as broken" not in ready
     broken = _ask(server, "broken")
     assert broken.status_code == 500
     assert "The model broken cannot be loaded" in broken.json()["error"]["message"]

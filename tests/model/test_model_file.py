@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from seekd.engine.llama.model_file import read_model_file
+from seekd.engine.llama.vocabulary import open_vocabulary
 from seekd.errors import ConfigError
+from seekd.models.locate import find_model_file
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 
@@ -35,6 +37,13 @@ def test_a_good_file_says_what_it_is(architecture: Architecture, model_file: Mod
     assert file.size_bytes == path.stat().st_size
     assert file.array_lengths["tokenizer.ggml.tokens"] == 275
     assert file.metadata["tokenizer.ggml.add_bos_token"] is False
+    assert file.printed_metadata["tokenizer.ggml.add_bos_token"] == "false"
+
+
+def test_the_header_has_the_special_tokens_that_llama_cpp_finds() -> None:
+    path = find_model_file("bundled")
+    with open_vocabulary(path) as vocabulary:
+        assert read_model_file(path).special_tokens == vocabulary.special_tokens
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Api:
         answering: serves what a model answers.
         health: whether a request would be answered now.
         num_refused: settlements that the accounts database refuses.
-        model_cards: the models that can be asked for; raises `EngineError` while none is loaded.
+        model_cards: the models that can be asked for; raises `Overloaded` while none is known.
         metrics: what `/metrics` shows.
         admin: what `/admin` does.
         pages: what is shown to people; tried last.

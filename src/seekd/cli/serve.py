@@ -10,17 +10,22 @@ import asyncio
 import contextlib
 import errno
 import gc
+import json
 import logging
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 
 from seekd import __version__, log
+from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.server import http_server, stop_server
-from seekd.app import Application, build
+from seekd.api.settings import default_data_dir
+from seekd.app import Application, FirstRequest, build
 from seekd.errors import ConfigError
 from seekd.settings import Settings
 
@@ -84,7 +89,7 @@ async def _serve(application: Application, settings: Settings, listener: socket.
         if starting.done():
             starting.result()
             calm_collector()
-            _say_ready(application, listener)
+            await _say_ready(application, settings, listener)
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (starting, stopping):
@@ -119,13 +124,28 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _say_ready(application: Application, listener: socket.socket) -> None:
+async def _say_ready(application: Application, settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    body = '{"model":"deepseek-chat","messages":[{"role":"user","content":"Hello!"}]}'
+    steps = first_steps(url, await application.first_request(), data_dir=settings.server.data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    line = (
-        f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; "
-        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
-    )
+    line = f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; {steps}"
     console.print(log.printable(line), markup=False)
+
+
+def first_steps(url: str, first: FirstRequest, *, data_dir: Path) -> str:
+    """The commands that lead to a first answer."""
+    place = "" if data_dir == default_data_dir() else f" --data-dir {shlex.quote(str(data_dir))}"
+    payer = "NAME" if first.needs_key else OPEN_ACCOUNT_ID
+    currency = "" if first.needs_balance_in == "USD" else f" --currency {first.needs_balance_in}"
+    steps = []
+    if first.needs_key:
+        steps.append(f"put a key into KEY, which this makes: seekd keys create --account NAME{place}")
+    if first.needs_balance_in:
+        steps.append(f"requests cost money, so first: seekd accounts top-up {payer} 10{currency}{place}")
+    key = '-H "Authorization: Bearer $KEY" ' if first.needs_key else ""
+    body = json.dumps(
+        {"model": first.model, "messages": [{"role": "user", "content": "Hello!"}]}, separators=(",", ":")
+    )
+    steps.append(f"try: curl {url}/v1/chat/completions {key}-H 'Content-Type: application/json' -d {shlex.quote(body)}")
+    return "; ".join(steps)

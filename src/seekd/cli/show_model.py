@@ -12,6 +12,9 @@ from seekd.models.fit import Machine, fit
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
 from seekd.models.store import ModelStore
+from seekd.prompt.abilities import abilities_of
+from seekd.prompt.render.chat_formats import chat_format, facts_of
+from seekd.prompt.types import PromptFormat
 from seekd.settings import Settings
 
 # enum llama_ftype of llama.h: what a file's `general.file_type` stands for.
@@ -55,13 +58,18 @@ def describe_file(source: str, settings: Settings, machine: Machine) -> dict[str
 
 
 def _profile(file: ModelFile, settings: Settings) -> dict[str, object]:
-    metadata = {name: _as_printed(value) for name, value in file.metadata.items()}
+    metadata = file.printed_metadata
     profile = profile_of(metadata, architecture=file.architecture, settings=settings.model)
-    return {"chat_format": profile.prompt_format, "temperature_mapping": profile.temperature_mapping}
-
-
-def _as_printed(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    facts: dict[str, object] = {
+        "chat_format": profile.prompt_format,
+        "temperature_mapping": profile.temperature_mapping,
+    }
+    try:
+        found = chat_format(PromptFormat(profile.prompt_format), facts_of(metadata, file.special_tokens))
+    except ConfigError as error:
+        return facts | {"can_do": f"nothing: {error.message}"}
+    abilities = abilities_of(found)
+    return facts | {"can_do": abilities.words(), "thinking": abilities.thinking.value}
 
 
 def _quantization(file: ModelFile) -> str:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 
 from seekd.engine.types import EngineHealth
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown, UnknownModel
+from seekd.prompt.abilities import Abilities
 from seekd.service.served_model import ServedModel
 
 _log = logging.getLogger(__name__)
@@ -47,10 +48,12 @@ class Outline:
         display_name: for people.
         context_length: tokens that one conversation will have.
         is_demonstration: see `ModelProfile`.
+        abilities: what requests may ask of it.
     """
 
     display_name: str
     context_length: int
+    abilities: Abilities
     is_demonstration: bool = False
 
 

@@ -7,6 +7,7 @@ Everything that is wrong with a request is found here, before any work and befor
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import partial
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
+from seekd.prompt.abilities import Thinking
 from seekd.prompt.answer.context_report import ReportingParser
 from seekd.prompt.answer.unbroken import UnbrokenParser
 from seekd.prompt.types import (
@@ -39,6 +41,8 @@ from seekd.service.response_cache.cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 from seekd.service.tab import Counter, Order
+
+_log = logging.getLogger(__name__)
 
 _COUNTED_CONTEXTS = 2
 _COUNTED_TOKENS = 100_000
@@ -95,6 +99,7 @@ class GenerationService:
         self._metrics = metrics
         self._cache = cache
         self._rules = RuleCompiler()
+        self._told: set[tuple[str, str]] = set()
         self._encoder = PromptEncoder(counter, max_bytes=max_tokenized_bytes)
         self._deadline_s = deadline_s
         self._clock = clock
@@ -157,6 +162,8 @@ class GenerationService:
         lease = partial(self._models.lease, member)
         async with lease() as model:
             constraint, warnings = await self._constraint(request, model, caller)
+            if request.thinking and model.abilities.thinking is Thinking.NEVER:
+                warnings = (*warnings, self._thoughtless(member, request.served_model))
         cache_salt = f"{caller.account_id}\x00{request.user_id or ''}"
         asked = Asked(
             request=request,
@@ -278,6 +285,14 @@ class GenerationService:
         if not caller.may_use(model):
             raise UnknownModel(model, known_models=tuple(sorted(caller.allowed_models or ())))
         return self._models.find(model)
+
+    def _thoughtless(self, member: Member, name: str) -> str:
+        """What to say of a request to think that the model cannot follow; said once in the log."""
+        if (member.key, name) not in self._told:
+            self._told.add((member.key, name))
+            text = "requests to %s want reasoning, and the model %s does not reason"
+            _log.warning(text, name, member.key, extra={"action": "cannot_think"})
+        return "The model does not think: the answer has no reasoning"
 
     def _time_left_s(self, started_s: float) -> float | None:
         if self._deadline_s is None:

@@ -12,6 +12,7 @@ from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
 from seekd.errors import EngineError
 from seekd.models.profile import ModelProfile, map_temperature, profile_of
 from seekd.models.settings import ModelSettings
+from seekd.prompt.abilities import Abilities, abilities_of
 from seekd.prompt.render.chat_formats import chat_format, facts_of
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat
@@ -47,6 +48,7 @@ class ServedModel:
         self._vocabulary: Vocabulary | None = None
         self._profile: ModelProfile | None = None
         self._chat_format: ChatFormat | None = None
+        self._abilities: Abilities | None = None
 
     async def start(self) -> None:
         """Load the model; again after a `close`. Raises `ConfigError` when its file cannot be used."""
@@ -59,6 +61,7 @@ class ServedModel:
             PromptFormat(self._profile.prompt_format),
             facts_of(info.metadata, self._vocabulary.special_tokens),
         )
+        self._abilities = abilities_of(self._chat_format)
         _log.info(
             "model loaded",
             extra={
@@ -67,8 +70,19 @@ class ServedModel:
                 "architecture": info.architecture,
                 "context_length": info.context_length,
                 "prompt_format": self._profile.prompt_format,
+                "abilities": self._abilities.words(),
             },
         )
+        trained = info.metadata.get(f"{info.architecture}.context_length", "")
+        if trained.isdecimal() and info.context_length > int(trained):
+            _log.warning(
+                "a context of %d tokens is more than the %s that the model %s was trained for: beyond those, answers "
+                "make less sense",
+                info.context_length,
+                trained,
+                info.name,
+                extra={"action": "long_context"},
+            )
 
     async def close(self) -> None:
         """Abort what runs and free everything; waits for threads that use the vocabulary."""
@@ -108,6 +122,13 @@ class ServedModel:
         if self._chat_format is None:
             raise EngineError("The model is still being loaded. Try again in a moment.")
         return self._chat_format
+
+    @property
+    def abilities(self) -> Abilities:
+        """What requests may ask of the model. Raises `EngineError` while the model is being loaded."""
+        if self._abilities is None:
+            raise EngineError("The model is still being loaded. Try again in a moment.")
+        return self._abilities
 
     @property
     def long_conversation(self) -> LongConversation:

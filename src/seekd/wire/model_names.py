@@ -43,8 +43,16 @@ OFFICIAL_MODELS: Mapping[str, OfficialModel] = MappingProxyType(
 )
 
 
+class AllNames(tuple[str, ...]):
+    """The names of a server none of whose models answers the official ones, unless they are among these."""
+
+    __slots__ = ()
+
+
 def accepted_names(configured: Collection[str]) -> tuple[str, ...]:
     """The official names and those of this server, each once, in the order in which errors list them."""
+    if isinstance(configured, AllNames):
+        return configured
     return tuple(dict.fromkeys((*OFFICIAL_MODELS, *configured)))
 
 
@@ -77,15 +85,20 @@ def served_name(requested: str, models: Collection[str]) -> str:
 
     Args:
         requested: as written.
-        models: names that this server answers to besides the official ones.
+        models: names that this server answers to besides the official ones, or all as `AllNames`.
 
     Raises:
         InvalidParameter: it is too long or not printable.
+        UnknownModel: it stands for an official name, which no model answers.
     """
+    names = accepted_names(models)
     for name in (requested, requested.removesuffix(_LONG_CONTEXT_SUFFIX)):
-        if name in OFFICIAL_MODELS or name in models:
+        if name in names:
             return name
-    return "deepseek-v4-pro" if _checked(requested).startswith("claude-opus") else "deepseek-flash"
+    name = "deepseek-v4-pro" if _checked(requested).startswith("claude-opus") else "deepseek-flash"
+    if name not in names:
+        raise UnknownModel(requested, known_models=names)
+    return name
 
 
 def _checked(requested: str) -> str:

@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seekd.prompt.abilities import Abilities
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
@@ -20,6 +22,7 @@ class ModelCard:
         context_window: tokens of prompt and completion together.
         max_output_tokens: most tokens of one completion.
         owned_by: who made it.
+        abilities: what requests may ask of it.
         is_demonstration: whether it is the bundled model, which is no DeepSeek model and knows little.
     """
 
@@ -28,6 +31,7 @@ class ModelCard:
     context_window: int
     max_output_tokens: int
     owned_by: str
+    abilities: Abilities
     is_demonstration: bool = False
 
 
@@ -53,6 +57,13 @@ def _item(card: ModelCard) -> dict[str, object]:
         "output_modalities": ["text"],
         "effort": {"supported_levels": ["low", "high", "max"], "default_level": "high"},
         "api_capabilities": {"anthropic_messages": {"system_prompt_update": "in-history"}},
+    }
+    item["abilities"] = {
+        "chat": card.abilities.chat,
+        "thinking": card.abilities.thinking,
+        "tools": card.abilities.tools,
+        "json": card.abilities.chat,
+        "fim": card.abilities.fim,
     }
     if card.is_demonstration:
         item["demonstration"] = True

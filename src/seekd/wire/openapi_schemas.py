@@ -264,6 +264,16 @@ _MODEL_OBJECT = _object(
         "name": _text(),
         "context_window": {"type": "integer"},
         "max_output_tokens": {"type": "integer"},
+        "abilities": _object(
+            {
+                "chat": {"type": "boolean"},
+                "thinking": {"enum": ["switch", "always", "free", "never"]},
+                "tools": {"type": "boolean"},
+                "json": {"type": "boolean"},
+                "fim": {"type": "boolean", "description": "Fill in the middle."},
+            },
+            required=("chat", "thinking", "tools", "json", "fim"),
+        ),
         "demonstration": {"type": "boolean", "description": "The bundled model: it is small and knows little."},
     },
     required=("id", "object", "owned_by"),

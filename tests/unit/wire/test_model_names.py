@@ -3,6 +3,7 @@ import pytest
 from seekd.errors import InvalidParameter, UnknownModel
 from seekd.wire.model_names import (
     OFFICIAL_MODELS,
+    AllNames,
     accepted_names,
     answer_name,
     known_name,
@@ -55,6 +56,17 @@ def test_a_name_that_cannot_be_stored_is_told_by_its_length_alone(name: str) -> 
         with pytest.raises(InvalidParameter, match=f"a name of {len(name)} characters") as raised:
             find(name, ["mine"])
         assert name not in raised.value.message
+
+
+def test_a_server_without_a_model_for_official_names_knows_only_its_own() -> None:
+    names = AllNames(["mine", "deepseek-chat"])
+    assert accepted_names(names) == ("mine", "deepseek-chat")
+    assert served_name("mine[1m]", names) == "mine"
+    for requested in ("claude-opus-x", "deepseek-v4-pro", "anything"):
+        with pytest.raises(UnknownModel) as raised:
+            served_name(requested, names)
+        assert (raised.value.model, raised.value.known_models) == (requested, ("mine", "deepseek-chat"))
+    assert served_name("anything", AllNames(["deepseek-flash"])) == "deepseek-flash"
 
 
 def test_where_only_known_names_are_taken_the_error_lists_them() -> None:

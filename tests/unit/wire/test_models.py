@@ -1,5 +1,6 @@
 import json
 
+from seekd.prompt.abilities import Abilities, Thinking
 from seekd.wire.models import ModelCard, model_body, models_body
 
 CARD = ModelCard(
@@ -8,6 +9,7 @@ CARD = ModelCard(
     context_window=8192,
     max_output_tokens=4096,
     owned_by="seekd",
+    abilities=Abilities(chat=True, thinking=Thinking.NEVER, tools=True, fim=False),
     is_demonstration=True,
 )
 
@@ -22,3 +24,4 @@ def test_the_services_keys_come_first_and_a_demonstration_says_so() -> None:
     assert list(item)[:4] == ["id", "object", "owned_by", "name"]
     assert item["context_window"] == 8192
     assert item["demonstration"] is True
+    assert item["abilities"] == {"chat": True, "thinking": "never", "tools": True, "json": True, "fim": False}

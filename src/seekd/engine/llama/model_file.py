@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seekd.errors import ConfigError
@@ -26,7 +26,10 @@ _ARRAY = 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _F64 = 28  # ggml_type of a tensor; llama.cpp's graphs crash on it
 _MAX_DIMENSIONS = 4
-_REQUIRED_KEYS = ("general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.tokens")
+_TOKENS, _TOKEN_KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+_INT32 = 5
+_SPECIAL_KINDS = frozenset({3, 4})  # control and user-defined entries
+_REQUIRED_KEYS = ("general.architecture", "tokenizer.ggml.model", _TOKENS)
 
 Scalar = str | int | float | bool
 
@@ -39,12 +42,21 @@ class ModelFile:
         metadata: the scalar key-value pairs; arrays are left out.
         array_lengths: number of elements of each array key.
         size_bytes: of the file.
+        special_tokens: spelling to id of every control and user-defined entry of the vocabulary.
     """
 
     path: Path
     metadata: Mapping[str, Scalar]
     array_lengths: Mapping[str, int]
     size_bytes: int
+    special_tokens: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def printed_metadata(self) -> dict[str, str]:
+        """The metadata as llama.cpp prints it, which is what a loaded model tells."""
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in self.metadata.items()
+        }
 
     @property
     def architecture(self) -> str:
@@ -124,10 +136,12 @@ def _parse(path: Path, data: mmap.mmap, size_bytes: int) -> ModelFile:
         raise IndexError("negative counts")
     metadata: dict[str, Scalar] = {}
     array_lengths: dict[str, int] = {}
+    arrays: dict[str, tuple[int, int, int]] = {}  # kind, length, and where its elements begin
     for _ in range(num_keys):
         key, kind = reader.string(), reader.number("I")
         if kind == _ARRAY:
             kind, count = reader.number("I"), reader.number("Q")
+            arrays[key] = (kind, count, reader.offset)
             reader.skip(kind, count)
             array_lengths[key] = count
         elif kind == _STRING:
@@ -141,9 +155,31 @@ def _parse(path: Path, data: mmap.mmap, size_bytes: int) -> ModelFile:
         _check_tensors(
             path, reader, num_tensors, size_bytes=size_bytes, alignment=int(metadata.get("general.alignment", 32))
         )
-    model = ModelFile(path=path, metadata=metadata, array_lengths=array_lengths, size_bytes=size_bytes)
+    model = ModelFile(
+        path=path,
+        metadata=metadata,
+        array_lengths=array_lengths,
+        size_bytes=size_bytes,
+        special_tokens=_special_tokens(data, arrays),
+    )
     _check_keys(model)
     return model
+
+
+def _special_tokens(data: mmap.mmap, arrays: Mapping[str, tuple[int, int, int]]) -> dict[str, int]:
+    (kind, count, offset), (kinds_kind, num_kinds, kinds_offset) = (
+        arrays.get(name, (0, 0, 0)) for name in (_TOKENS, _TOKEN_KINDS)
+    )
+    if kind != _STRING or kinds_kind != _INT32 or count != num_kinds:
+        return {}
+    reader = _Reader(data, offset)
+    found = {}
+    for token_id, (token_kind,) in enumerate(struct.iter_unpack("<i", data[kinds_offset : kinds_offset + 4 * count])):
+        if token_kind in _SPECIAL_KINDS:
+            found[reader.string()] = token_id
+        else:
+            reader.skip(_STRING, 1)
+    return found
 
 
 def _check_tensors(path: Path, reader: _Reader, num_tensors: int, *, size_bytes: int, alignment: int) -> None:
