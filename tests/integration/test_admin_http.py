@@ -74,9 +74,33 @@ def test_an_account_is_made_paid_used_and_reported(admin: httpx.Client, server: 
     assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 401
 
 
+@pytest.mark.fault("account-disabled")
+def test_an_account_is_renamed_disabled_and_a_wrong_top_up_taken_back(
+    admin: httpx.Client, server: ScriptedServer
+) -> None:
+    account = admin.post("/accounts", json={"name": "team"}).json()
+    key = admin.post("/keys", json={"account_id": "team"}).json()
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    paid = {"amount": "150", "currency": "USD", "reference": "invoice 7"}
+    admin.post("/accounts/team/top-up", json=paid)
+    left = admin.post("/accounts/team/take-back", json={**paid, "amount": "148.5"}).json()
+    assert (left["id"], left["balances"][0]["topped_up_balance"]) == (account["id"], "1.50")
+
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 200
+    changed = admin.patch("/accounts/team", json={"name": "crew", "is_disabled": True}).json()
+    assert (changed["id"], changed["name"], changed["disabled_at"] is None) == (account["id"], "crew", False)
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 401
+    assert admin.patch("/accounts/crew", json={"is_disabled": False}).json()["disabled_at"] is None
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=BODY, headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
+        ("PATCH", "/accounts/none", {"name": "x"}),
+        ("PATCH", "/accounts/open", {"is_disabled": True}),
+        ("POST", "/accounts/open/take-back", {"amount": "1", "currency": "USD"}),
+        ("POST", "/accounts/open/grant", {"amount": "1", "currency": "USD", "reference": "x"}),
         ("POST", "/accounts", {"nme": "x"}),
         ("POST", "/accounts/none/top-up", {"amount": "1", "currency": "USD"}),
         ("POST", "/accounts/none/top-up", {"amount": "-1", "currency": "USD"}),

@@ -121,7 +121,7 @@ class KeyRing:
 
     def _find(self, connection: Connection, secret_hash: bytes) -> tuple[bytes, Caller] | None:
         rows = connection.rows(sql.FIND_KEY, {"secret_hash": secret_hash})
-        if not rows or rows[0][6] is not None:  # revoked
+        if not rows or rows[0][6] is not None or rows[0][10] is not None:  # revoked, or its account is disabled
             return None
         found = (bytes(rows[0][4]), _caller(rows[0]))
         self._callers[secret_hash] = found

@@ -14,7 +14,7 @@ from pathlib import Path
 from seekd.accounts.driver import Connection, TransactionFailed, statement
 from seekd.errors import ConfigError
 
-HEAD = "0001"  # the newest migration; a test compares it with the directory
+HEAD = "0002"  # the newest migration; a test compares it with the directory
 
 _REVISION = statement("SELECT version_num FROM alembic_version")
 _ADVISORY_LOCK = 0x5EEC_D001  # any number, the same in every seekd

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 
 from seekd.accounts import statements as sql
 from seekd.accounts.pool import Grant, Payment, Pool
-from seekd.accounts.types import Answer, Charge, Claim, Price, Reservation, Usage
+from seekd.accounts.types import Answer, Charge, Claim, Price, Reservation, Usage, format_exact
 from seekd.accounts.unit import Hold, Needs, PastUsage, Unit
-from seekd.errors import InsufficientBalance, StoreError, Unauthenticated
+from seekd.errors import InsufficientBalance, InvalidParameter, StoreError, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +256,31 @@ class TopUp:
         """Add it."""
         pool = unit.create_pool(self.account_id, self.currency)
         pool.top_up(self.micros, reference=self.reference, at_ms=unit.now_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBack:
+    """Take paid balance away: the counter-entry of a wrong top-up."""
+
+    account_id: str
+    currency: str
+    micros: int
+    reference: str
+
+    def declare(self, needs: Needs) -> None:
+        """See `Operation`."""
+        needs.account_ids.add(self.account_id)
+
+    def apply(self, unit: Unit) -> None:
+        """Take it, where it is there and no running request holds it."""
+        pool = unit.pool(self.account_id, self.currency)
+        most = 0 if pool is None else min(pool.topped_up_micros, pool.available_micros)
+        if pool is None or self.micros > most:
+            raise InvalidParameter(
+                f"At most {format_exact(most)} {self.currency} can be taken back: the rest of what was paid is spent "
+                "or held by running requests."
+            )
+        pool.take_back(self.micros, reference=self.reference, at_ms=unit.now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ class Transfer:
     """One movement: `micros` leave the book `source` and enter the book `target`.
 
     Attributes:
-        kind: "top_up", "grant", "charge" or "expiry".
+        kind: "top_up", "take_back", "grant", "charge" or "expiry".
         reference: the request, grant or payment that caused it.
     """
 
@@ -117,6 +117,12 @@ class Pool:
         self._check_amount(micros)
         self.topped_up_micros += micros
         self._move("top_up", PAYMENTS, TOPPED_UP, micros, reference, at_ms)
+
+    def take_back(self, micros: int, *, reference: str, at_ms: int) -> None:
+        """Take paid balance away by the opposite movement: a top-up was wrong, or is paid out."""
+        assert 0 < micros <= min(self.topped_up_micros, self.available_micros)
+        self.topped_up_micros -= micros
+        self._move("take_back", TOPPED_UP, PAYMENTS, micros, reference, at_ms)
 
     def add_grant(self, grant: Grant, *, at_ms: int) -> None:
         """Add given balance."""

@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -18,13 +18,14 @@ from seekd.accounts import statements as sql
 from seekd.accounts.audit import AuditTrail
 from seekd.accounts.balances import read_balance
 from seekd.accounts.clock import DatabaseClock
-from seekd.accounts.driver import Connection, Row, TransactionFailed
+from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed
 from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_secret, new_secret, shown_parts
-from seekd.accounts.operations import AddGrant, TopUp
+from seekd.accounts.operations import AddGrant, TakeBack, TopUp
 from seekd.accounts.settings import CURRENCIES
 from seekd.accounts.types import (
     MAX_MODEL_NAME_CHARS,
     NO_LIMITS,
+    OPEN_ACCOUNT_ID,
     AccountView,
     Balance,
     KeyView,
@@ -33,6 +34,7 @@ from seekd.accounts.types import (
     is_model_name,
 )
 from seekd.accounts.unit import Operation, run_batch
+from seekd.config import suggest
 from seekd.errors import InvalidParameter, StoreError
 
 T = TypeVar("T")
@@ -58,6 +60,8 @@ class KeyOptions:
 
 class Registry:
     """Changes and lists accounts and keys. Used by one thread; every method raises `StoreError`.
+
+    An account is named by its id or its name; where there is none of either, `InvalidParameter` says so.
 
     Args:
         audit: writes down every change before it is made; None for none, in tests and scripts of one's own.
@@ -106,29 +110,46 @@ class Registry:
         return account
 
     def accounts(self) -> list[AccountView]:
-        """All accounts, oldest first."""
+        """All accounts, oldest first, that of open access last."""
         return [_account(row) for row in self._transact(lambda: self._connection.rows(sql.LIST_ACCOUNTS))]
 
-    def account(self, account_id: str) -> AccountView | None:
-        """One account; None when there is none of that id."""
-        rows = self._transact(lambda: self._connection.rows(sql.FIND_ACCOUNT, {"id": account_id}))
-        return _account(rows[0]) if rows else None
+    def account(self, account: str) -> AccountView:
+        """One account."""
+        rows = self._transact(lambda: self._connection.rows(sql.FIND_ACCOUNT, {"account": account}))
+        if not rows:
+            known = [name for view in self.accounts() for name in (view.name, view.id)]
+            raise InvalidParameter(f"There is no account {account!r}{suggest(account, known)}")
+        return _account(rows[0])
 
-    def set_limits(self, account_id: str, limits: Limits) -> AccountView | None:
+    def set_limits(self, account: str, limits: Limits) -> AccountView:
         """Change the limits of an account; servers follow at once."""
-
-        def change() -> None:
-            self._connection.run(sql.SET_ACCOUNT_LIMITS, {"id": account_id, "limits": encode_limits(limits)})
-            self._connection.run(sql.RAISE_KEYS_VERSION)
-
-        if self.account(account_id) is None:
-            return None
+        account_id = self.account(account).id
+        row = {"id": account_id, "limits": encode_limits(limits)}
         with self._change("account.limits", account_id, limits=_shown_limits(limits)):
-            self._transact(change)
+            self._transact(lambda: self._run_and_tell(sql.SET_ACCOUNT_LIMITS, row))
         return self.account(account_id)
 
-    def balance(self, account_id: str) -> Balance:
+    def rename(self, account: str, name: str) -> AccountView:
+        """Give an account another name. Raises `InvalidParameter` as `create_account` does."""
+        _check_name(name, "account")
+        account_id = self._own_account(account).id
+        with self._change("account.rename", account_id, name=name):
+            if not self._transact(lambda: self._connection.run(sql.RENAME_ACCOUNT, {"id": account_id, "name": name})):
+                raise InvalidParameter(f"There is an account {name!r} already.")
+        return self.account(account_id)
+
+    def disable(self, account: str) -> AccountView:
+        """Let no key of an account work, at once, until it is enabled. Requests that run end as they would."""
+        view = self._own_account(account)
+        return self._set_disabled(view, view.disabled_at_ms or self.now_ms())
+
+    def enable(self, account: str) -> AccountView:
+        """Let the keys of a disabled account work again."""
+        return self._set_disabled(self.account(account), None)
+
+    def balance(self, account: str) -> Balance:
         """What an account has."""
+        account_id = self.account(account).id
         return self._transact(
             lambda: read_balance(
                 self._connection,
@@ -139,25 +160,37 @@ class Registry:
             )
         )
 
-    def top_up(self, account_id: str, *, currency: str, micros: int, reference: str = "") -> Balance:
+    def top_up(self, account: str, *, currency: str, micros: int, reference: str = "") -> Balance:
         """Add paid balance.
 
         Raises:
             InvalidParameter: no such account, currency or amount.
         """
-        self._check_credit(account_id, currency, micros)
+        account_id = self._credited(account, currency, micros)
         reference = reference or self._new_id("pay")
         with self._change("account.top_up", account_id, currency=currency, micros=micros, reference=reference):
             self._apply(TopUp(account_id=account_id, currency=currency, micros=micros, reference=reference))
         return self.balance(account_id)
 
-    def grant(self, account_id: str, *, currency: str, micros: int, expires_at_ms: int | None = None) -> Balance:
+    def take_back(self, account: str, *, currency: str, micros: int, reference: str = "") -> Balance:
+        """Take paid balance away by a counter-entry; the ledger keeps the wrong top-up as well.
+
+        Raises:
+            InvalidParameter: no such account, currency or amount, or less than that is left.
+        """
+        account_id = self._credited(account, currency, micros)
+        reference = reference or self._new_id("back")
+        with self._change("account.take_back", account_id, currency=currency, micros=micros, reference=reference):
+            self._apply(TakeBack(account_id=account_id, currency=currency, micros=micros, reference=reference))
+        return self.balance(account_id)
+
+    def grant(self, account: str, *, currency: str, micros: int, expires_at_ms: int | None = None) -> Balance:
         """Give balance, which is spent before paid balance.
 
         Raises:
             InvalidParameter: no such account, currency or amount, or it would have expired already.
         """
-        self._check_credit(account_id, currency, micros)
+        account_id = self._credited(account, currency, micros)
         if expires_at_ms is not None and expires_at_ms <= self.now_ms():
             raise InvalidParameter("The grant would have expired already.")
         grant = AddGrant(
@@ -180,7 +213,7 @@ class Registry:
 
     # --- keys
 
-    def create_key(self, account_id: str, options: KeyOptions | None = None) -> NewKey:
+    def create_key(self, account: str, options: KeyOptions | None = None) -> NewKey:
         """Make a key. It can be read from the result and never again.
 
         Raises:
@@ -192,8 +225,7 @@ class Registry:
         for model in options.allowed_models or ():
             if not is_model_name(model):
                 raise InvalidParameter(f"A model's name must have at most {MAX_MODEL_NAME_CHARS} printable characters.")
-        if self.account(account_id) is None:
-            raise InvalidParameter(f"There is no account {account_id!r}.")
+        account_id = self.account(account).id
         now_ms = self.now_ms()
         if options.expires_at_ms is not None and options.expires_at_ms <= now_ms:
             raise InvalidParameter("The key would have expired already.")
@@ -224,10 +256,6 @@ class Registry:
             "allowed_models": None if models is None else json.dumps(models),
         }
 
-        def insert() -> None:
-            self._connection.run(sql.INSERT_KEY, row)
-            self._connection.run(sql.RAISE_KEYS_VERSION)
-
         with self._change(
             "key.create",
             view.id,
@@ -237,29 +265,44 @@ class Registry:
             limits=_shown_limits(view.limits),
             allowed_models=models,
         ):
-            self._transact(insert)
+            self._transact(lambda: self._run_and_tell(sql.INSERT_KEY, row))
         return NewKey(view=view, secret=secret)
 
-    def keys(self, account_id: str | None = None) -> list[KeyView]:
+    def keys(self, account: str | None = None) -> list[KeyView]:
         """Keys, oldest first: of one account, or all."""
+        account_id = None if account is None else self.account(account).id
         rows = self._transact(lambda: self._connection.rows(sql.LIST_KEYS))
         return [_key(row) for row in rows if account_id is None or row[1] == account_id]
 
     def revoke_key(self, key_id: str) -> KeyView | None:
         """Make a key useless at once; None when there is none of that id. Revoking twice changes nothing."""
-
-        def revoke() -> None:
-            self._connection.run(sql.REVOKE_KEY, {"id": key_id, "now_ms": self.now_ms()})
-            self._connection.run(sql.RAISE_KEYS_VERSION)
-
         known = self._find_key(key_id)
         if known is None:
             return None
         with self._change("key.revoke", key_id, account_id=known.account_id):
-            self._transact(revoke)
+            row = {"id": key_id, "now_ms": self.now_ms()}
+            self._transact(lambda: self._run_and_tell(sql.REVOKE_KEY, row))
         return self._find_key(key_id)
 
     # --- helpers
+
+    def _own_account(self, account: str) -> AccountView:
+        """An account that is not that of open access."""
+        view = self.account(account)
+        if view.id == OPEN_ACCOUNT_ID:
+            raise InvalidParameter("The account of open access stays as it is; making a key ends open access.")
+        return view
+
+    def _set_disabled(self, view: AccountView, disabled_at_ms: int | None) -> AccountView:
+        row = {"id": view.id, "disabled_at_ms": disabled_at_ms}
+        with self._change("account.enable" if disabled_at_ms is None else "account.disable", view.id):
+            self._transact(lambda: self._run_and_tell(sql.SET_DISABLED, row))
+        return self.account(view.id)
+
+    def _run_and_tell(self, command: Statement, row: Mapping[str, object]) -> None:
+        """Run a command after which servers must read keys anew."""
+        self._connection.run(command, row)
+        self._connection.run(sql.RAISE_KEYS_VERSION)
 
     def _find_key(self, key_id: str) -> KeyView | None:
         return next((key for key in self.keys() if key.id == key_id), None)
@@ -269,13 +312,13 @@ class Registry:
             return contextlib.nullcontext()
         return self._audit.change(action, target=target, **details)
 
-    def _check_credit(self, account_id: str, currency: str, micros: int) -> None:
+    def _credited(self, account: str, currency: str, micros: int) -> str:
+        """The id of an account that may get, or give, an amount."""
         if currency not in CURRENCIES:
             raise InvalidParameter(f"The currency must be one of {', '.join(CURRENCIES)}.")
         if not 0 < micros < 10**15:
             raise InvalidParameter("The amount must be more than 0 and less than 1000000000.")
-        if self.account(account_id) is None:
-            raise InvalidParameter(f"There is no account {account_id!r}.")
+        return self.account(account).id
 
     def _apply(self, operation: Operation[object]) -> None:
         try:
@@ -313,7 +356,9 @@ def _shown_limits(limits: Limits) -> dict[str, int] | None:
 
 
 def _account(row: Row) -> AccountView:
-    return AccountView(id=row[0], name=row[1], created_at_ms=row[2], limits=decode_limits(row[3]))
+    return AccountView(
+        id=row[0], name=row[1], created_at_ms=row[2], limits=decode_limits(row[3]), disabled_at_ms=row[4]
+    )
 
 
 def _key(row: Row) -> KeyView:

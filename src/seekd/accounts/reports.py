@@ -37,6 +37,12 @@ _COLUMNS: dict[Dimension, str] = {
     Dimension.KEY: "COALESCE(u.key_id, '')",
     Dimension.MODEL: "u.model",
 }
+_NAMES: dict[Dimension, str] = {  # fields of `UsageLine`
+    Dimension.DAY: "day",
+    Dimension.ACCOUNT: "account_id",
+    Dimension.KEY: "key_id",
+    Dimension.MODEL: "model",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +121,10 @@ def usage_report(connection: Connection, query: UsageQuery) -> list[UsageLine]:
         raise StoreError("The usage could not be read.", reason=str(failure)) from failure
 
 
-def to_csv(lines: Sequence[UsageLine]) -> str:
-    """A report as comma-separated values with a header: the same columns in every report, for scripts."""
-    names = [field.name for field in fields(UsageLine)]
+def to_csv(lines: Sequence[UsageLine], by: Sequence[Dimension]) -> str:
+    """A report as comma-separated values with a header; its columns follow from the query, whatever was found."""
+    told_apart = {_NAMES[dimension] for dimension in by}
+    names = [field.name for field in fields(UsageLine) if field.name in told_apart or field.name not in _NAMES.values()]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)

@@ -15,13 +15,14 @@ RAISE_KEYS_VERSION = statement("UPDATE versions SET version = version + 1 WHERE 
 ANY_KEY_EVER = statement("SELECT 1 FROM api_keys LIMIT 1")
 FIND_KEY = statement("""
     SELECT k.id, k.account_id, k.name, k.prefix, k.secret_hash, k.expires_at_ms, k.revoked_at_ms, k.limits,
-           k.allowed_models, a.limits
+           k.allowed_models, a.limits, a.disabled_at_ms
     FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.secret_hash = :secret_hash
 """)
 # What a reservation needs to know of its key: read in the same transaction, so that no revoked key is ever served.
 WORKING_KEYS = statement("""
-    SELECT id FROM api_keys
-    WHERE id IN_LIST(:ids) AND revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > :now_ms)
+    SELECT k.id FROM api_keys k JOIN accounts a ON a.id = k.account_id
+    WHERE k.id IN_LIST(:ids) AND k.revoked_at_ms IS NULL AND (k.expires_at_ms IS NULL OR k.expires_at_ms > :now_ms)
+          AND a.disabled_at_ms IS NULL
 """)
 INSERT_KEY = statement("""
     INSERT INTO api_keys (id, account_id, name, secret_hash, prefix, tail, created_at_ms, expires_at_ms,
@@ -41,8 +42,21 @@ INSERT_ACCOUNT = statement("""
     INSERT INTO accounts (id, name, created_at_ms, limits) VALUES (:id, :name, :created_at_ms, :limits)
     ON CONFLICT (name) DO NOTHING
 """)
-LIST_ACCOUNTS = statement("SELECT id, name, created_at_ms, limits FROM accounts ORDER BY created_at_ms, id")
-FIND_ACCOUNT = statement("SELECT id, name, created_at_ms, limits FROM accounts WHERE id = :id")
+# The account of open access comes last: whoever takes the first one and makes a key for it would close the server.
+LIST_ACCOUNTS = statement("""
+    SELECT id, name, created_at_ms, limits, disabled_at_ms FROM accounts
+    ORDER BY CASE WHEN id = 'open' THEN 1 ELSE 0 END, created_at_ms, id
+""")
+# By id or by name; an id wins over a name that looks like it.
+FIND_ACCOUNT = statement("""
+    SELECT id, name, created_at_ms, limits, disabled_at_ms FROM accounts WHERE id = :account OR name = :account
+    ORDER BY CASE WHEN id = :account THEN 0 ELSE 1 END
+""")
+RENAME_ACCOUNT = statement("""
+    UPDATE accounts SET name = :name
+    WHERE id = :id AND NOT EXISTS (SELECT 1 FROM accounts other WHERE other.name = :name AND other.id <> :id)
+""")
+SET_DISABLED = statement("UPDATE accounts SET disabled_at_ms = :disabled_at_ms WHERE id = :id")
 SET_ACCOUNT_LIMITS = statement("UPDATE accounts SET limits = :limits WHERE id = :id")
 
 # --- money

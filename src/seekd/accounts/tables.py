@@ -44,6 +44,7 @@ accounts = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("limits", Text),
+    Column("disabled_at_ms", BigInteger),
 )
 
 api_keys = Table(

@@ -274,12 +274,17 @@ class Twin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
-    """An account as shown to people and scripts."""
+    """An account as shown to people and scripts.
+
+    Attributes:
+        disabled_at_ms: None while its keys work.
+    """
 
     id: str
     name: str
     created_at_ms: int
     limits: Limits = NO_LIMITS
+    disabled_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,13 +22,14 @@ from seekd.accounts.driver import Connection
 from seekd.accounts.keys import AdminToken, bearer_key
 from seekd.accounts.registry import Registry
 from seekd.accounts.reports import UsageQuery, parse_dimensions, to_csv, usage_report
-from seekd.accounts.types import NO_LIMITS, Caller
+from seekd.accounts.types import NO_LIMITS, Balance, Caller
 from seekd.api.answering import failed
 from seekd.api.connection import ClientLeft, read_body
 from seekd.api.settings import ServerSettings
 from seekd.engine.link.messages import CacheExplanation
 from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
 from seekd.wire.admin import (
+    AccountChanges,
     CreditBody,
     LimitsBody,
     NewAccountBody,
@@ -76,8 +77,10 @@ class AdminApi:
             self._route("/accounts", _list_accounts, "GET"),
             self._route("/accounts", _create_account, "POST"),
             self._route("/accounts/{account_id}", _show_account, "GET"),
+            self._route("/accounts/{account_id}", _change_account, "PATCH"),
             self._route("/accounts/{account_id}/limits", _set_limits, "PUT"),
             self._route("/accounts/{account_id}/top-up", _top_up, "POST"),
+            self._route("/accounts/{account_id}/take-back", _take_back, "POST"),
             self._route("/accounts/{account_id}/grant", _grant, "POST"),
             self._route("/keys", _list_keys, "GET"),
             self._route("/keys", _create_key, "POST"),
@@ -152,7 +155,7 @@ class AdminApi:
     def _report(self, query: UsageQuery, *, is_csv: bool) -> bytes:
         with self.open_connection() as connection:
             lines = usage_report(connection, query)
-        return to_csv(lines).encode() if is_csv else encode([asdict(line) for line in lines])
+        return to_csv(lines, query.by).encode() if is_csv else encode([asdict(line) for line in lines])
 
     async def _explain(self, request: Request) -> Response:
         async def answer(request: Request) -> Response:
@@ -194,40 +197,56 @@ def _create_account(_: Request, registry: Registry, body: bytes) -> object:
 
 
 def _show_account(request: Request, registry: Registry, _: bytes) -> object:
-    account_id = request.path_params["account_id"]
-    account = registry.account(account_id)
-    if account is None:
-        raise InvalidParameter(f"There is no account {account_id!r}.")
-    return account_json(account, registry.balance(account_id))
+    account = registry.account(request.path_params["account_id"])
+    return account_json(account, registry.balance(account.id))
 
 
-def _set_limits(request: Request, registry: Registry, body: bytes) -> object:
-    account_id = request.path_params["account_id"]
-    account = registry.set_limits(account_id, decode(body, LimitsBody).as_limits())
-    if account is None:
-        raise InvalidParameter(f"There is no account {account_id!r}.")
+def _change_account(request: Request, registry: Registry, body: bytes) -> object:
+    wanted = decode(body, AccountChanges)
+    account = registry.account(request.path_params["account_id"])
+    if wanted.name is not None:
+        account = registry.rename(account.id, wanted.name)
+    if wanted.is_disabled is not None:
+        account = registry.disable(account.id) if wanted.is_disabled else registry.enable(account.id)
     return account_json(account)
 
 
+def _set_limits(request: Request, registry: Registry, body: bytes) -> object:
+    account = request.path_params["account_id"]
+    return account_json(registry.set_limits(account, decode(body, LimitsBody).as_limits()))
+
+
 def _top_up(request: Request, registry: Registry, body: bytes) -> object:
+    return _credit(request, registry.top_up, body)
+
+
+def _take_back(request: Request, registry: Registry, body: bytes) -> object:
+    return _credit(request, registry.take_back, body)
+
+
+def _credit(request: Request, change: Callable[..., Balance], body: bytes) -> object:
     wanted = decode(body, CreditBody)
     if wanted.expires is not None:
         raise InvalidParameter("Paid balance does not expire; only grants do.")
-    account_id = request.path_params["account_id"]
-    balance = registry.top_up(account_id, currency=wanted.currency, micros=wanted.micros())
-    return {"id": account_id, "balances": balances_json(balance)}
+    account = request.path_params["account_id"]
+    return _balances(change(account, currency=wanted.currency, micros=wanted.micros(), reference=wanted.reference))
+
+
+def _balances(balance: Balance) -> object:
+    return {"id": balance.account_id, "balances": balances_json(balance)}
 
 
 def _grant(request: Request, registry: Registry, body: bytes) -> object:
     wanted = decode(body, CreditBody)
-    account_id = request.path_params["account_id"]
+    if wanted.reference:
+        raise InvalidParameter("A grant has no reference; only what is paid does.")
     balance = registry.grant(
-        account_id,
+        request.path_params["account_id"],
         currency=wanted.currency,
         micros=wanted.micros(),
         expires_at_ms=instant(wanted.expires, now_ms=registry.now_ms()),
     )
-    return {"id": account_id, "balances": balances_json(balance)}
+    return _balances(balance)
 
 
 def _list_keys(request: Request, registry: Registry, _: bytes) -> object:

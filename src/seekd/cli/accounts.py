@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from seekd.accounts.instants import parse_deadline
 from seekd.accounts.registry import Registry
 from seekd.accounts.reports import Dimension, UsageQuery, usage_report
-from seekd.accounts.types import Balance, parse_amount
+from seekd.accounts.types import OPEN_ACCOUNT_ID, AccountView, Balance, parse_amount
 from seekd.cli.books import (
     ConfigOption,
     DataDirOption,
@@ -30,7 +31,7 @@ from seekd.wire.admin import account_json, balances_json
 
 app = typer.Typer(help="Accounts: who pays, and how much is left.", cls=HelpfulGroup)
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The account's id, as `create` and `list` print it.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The account's id or name, as `list` prints them.")]
 AmountArgument = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 1.50.")]
 CurrencyOption = Annotated[Literal["USD", "CNY"], typer.Option("--currency", help="What the amount is in.")]
 
@@ -48,10 +49,8 @@ def create(
     """Make an account."""
     with open_registry(data_dir, config, makes_new=True) as registry:
         account = registry.create_account(name, limits=limits_of(max_concurrency, rpm, tpm))
-    if as_json:
-        print_json(account_json(account))
-    else:
-        typer.echo(f"made account {account.id}; next: seekd keys create --account {account.id}")
+    text = f"made account {account.id}; next: seekd keys create --account {shlex.quote(account.name)}"
+    _print_account(account, text, as_json=as_json)
 
 
 @app.command()
@@ -67,12 +66,47 @@ def limit(
     """Set the limits of an account, at once; what is left out is not limited."""
     with open_registry(data_dir, config) as registry:
         account = registry.set_limits(account_id, limits_of(max_concurrency, rpm, tpm))
-    if account is None:
-        raise InvalidParameter(f"There is no account {account_id!r}.")
-    if as_json:
-        print_json(account_json(account))
-    else:
-        typer.echo(f"set the limits of account {account.id}")
+    _print_account(account, f"set the limits of account {account.id}", as_json=as_json)
+
+
+@app.command()
+def rename(
+    account_id: IdArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other account has.")],
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Give an account another name; its id stays."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.rename(account_id, name)
+    _print_account(account, f"account {account.id} is called {account.name}", as_json=as_json)
+
+
+@app.command()
+def disable(
+    account_id: IdArgument,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let no key of an account work, at once, until `enable`; its balance and its books stay."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.disable(account_id)
+    _print_account(account, f"disabled account {account.id}", as_json=as_json)
+
+
+@app.command()
+def enable(
+    account_id: IdArgument,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let the keys of a disabled account work again."""
+    with open_registry(data_dir, config) as registry:
+        account = registry.enable(account_id)
+    _print_account(account, f"enabled account {account.id}", as_json=as_json)
 
 
 @app.command("list")
@@ -88,8 +122,8 @@ def list_accounts(
         print_json([account_json(account, balance) for account, balance in shown])
         return
     print_table(
-        ("id", "name", "balance"),
-        [(account.id, account.name, _balance_line(balance)) for account, balance in shown],
+        ("id", "name", "balance", "state"),
+        [(account.id, account.name, _balance_line(balance), _state(account)) for account, balance in shown],
     )
 
 
@@ -103,13 +137,11 @@ def show(
     """Show one account with its balances."""
     with open_registry(data_dir, config) as registry:
         account = registry.account(account_id)
-        if account is None:
-            raise InvalidParameter(f"There is no account {account_id!r}.")
-        balance = registry.balance(account_id)
+        balance = registry.balance(account.id)
     if as_json:
         print_json(account_json(account, balance))
         return
-    typer.echo(f"{account.id}  {account.name}")
+    typer.echo(f"{account.id}  {account.name}  {_state(account)}")
     _print_balance(balance)
 
 
@@ -127,6 +159,25 @@ def top_up(
     micros = _parse(amount)
     with open_registry(data_dir, config) as registry:
         balance = registry.top_up(account_id, currency=currency, micros=micros, reference=reference)
+    _print_credit(balance, as_json=as_json)
+
+
+@app.command("take-back")
+def take_back(
+    account_id: IdArgument,
+    amount: AmountArgument,
+    currency: CurrencyOption = "USD",
+    reference: Annotated[
+        str, typer.Option("--reference", help="What the ledger notes, such as the wrong top-up.")
+    ] = "",
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take paid balance back, by a counter-entry: corrects a wrong top-up. What is spent or held cannot be taken."""
+    micros = _parse(amount)
+    with open_registry(data_dir, config) as registry:
+        balance = registry.take_back(account_id, currency=currency, micros=micros, reference=reference)
     _print_credit(balance, as_json=as_json)
 
 
@@ -159,11 +210,11 @@ def usage(
     config: ConfigOption = None,
 ) -> None:
     """What an account has used, by day, key and model. `seekd usage` has more options."""
+    by = (Dimension.DAY, Dimension.KEY, Dimension.MODEL)
     with open_books_connection(data_dir, config) as connection:
-        lines = usage_report(
-            connection, UsageQuery(by=(Dimension.DAY, Dimension.KEY, Dimension.MODEL), account_id=account_id)
-        )
-    print_report(lines, as_json=as_json, as_csv=as_csv)
+        query = UsageQuery(by=by, account_id=Registry(connection).account(account_id).id)
+        lines = usage_report(connection, query)
+    print_report(lines, by, as_json=as_json, as_csv=as_csv)
 
 
 def parse_expiry(text: str | None, registry: Registry) -> int | None:
@@ -181,6 +232,19 @@ def _parse(amount: str) -> int:
         return parse_amount(amount)
     except ValueError as error:
         raise InvalidParameter(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+
+def _print_account(account: AccountView, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(account_json(account))
+    else:
+        typer.echo(text)
+
+
+def _state(account: AccountView) -> str:
+    if account.disabled_at_ms is not None:
+        return "disabled"
+    return "for requests without a key" if account.id == OPEN_ACCOUNT_ID else "enabled"
 
 
 def _print_credit(balance: Balance, *, as_json: bool) -> None:

@@ -29,7 +29,7 @@ app = typer.Typer(help="API keys. A key is shown once, when it is made.", cls=He
 
 @app.command()
 def create(
-    account: Annotated[str, typer.Option("--account", metavar="ID", help="The account that pays.")],
+    account: Annotated[str, typer.Option("--account", metavar="ID", help="The account that pays, by id or name.")],
     name: Annotated[str, typer.Option("--name", help="For people.")] = "",
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DATE|SPAN", help="Such as 2027-01-31 or 30d.  [default: never]")
@@ -61,7 +61,9 @@ def create(
 
 @app.command("list")
 def list_keys(
-    account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Only this account's.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="Only this account's, by id or name.")
+    ] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
 from seekd.accounts.instants import parse_instant
+from seekd.accounts.registry import Registry
 from seekd.accounts.reports import Dimension, UsageLine, UsageQuery, parse_dimensions, to_csv, usage_report
 from seekd.cli.books import ConfigOption, DataDirOption, JsonOption, open_books_connection, print_json, print_table
 from seekd.errors import InvalidParameter
@@ -24,7 +25,9 @@ def report(
         list[Dimension] | None,
         typer.Option("--by", help="What the lines are about; repeatable.  [default: day and model]"),
     ] = None,
-    account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Only this account.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="Only this account, by id or name.")
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="ID", help="Only this key.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="From this instant, UTC.")] = None,
@@ -37,21 +40,22 @@ def report(
     """Add up tokens, cost, errors and latencies."""
     query = UsageQuery(
         by=parse_dimensions(by or ()),
-        account_id=account,
         key_id=key,
         model=model,
         since_ms=_instant(since),
         until_ms=_instant(until),
     )
     with open_books_connection(data_dir, config) as connection:
+        if account is not None:
+            query = replace(query, account_id=Registry(connection).account(account).id)
         lines = usage_report(connection, query)
-    print_report(lines, as_json=as_json, as_csv=as_csv)
+    print_report(lines, query.by, as_json=as_json, as_csv=as_csv)
 
 
-def print_report(lines: Sequence[UsageLine], *, as_json: bool, as_csv: bool) -> None:
+def print_report(lines: Sequence[UsageLine], by: Sequence[Dimension], *, as_json: bool, as_csv: bool) -> None:
     """Print a report in the form that was asked for."""
     if as_csv:
-        typer.echo(to_csv(lines), nl=False)
+        typer.echo(to_csv(lines, by), nl=False)
         return
     if as_json:
         print_json([asdict(line) for line in lines])

@@ -40,11 +40,19 @@ class NewAccountBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     limits: LimitsBody | None = None
 
 
+class AccountChanges(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """`PATCH /admin/accounts/{id}`; what is left out stays."""
+
+    name: str | None = None
+    is_disabled: bool | None = None
+
+
 class CreditBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """`POST /admin/accounts/{id}/top-up` and `/grant`; `expires` is for grants."""
+    """`POST /admin/accounts/{id}/top-up`, `/take-back` (with a `reference`) and `/grant` (with `expires`)."""
 
     amount: str
     currency: Literal["USD", "CNY"]
+    reference: str = ""
     expires: str | None = None
 
     def micros(self) -> int:
@@ -104,6 +112,7 @@ def account_json(account: AccountView, balance: Balance | None = None) -> dict[s
         "id": account.id,
         "name": account.name,
         "created_at": format_instant(account.created_at_ms),
+        "disabled_at": format_instant(account.disabled_at_ms),
         "limits": limits_json(account.limits),
     }
     if balance is not None:

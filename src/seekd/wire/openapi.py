@@ -113,8 +113,18 @@ _ADMIN: tuple[Operation, ...] = (
     _admin("get", "/accounts", "List the accounts", "Accounts"),
     _admin("post", "/accounts", "Create an account", "Account", request="NewAccountBody"),
     _admin("get", "/accounts/{account_id}", "Show an account", "Account"),
+    _admin(
+        "patch", "/accounts/{account_id}", "Rename, disable or enable an account", "Account", request="AccountChanges"
+    ),
     _admin("put", "/accounts/{account_id}/limits", "Set an account's limits", "Account", request="LimitsBody"),
     _admin("post", "/accounts/{account_id}/top-up", "Add paid balance", "AccountBalance", request="CreditBody"),
+    _admin(
+        "post",
+        "/accounts/{account_id}/take-back",
+        "Take paid balance back by a counter-entry",
+        "AccountBalance",
+        request="CreditBody",
+    ),
     _admin("post", "/accounts/{account_id}/grant", "Grant balance", "AccountBalance", request="CreditBody"),
     _admin("get", "/keys", "List the keys", "Keys", query=("account_id",)),
     _admin("post", "/keys", "Create a key; the only answer that shows it", "Key", request="NewKeyBody"),

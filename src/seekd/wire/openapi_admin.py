@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from seekd.wire.admin import CreditBody, LimitsBody, NewAccountBody, NewKeyBody
+from seekd.wire.admin import AccountChanges, CreditBody, LimitsBody, NewAccountBody, NewKeyBody
 
 Schema = dict[str, Any]
 """One JSON Schema; what stands in it is JSON of any shape."""
@@ -33,7 +33,7 @@ _LIMITS: Schema = {"$ref": "#/components/schemas/LimitsBody"}
 
 def _requests() -> Mapping[str, Schema]:
     _, components = msgspec.json.schema_components(
-        (CreditBody, LimitsBody, NewAccountBody, NewKeyBody), ref_template="#/components/schemas/{name}"
+        (AccountChanges, CreditBody, LimitsBody, NewAccountBody, NewKeyBody), ref_template="#/components/schemas/{name}"
     )
     return components
 
@@ -50,6 +50,7 @@ ADMIN_SCHEMAS: Mapping[str, Schema] = {
             "id": _TEXT,
             "name": _TEXT,
             "created_at": _TEXT,
+            "disabled_at": _TEXT_OR_NULL,
             "limits": _LIMITS,
             "balances": _BALANCES,
         },

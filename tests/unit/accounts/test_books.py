@@ -88,11 +88,34 @@ async def test_a_revoked_key_fails_at_the_next_check_although_it_is_cached(books
         await books.authenticate(key.secret)
 
 
+async def test_a_key_of_a_disabled_account_fails_at_the_next_check_until_it_is_enabled(
+    books: Books, registry: Registry
+) -> None:
+    registry.create_account("lab")
+    key = registry.create_key("lab")
+    await books.authenticate(key.secret)
+    registry.disable("lab")
+    with pytest.raises(Unauthenticated):
+        await books.authenticate(key.secret)
+    registry.enable("lab")
+    assert (await books.authenticate(key.secret)).key_id == key.view.id
+
+
 async def test_a_key_revoked_between_check_and_reservation_gets_nothing(
     books: Books, caller: Caller, registry: Registry
 ) -> None:
     assert caller.key_id is not None
     registry.revoke_key(caller.key_id)
+    with pytest.raises(Unauthenticated):
+        await reserve(books, caller, "r", model="free")
+
+
+async def test_an_account_disabled_between_check_and_reservation_gets_nothing(
+    books: Books, caller: Caller, registry: Registry
+) -> None:
+    registry.disable(caller.account_id)
+    with pytest.raises(Unauthenticated):
+        await reserve(books, caller, "r")
     with pytest.raises(Unauthenticated):
         await reserve(books, caller, "r", model="free")
 

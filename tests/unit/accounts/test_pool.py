@@ -36,6 +36,14 @@ def test_credits_come_from_outside() -> None:
     assert moves(pool) == [(PAYMENTS, TOPPED_UP, 1), (GIFTS, "grant:g", 2)]
 
 
+def test_what_is_taken_back_goes_where_it_came_from_and_grants_stay() -> None:
+    pool = make()
+    pool.hold(60)
+    pool.take_back(100, reference="p", at_ms=1)
+    assert moves(pool) == [(TOPPED_UP, PAYMENTS, 100)]
+    assert (pool.topped_up_micros, pool.granted_micros, pool.available_micros) == (0, 60, 0)
+
+
 def test_an_expiry_takes_what_no_running_request_needs() -> None:
     pool = make()
     pool.hold(155)

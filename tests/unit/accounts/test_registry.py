@@ -5,6 +5,7 @@ import pytest
 from seekd.accounts.driver import Connection, statement
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.types import Limits
+from seekd.accounts.verify import verify_ledger
 from seekd.errors import InvalidParameter, StoreError
 from tests.unit.accounts.conftest import Clock
 
@@ -14,7 +15,8 @@ def test_an_account_is_listed_with_what_it_was_made_with(registry: Registry, clo
     assert registry.account(made.id) == made
     assert made.created_at_ms == clock.now_ms
     assert {account.id for account in registry.accounts()} == {"open", made.id}
-    assert registry.account("acct_nobody") is None
+    with pytest.raises(InvalidParameter, match="There is no account 'acct_nobody'"):
+        registry.account("acct_nobody")
 
 
 @pytest.mark.parametrize("name", ["", "lab", "a\nb", "x" * 201])
@@ -59,7 +61,7 @@ def test_a_key_is_listed_without_its_secret(registry: Registry) -> None:
     account = registry.create_account("lab")
     key = registry.create_key(account.id, KeyOptions(name="ci", allowed_models=["m"], limits=Limits(max_concurrency=1)))
     assert registry.keys(account.id) == [key.view]
-    assert registry.keys("acct_other") == []
+    assert registry.keys("open") == []
     assert key.secret not in repr(key)
     assert key.secret.startswith(key.view.prefix)
     assert key.secret.endswith(key.view.tail)
@@ -91,3 +93,43 @@ def test_a_database_that_is_busy_is_a_store_error(registry: Registry, connect: C
         registry.top_up("open", currency="USD", micros=1)
     assert "no such table" in refused.value.reason
     assert registry.balance("open").currencies[0].total_micros == 0
+
+
+def test_an_id_wins_over_a_name_that_looks_like_it(registry: Registry) -> None:
+    first = registry.create_account("lab")
+    second = registry.create_account(first.id)
+    assert registry.account(first.id) == first
+    assert registry.account("lab") == first
+    assert registry.account(second.id) == second
+
+
+def test_a_new_name_must_be_new(registry: Registry) -> None:
+    lab = registry.create_account("lab")
+    registry.create_account("team")
+    with pytest.raises(InvalidParameter, match="There is an account 'team' already"):
+        registry.rename("lab", "team")
+    assert registry.rename("lab", "lab") == lab
+    assert registry.rename("lab", "crew").name == "crew"
+
+
+def test_the_account_of_open_access_is_listed_last_and_stays(registry: Registry) -> None:
+    registry.create_account("lab")
+    assert [account.name for account in registry.accounts()] == ["lab", "open"]
+    for change in (lambda: registry.rename("open", "closed"), lambda: registry.disable("open")):
+        with pytest.raises(InvalidParameter, match="making a key ends open access"):
+            change()
+
+
+def test_only_paid_balance_that_nobody_holds_is_taken_back(
+    registry: Registry, connect: Callable[[], Connection]
+) -> None:
+    registry.create_account("lab")
+    registry.grant("lab", currency="USD", micros=5_000_000)
+    registry.top_up("lab", currency="USD", micros=2_000_000)
+    with pytest.raises(InvalidParameter, match=r"At most 2\.00 USD"):
+        registry.take_back("lab", currency="USD", micros=2_000_001)
+    with pytest.raises(InvalidParameter, match=r"At most 0\.00 CNY"):
+        registry.take_back("lab", currency="CNY", micros=1)
+    [entry] = registry.take_back("lab", currency="USD", micros=500_000).currencies
+    assert (entry.topped_up_micros, entry.granted_micros) == (1_500_000, 5_000_000)
+    assert verify_ledger(connect()).problems == ()

@@ -55,7 +55,7 @@ def test_grants_are_shown_apart_and_in_their_currency(data_dir: Path, account_id
         ("USD", "0.00"),
     ]
     listed = run_json(accounts.app, data_dir, "list")
-    assert [account["name"] for account in listed] == ["open", "lab"]
+    assert [account["name"] for account in listed] == ["lab", "open"]
     assert "0.25 CNY, 1.00 USD" in run(accounts.app, data_dir, "list")
 
 
@@ -92,7 +92,8 @@ def test_new_books_are_made_where_the_user_says_and_are_private(tmp_path: Path) 
 
 def test_usage_of_one_account_is_a_report(data_dir: Path, account_id: str) -> None:
     assert run_json(accounts.app, data_dir, "usage", account_id) == []
-    assert run(accounts.app, data_dir, "usage", account_id, "--csv") == run(usage.app, data_dir, "--csv")
+    columns = ["--by", "day", "--by", "key", "--by", "model"]
+    assert run(accounts.app, data_dir, "usage", "lab", "--csv") == run(usage.app, data_dir, "--csv", *columns)
 
 
 def test_the_ledger_of_what_was_done_verifies(data_dir: Path, account_id: str) -> None:
@@ -106,3 +107,33 @@ def test_limits_of_an_account_can_be_set_and_lifted(data_dir: Path, account_id: 
     assert set(run_json(accounts.app, data_dir, "limit", account_id)["limits"].values()) == {None}
     with pytest.raises(InvalidParameter):
         run(accounts.app, data_dir, "limit", "none", "--rpm", "1")
+
+
+def test_an_account_goes_by_its_name_too(data_dir: Path, account_id: str) -> None:
+    run(accounts.app, data_dir, "top-up", "lab", "1.50")
+    key = run_json(keys.app, data_dir, "create", "--account", "lab")
+    assert key["account_id"] == account_id
+    assert run_json(accounts.app, data_dir, "show", "lab") == run_json(accounts.app, data_dir, "show", account_id)
+    assert [found["id"] for found in run_json(keys.app, data_dir, "list", "--account", "lab")] == [key["id"]]
+    assert run_json(usage.app, data_dir, "--account", "lab") == []
+
+
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(data_dir: Path, account_id: str) -> None:
+    with pytest.raises(InvalidParameter, match=r"There is no account 'lba'; did you mean lab\?$"):
+        run(accounts.app, data_dir, "show", "lba")
+
+
+def test_an_account_is_renamed_disabled_and_enabled(data_dir: Path, account_id: str) -> None:
+    assert run_json(accounts.app, data_dir, "rename", "lab", "team")["name"] == "team"
+    assert run_json(accounts.app, data_dir, "disable", "team")["disabled_at"] is not None
+    assert "disabled" in run(accounts.app, data_dir, "list")
+    assert run_json(accounts.app, data_dir, "enable", "team")["disabled_at"] is None
+    assert run(accounts.app, data_dir, "list").splitlines()[1].split() == [account_id, "team", "0.00", "USD", "enabled"]
+
+
+def test_a_wrong_top_up_is_taken_back_and_the_ledger_keeps_both(data_dir: Path, account_id: str) -> None:
+    run(accounts.app, data_dir, "top-up", "lab", "150", "--reference", "invoice 7")
+    left = run_json(accounts.app, data_dir, "take-back", "lab", "148.50", "--reference", "wrong: invoice 7")
+    assert left["id"] == account_id
+    assert left["balances"][0]["topped_up_balance"] == "1.50"
+    assert "2 ledger rows replay to 1 balances" in run(ledger.app, data_dir, "verify")

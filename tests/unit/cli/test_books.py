@@ -12,7 +12,7 @@ def test_the_books_are_those_that_the_settings_name(tmp_path: Path) -> None:
     with open_registry(None, config, makes_new=True) as registry:
         registry.create_account("lab")
     with open_registry(tmp_path / "from-file", None) as registry:
-        assert [account.name for account in registry.accounts()] == ["open", "lab"]
+        assert [account.name for account in registry.accounts()] == ["lab", "open"]
 
 
 def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) -> None:
