@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve test test-ui check lint format clean dev clients fuzz
+.PHONY: help python serve dist test test-ui check lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -25,6 +25,11 @@ test: dev ## run the tests (ARGS="-k stream")
 
 test-ui: dev ## drive the pages in Chromium (Debian: apt-get install chromium; UI_SCREENSHOTS=folder)
 	@.venv/bin/python -m pytest tests/ui $(ARGS)
+
+dist: dev ## build the wheel and the source package in dist/, and check them
+	@rm -rf dist
+	@.venv/bin/python -m hatchling build -d dist
+	@.venv/bin/twine check --strict dist/*
 
 clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)
