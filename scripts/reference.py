@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: settings, dialects, errors, commands.
+"""Write the reference pages that follow from the code: settings, dialects, errors, commands, routes.
 
     python scripts/reference.py            write them to docs/reference
     python scripts/reference.py --check    say which ones are out of date; status 1 if any is
@@ -25,6 +25,7 @@ from seekd.errors import SeekdError
 from seekd.settings import Settings
 from seekd.wire.dialect import CLASSIC, DIFFERENCES, HOSTED, Dialect
 from seekd.wire.failures import failure_response
+from seekd.wire.openapi import OPERATIONS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by scripts/reference.py from the code; change the docstrings there. -->\n"
@@ -40,6 +41,7 @@ def main() -> int:
         "dialects": dialects_page(),
         "errors": errors_page(),
         "commands": commands_page(),
+        "routes": routes_page(),
     }
     stale = []
     for name, text in pages.items():
@@ -126,12 +128,31 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
+def routes_page() -> str:
+    """Every route, from the operations of the OpenAPI document."""
+    parts = [
+        "# Routes\n",
+        NOTE,
+        "Each is under every base of its line. `/openapi.json` is the same for programs, with all bodies and answers;",
+        "`/docs` shows it. A key goes into `Authorization: Bearer`, or `x-api-key`; while the server is open none is",
+        "needed. The admin token is explained in [the admin API](admin.md).\n",
+        "| route | bases | what it does | asks for |\n|---|---|---|---|",
+    ]
+    asks = {"key": "key", "admin_token": "admin token", None: "nothing"}
+    for operation in OPERATIONS:
+        bases = ", ".join(f"`{base or '/'}`" for base in operation.bases)
+        route = f"`{operation.method.upper()} {operation.path}`"
+        parts.append(f"| {route} | {bases} | {operation.summary} | {asks[operation.security]} |")
+    return "\n".join([*parts, ""])
+
+
 def _describe(command: Any, name: str, parts: list[str]) -> None:  # typer vendors click; its classes are not public
     context = command.context_class(command, info_name=name)
     if hasattr(command, "commands"):
         for child_name, child in command.commands.items():
             _describe(child, f"{name} {child_name}", parts)
-        return
+        if not command.invoke_without_command or name == "seekd":
+            return
     text = inspect.cleandoc(command.help or "").replace("\x0c", "")
     parts.append(f"## {name}\n\n{text}\n")
     rows = []
