@@ -43,11 +43,13 @@ lint: dev ## format check, lint, types, import contract
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-check: lint test ## everything that CI runs
+check: lint ## everything that CI runs: lint, tests, coverage of what needs no model
+	@.venv/bin/coverage run -m pytest $(ARGS)
+	@.venv/bin/coverage report
 
 format: dev ## put the code in shape
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
 clean: ## remove .venv, the clients and caches
-	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

@@ -37,20 +37,20 @@ def main() -> int:
     if sys.version_info < (3, 11):
         print(f"seekd needs Python 3.11 or newer; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 1
-    extras = [*(name for name in re.split(r"[,\s]+", options.extras) if name), *(["dev"] if options.dev else [])]
+    extras = [name for name in re.split(r"[,\s]+", options.extras) if name]
     unknown = sorted(set(extras) - _known_extras())
     if unknown:
         print(f"There is no extra {unknown[0]!r}; there are {', '.join(sorted(_known_extras()))}.", file=sys.stderr)
         return 1
     digest = _digest()
-    wanted = {f"{part}-{digest}" for part in ("run", *extras)}
+    wanted = {f"{part}-{digest}" for part in ("run", *extras, *(["dev"] if options.dev else []))}
     present = {part for part in _stamped() if part.endswith(digest)}
     if wanted <= present:
         return 0
     if not (VENV / "bin" / "python").exists():
         print("Making .venv", flush=True)
         venv.create(VENV, with_pip=True)
-    status = _install(extras)
+    status = _install(extras, dev=options.dev)
     if not status:
         STAMP.write_text("\n".join(sorted(wanted | present)), encoding="utf-8")
     return status
@@ -69,12 +69,21 @@ def _stamped() -> set[str]:
 
 
 def _known_extras() -> set[str]:
-    import tomllib  # older than 3.11 are sent away before
-
-    return set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+    return set(_pyproject()["project"]["optional-dependencies"])
 
 
-def _install(extras: list[str]) -> int:
+def _dependency_groups() -> dict[str, list[str]]:
+    """Read here, since pip before 25.1 has no `--group`."""
+    return _pyproject()["dependency-groups"]
+
+
+def _pyproject() -> dict:
+    import tomllib  # not there before Python 3.11, which main refuses in words
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _install(extras: list[str], *, dev: bool) -> int:
     constraints = str(ROOT / "constraints.txt")
     llama = _requirement("llama-cpp-python")
     if not _has_llama():
@@ -95,7 +104,8 @@ def _install(extras: list[str]) -> int:
         if _pip("Compiling llama.cpp", ["-v", "-c", constraints, llama]):
             return 1
     target = f".[{','.join(extras)}]" if extras else "."
-    return _pip("Installing seekd", ["-c", constraints, "-e", target])
+    development = _dependency_groups()["dev"] if dev else []
+    return _pip("Installing seekd", ["-c", constraints, "-e", target, *development])
 
 
 def _has_llama() -> bool:

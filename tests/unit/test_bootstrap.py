@@ -25,4 +25,4 @@ def test_an_old_python_is_told_before_it_reads_a_script(tmp_path: Path) -> None:
 def test_an_unknown_extra_is_told_with_the_known_ones() -> None:
     done = _run(sys.executable, "scripts/bootstrap.py", "--extras", "postgres,rediss")
     assert done.returncode == 1
-    assert done.stderr == "There is no extra 'rediss'; there are dev, postgres, presidio, redis.\n"
+    assert done.stderr == "There is no extra 'rediss'; there are postgres, presidio, redis.\n"
