@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from training.export_hf import export
 
+from seekd.models.locate import find_model_file
+from seekd.models.settings import BUNDLED_MODEL
 from tests.model.gguf_files import Architecture, write_gguf
 
 ModelFiles = Callable[[Architecture], Path]
@@ -22,3 +25,11 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
         return path if path.exists() else write_gguf(path, architecture)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def hf_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model as a folder of Hugging Face files."""
+    folder = tmp_path_factory.mktemp("hf")
+    export(find_model_file(BUNDLED_MODEL), folder)
+    return folder

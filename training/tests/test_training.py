@@ -17,7 +17,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from llama_cpp import Llama
-from tokenizers import Tokenizer
 from training import tokenizer as bpe
 from training.batches import LENGTHS, batches
 from training.data import copybook, maths, stories, tools, words
@@ -27,7 +26,7 @@ from training.data.mix import Mixture
 from training.data.opendata import OpenData
 from training.evaluate import HEROES
 from training.export_gguf import write
-from training.export_hf import write as write_hf
+from training.export_hf import export as export_hf
 from training.import_gguf import load_state, load_tokenizer
 from training.model import DemoModel, ModelConfig
 from training.optim import Muon
@@ -310,7 +309,8 @@ def test_hugging_face_files_are_the_same_model(codec: tuple[bpe.Codec, Path], tm
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(p.bfloat16())
-    write_hf(model, Tokenizer.from_file(str(codec[1])), tmp_path)
+    write(model, codec[1], tmp_path / "model.gguf", f32=True)
+    export_hf(tmp_path / "model.gguf", tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     ids = torch.randint(20, codec[0].size, (2, 50))
     with torch.no_grad():
