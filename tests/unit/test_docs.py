@@ -53,6 +53,12 @@ def test_every_settings_file_loads(text: str, tmp_path: Path) -> None:
     load(Settings, environment={}, file=file)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    for name in re.findall(r"`([a-z_]+/[a-z_/]+\.(?:py|sql|md|gguf))`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists() or (ROOT / "src" / "seekd" / name).exists(), name
+
+
 def _commands() -> Iterator[str]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
