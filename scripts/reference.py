@@ -88,9 +88,9 @@ def dialects_page() -> str:
         [
             "# Dialects\n",
             NOTE,
-            "`classic` is the founding document's API with every newer feature on top; `hosted` is what the service",
-            "sends today. `[server] dialect` chooses the default, the header `X-Seekd-Dialect` one request's. Any",
-            "other value of the header is a 400.\n",
+            "`classic` is the [classic API](classic-api.md) with every newer feature on top; `hosted` is what the",
+            "[service](wire.md) sends today. `[server] dialect` chooses the default, the header `X-Seekd-Dialect`",
+            "one request's. Any other value of the header is a 400.\n",
             "| difference | meaning | classic | hosted |\n|---|---|---|---|",
             *rows,
             "",

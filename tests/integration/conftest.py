@@ -120,7 +120,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="session")
 def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    """The official client, with the founding document's base URL but for the host."""
+    """The official client, with the classic API's base URL but for the host."""
     with openai.OpenAI(api_key="YOUR_API_KEY", base_url=f"{server.url}/v1", max_retries=0) as running:
         yield running
 

@@ -64,7 +64,7 @@ def test_the_nodejs_client_gets_everything_it_knows_to_ask_for(environment: dict
 def test_the_nodejs_program_at_the_end_runs_unchanged_but_for_its_base_url(
     server: ServerProcess, node_client: Path
 ) -> None:
-    done = _run([str(node()), str(node_client / "founding_document.mjs")], {"SEEKD_BASE_URL": f"{server.url}/v1"})
+    done = _run([str(node()), str(node_client / "classic_api.mjs")], {"SEEKD_BASE_URL": f"{server.url}/v1"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert done.stderr == ""

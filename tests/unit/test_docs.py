@@ -59,6 +59,44 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
         assert (ROOT / name).exists() or (ROOT / "src" / "seekd" / name).exists(), name
 
 
+CITED = re.compile(r"docs/reference/([\w-]+\.md)((?:[\s,]*(?:and|to)?\s*§[\d.]*\d)*)")
+
+
+def _sections(page: str) -> set[str]:
+    text = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    return set(re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", text, re.MULTILINE))
+
+
+def test_every_section_that_the_code_cites_exists() -> None:
+    sections = {page: _sections(page) for page in ("wire.md", "formats.md")}
+    cited: set[str] = set()
+    for file in (*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("tests/wire/golden/*.json")):
+        for page, numbers in CITED.findall(file.read_text(encoding="utf-8")):
+            assert (ROOT / "docs" / "reference" / page).exists(), f"{file} cites {page}"
+            missing = set(re.findall(r"§([\d.]*\d)", numbers)) - sections.get(page, set())
+            assert not missing, f"{file} cites {page} {missing}"
+            cited.add(page)
+    assert sections.keys() <= cited
+
+
+@pytest.mark.parametrize("page", ["wire.md", "formats.md"])
+def test_every_section_that_a_page_cites_of_itself_exists(page: str) -> None:
+    text = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"§([\d.]*\d)", text)) <= _sections(page)
+
+
+def test_every_example_of_the_classic_api_has_its_test() -> None:
+    page = (ROOT / "docs" / "reference" / "classic-api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    there = {
+        name
+        for file in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert named <= there
+
+
 def _commands() -> Iterator[str]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")

@@ -63,7 +63,7 @@ def test_a_stream_has_the_services_bytes(vector: Json) -> None:
 
 
 def test_a_whole_answer_has_the_keys_in_the_services_order() -> None:
-    # §10, composed there from recordings; texts shortened.
+    # docs/reference/wire.md §10.1, its parts from recordings; texts shortened.
     expected = (
         '{"id":"ID","object":"chat.completion","created":1795354258,"model":"deepseek-v4-flash","choices":[{"index":0,'
         '"message":{"role":"assistant","content":"Hi","reasoning_content":"Hmm."},"logprobs":null,'

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 TRACE_HEADER = b"x-ds-trace-id"
 REQUEST_ID_HEADER = b"x-request-id"
-# Source: deepseek-api.md §3.1. Left out: what only makes sense behind its TLS, `strict-transport-security`.
+# Source: docs/reference/wire.md §3.1. Left out: what only makes sense behind its TLS, `strict-transport-security`.
 _SERVICE_HEADERS = (
     (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
     (b"access-control-allow-credentials", b"true"),

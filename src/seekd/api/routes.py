@@ -1,7 +1,7 @@
 """Every route of the server.
 
 Each route of the service is there bare, under `/v1`, and under `/beta`, which has the beta features; the
-service documents the first, the founding document the second.
+service documents the first, the classic API the second.
 """
 
 from __future__ import annotations

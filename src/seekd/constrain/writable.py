@@ -1,8 +1,8 @@
 r"""Which texts a JSON string can hold here, and patterns narrowed to them.
 
-Room: constrain. May import: constrain.lark. Without `\u` escapes the control characters that have no letter of their
-own cannot be written, nor can U+007F. llguidance 1.9.1 (measured) does not say so: in a fixed text it leaves them out,
-and a class that holds all of them lets quotes and backslashes in that the class excludes.
+Without `\u` escapes the control characters that have no letter of their own cannot be written, nor can U+007F.
+llguidance 1.9.1 (measured) does not say so: in a fixed text it leaves them out, and a class that holds all of them lets
+quotes and backslashes in that the class excludes.
 """
 
 from __future__ import annotations

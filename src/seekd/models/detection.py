@@ -1,6 +1,6 @@
 """Which chat layout a model file was made for.
 
-Source of the order: deepseek-prompt-formats.md §2. What no rule knows is spoken to
+Source of the order: docs/reference/formats.md §2. What no rule knows is spoken to
 through its own template; a file without one completes text.
 """
 

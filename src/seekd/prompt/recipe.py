@@ -44,7 +44,7 @@ from seekd.prompt.types import (
 )
 
 MAX_TOKENS_BOUND = 393_216
-"""Largest `max_tokens` that the service takes. Source: deepseek-api.md §6.1."""
+"""Largest `max_tokens` that the service takes. Source: docs/reference/wire.md §6.1."""
 
 
 class WireProtocol(enum.Enum):

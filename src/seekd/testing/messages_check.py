@@ -6,7 +6,7 @@ Imports the standard library, `stream_check` and `event_reader`. Public.
     block:  content_block_start ─> content_block_delta* ─> content_block_stop, one index after the other
     ping:   once, right after the first content_block_start
 
-Blocks come in the order thinking, text, tool_use. Source: deepseek-api.md §14.4 and §14.5.
+Blocks come in the order thinking, text, tool_use. Source: docs/reference/wire.md §14.4 and §14.5.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Imports the standard library, `stream_check` and `event_reader`. Public.
     call:   function_call_arguments.delta* ─> .done
 
 `sequence_number` counts every event from 0; each `done` repeats what the deltas said, and the last event repeats what
-the items said. Source: deepseek-api.md §15.3 and §15.4.
+the items said. Source: docs/reference/wire.md §15.3 and §15.4.
 """
 
 from __future__ import annotations

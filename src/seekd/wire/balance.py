@@ -1,6 +1,6 @@
 """`GET /user/balance`.
 
-Source: deepseek-api.md §13.2.
+Source: docs/reference/wire.md §13.2.
 """
 
 from __future__ import annotations

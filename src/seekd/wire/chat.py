@@ -28,7 +28,7 @@ from seekd.wire.requests import OwnFields, decoded_object, generation_request, n
 from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
 MAX_TOOLS = 128
-"""Source: deepseek-api.md §8.1; its text for more is in the family of the others."""
+"""Source: docs/reference/wire.md §8.1; its text for more is in the family of the others."""
 
 _BETA_BASE = 'only available when using beta api (set base_url="https://api.deepseek.com/beta")'
 
@@ -166,7 +166,7 @@ def _in_callers_words(message: str, prepared: _Prepared) -> str:
 
 
 def _check_service_rules(parsed: RecipeBody, fields: Mapping[str, Any], *, dialect: Dialect, beta: bool) -> None:
-    """What the protocol package accepts and the service refuses. Source: deepseek-api.md §5.4, §6.1."""
+    """What the protocol package accepts and the service refuses. Source: docs/reference/wire.md §5.4, §6.1."""
     if not beta and any(
         _has_role(message, "assistant") and message.get("prefix") is True for message in fields["messages"]
     ):

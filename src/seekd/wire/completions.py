@@ -23,7 +23,7 @@ from seekd.wire.model_names import accepted_names, answer_name, known_name
 from seekd.wire.requests import decoded_object
 
 DEFAULT_MAX_TOKENS = 4096
-"""Source: deepseek-api.md §12."""
+"""Source: docs/reference/wire.md §12."""
 
 MAX_TOP_LOGPROBS = 20
 OFF_BETA = 'completions api is only available when using beta api (set base_url="https://api.deepseek.com/beta")'

@@ -1,7 +1,8 @@
 """The two dialects that seekd speaks, and every difference between them as data.
 
-`classic` is the founding document with every newer feature on top; `hosted` is what the service sends today, to the
-byte where that is known. The reference page on dialects shows `DIFFERENCES`, and a test compares the two.
+`classic` is the classic API (docs/reference/classic-api.md) with every newer feature on top; `hosted` is what the
+service sends today, to the byte where that is known. The reference page on dialects shows `DIFFERENCES`, and a test
+compares the two.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Dialect:
         takes_developer_role: role `developer` is read as `system`; otherwise refused.
         requires_reasoning: a thinking request that ends in a tool result must bring back the reasoning of that turn;
             otherwise missing reasoning is taken as empty.
-        has_founding_errors: the founding document's sentences, types and codes; otherwise the service's.
+        has_classic_errors: the classic API's sentences, types and codes; otherwise the service's.
         has_json_errors: every error is an `application/json` envelope; otherwise content types and plain texts follow
             the service.
         sends_hints: `x-request-id` and `Retry-After` are sent; otherwise what every answer of the service has: `vary`,
@@ -59,7 +60,7 @@ class Dialect:
     takes_max_completion_tokens: bool
     takes_developer_role: bool
     requires_reasoning: bool
-    has_founding_errors: bool
+    has_classic_errors: bool
     has_json_errors: bool
     sends_hints: bool
     refuses_stored_state: bool
@@ -83,7 +84,7 @@ CLASSIC = Dialect(
     takes_max_completion_tokens=True,
     takes_developer_role=True,
     requires_reasoning=False,
-    has_founding_errors=True,
+    has_classic_errors=True,
     has_json_errors=True,
     sends_hints=True,
     refuses_stored_state=True,
@@ -103,7 +104,7 @@ HOSTED = Dialect(
     takes_max_completion_tokens=False,
     takes_developer_role=False,
     requires_reasoning=True,
-    has_founding_errors=False,
+    has_classic_errors=False,
     has_json_errors=False,
     sends_hints=False,
     refuses_stored_state=False,

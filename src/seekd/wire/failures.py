@@ -1,7 +1,7 @@
 """The one table from an error to its status, body and headers.
 
 Two columns, one a dialect. The envelope is `{"error":{"message","type","param","code"}}`, `param` always null.
-Sources: the founding document for `classic`, deepseek-api.md §4 and §5 for `hosted`.
+Sources: docs/reference/classic-api.md for `classic`, docs/reference/wire.md §4 and §5 for `hosted`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _row(error: SeekdError) -> _Row:
 
 
 def _shape(row: _Row, error: SeekdError, dialect: Dialect) -> _Shape:
-    if dialect.has_founding_errors:
+    if dialect.has_classic_errors:
         return row.classic
     if isinstance(error, MalformedBody) and not error.is_syntax:
         return _HOSTED_DATA
@@ -194,7 +194,7 @@ def _simple(status: int, message: str) -> Failure:
     return Failure(status=status, body=_envelope(message, shape).encode(), content_type=JSON)
 
 
-def _founding_context(error: SeekdError) -> str:
+def _classic_context(error: SeekdError) -> str:
     facts = cast("ContextTooLong", error)
     wanted = f" and {facts.num_requested_tokens} were asked for" if facts.num_requested_tokens else ""
     at_least = "at least " if facts.is_minimum else ""
@@ -214,7 +214,7 @@ def _hosted_context(error: SeekdError) -> str:
     )
 
 
-def _founding_model(error: SeekdError) -> str:
+def _classic_model(error: SeekdError) -> str:
     facts = cast("UnknownModel", error)
     return f"{facts.message}: {facts.model!r}. This server answers to {', '.join(facts.known_models)}."
 
@@ -225,7 +225,7 @@ def _hosted_model(error: SeekdError) -> str:
     return f"The supported API model names are {names}, but you passed {facts.model}."
 
 
-def _founding_key(error: SeekdError) -> str:
+def _classic_key(error: SeekdError) -> str:
     facts = cast("Unauthenticated", error)
     if facts.key_tail is None:
         return f"{facts.message}: send your API key in the header `Authorization: Bearer <key>`."
@@ -237,9 +237,9 @@ def _hosted_key(error: SeekdError) -> str:
     return f"{facts.message}, Your api key: ****{facts.key_tail} is invalid"
 
 
-def _founding_rate(error: SeekdError) -> str:
-    founding = "Rate limit exceeded"
-    return error.message if error.message.startswith(founding) else f"{founding}: {error.message}"
+def _classic_rate(error: SeekdError) -> str:
+    sentence = "Rate limit exceeded"
+    return error.message if error.message.startswith(sentence) else f"{sentence}: {error.message}"
 
 
 def _hosted_rate(error: SeekdError) -> str:
@@ -296,7 +296,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         SensitiveContent: _INVALID_ROW,
         LimitExceeded: _INVALID_ROW,
         UnpricedModel: _INVALID_ROW,
-        ContentRefused: _INVALID_ROW,  # in the service's words: deepseek-api.md §5.4
+        ContentRefused: _INVALID_ROW,  # in the service's words: docs/reference/wire.md §5.4
         IdempotencyConflict: _Row(status=409, classic=_CLASSIC_INVALID, hosted=_HOSTED_INVALID),
         BodyTooLarge: _Row(status=413, classic=_CLASSIC_INVALID, hosted=_CLASSIC_INVALID),
         BodyTimeout: _Row(status=408, classic=_CLASSIC_INVALID, hosted=_CLASSIC_INVALID),
@@ -307,19 +307,19 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         ),
         ContextTooLong: _Row(
             status=400,
-            classic=_Shape(error_type=_INVALID, code="context_length_exceeded", message=_founding_context),
+            classic=_Shape(error_type=_INVALID, code="context_length_exceeded", message=_classic_context),
             hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, message=_hosted_context),
         ),
         UnknownModel: _Row(
             status=400,
-            classic=_Shape(error_type=_INVALID, code="model_not_found", message=_founding_model),
+            classic=_Shape(error_type=_INVALID, code="model_not_found", message=_classic_model),
             hosted=_Shape(error_type=_INVALID, code=_INVALID, content_type=OCTETS, message=_hosted_model),
         ),
         AccessError: _Row(status=403, classic=_DENIED, hosted=_DENIED),
         ForbiddenOrigin: _Row(status=403, classic=_DENIED, hosted=_DENIED),
         Unauthenticated: _Row(
             status=401,
-            classic=_Shape(error_type="authentication_error", code="invalid_api_key", message=_founding_key),
+            classic=_Shape(error_type="authentication_error", code="invalid_api_key", message=_classic_key),
             hosted=_Shape(error_type="authentication_error", code=_INVALID, message=_hosted_key),
         ),
         InsufficientBalance: _Row(
@@ -329,7 +329,7 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         ),
         RateLimited: _Row(
             status=429,
-            classic=_Shape(error_type="rate_limit_error", code="rate_limit_exceeded", message=_founding_rate),
+            classic=_Shape(error_type="rate_limit_error", code="rate_limit_exceeded", message=_classic_rate),
             hosted=_Shape(error_type="rate_limit_error", code=_INVALID, message=_hosted_rate),
         ),
         CapacityError: _BUSY_ROW,

@@ -2,8 +2,8 @@
 
 In: functions become tools, `function_call` becomes `tool_choice`, an assistant's `function_call` becomes its one tool
 call and the `function` message that answers it a `tool` message. Out: the one call goes back into the legacy shape;
-further calls, which the legacy shape cannot say, are dropped. Source: the founding document; where it is silent, the
-older OpenAI reference for functions.
+further calls, which the legacy shape cannot say, are dropped. Source: docs/reference/classic-api.md; where it
+is silent, the older OpenAI reference for functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Texts of malformed bodies, with the path and the place that the service names.
 
 The service reads with a streaming reader, and the place that it names is where that reader stood. Source:
-deepseek-api.md §5.4 and §5.5.
+docs/reference/wire.md §5.4 and §5.5.
 
     wrong scalar             behind it
     wrong object or array    before its opening bracket

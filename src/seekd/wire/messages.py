@@ -1,7 +1,7 @@
 """`POST /anthropic/v1/messages` and its `count_tokens`: body bytes to a `Call`.
 
 Any model name is served here, as the service does. Errors keep the service's envelope, which is not Anthropic's, except
-inside a stream, where only an event of Anthropic's own shape reaches the caller. Source: deepseek-api.md §14.
+inside a stream, where only an event of Anthropic's own shape reaches the caller. Source: docs/reference/wire.md §14.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 All of them reach the loaded model; a name chooses whether the model thinks where the body leaves it open. What a name
 stands for, its served name, is found here, once a request: what costs, limits or protects goes by the served name, and
-only the answer repeats the name as written. Source: deepseek-api.md §19.
+only the answer repeats the name as written. Source: docs/reference/wire.md §16.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def known_name(requested: str, names: Collection[str]) -> str:
 
 
 def served_name(requested: str, models: Collection[str]) -> str:
-    """The served name where any is taken, as in the Messages API. Source: deepseek-api.md §14.1.
+    """The served name where any is taken, as in the Messages API. Source: docs/reference/wire.md §14.1.
 
     Args:
         requested: as written.

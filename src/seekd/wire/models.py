@@ -1,6 +1,6 @@
 """`GET /models` and `GET /models/{id}`.
 
-Source: deepseek-api.md §13.1; keys that are seekd's own come last.
+Source: docs/reference/wire.md §13.1; keys that are seekd's own come last.
 """
 
 from __future__ import annotations

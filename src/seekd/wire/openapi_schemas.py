@@ -1,7 +1,7 @@
 """JSON Schemas of bodies, for the OpenAPI document.
 
-They describe what a caller should send and may expect, in the founding document's order; what is refused exactly, and
-with which words, is the protocol package's business. Ranges are those of deepseek-api.md §6.1.
+They describe what a caller should send and may expect, in the classic API's order; what is refused exactly, and
+with which words, is the protocol package's business. Ranges are those of docs/reference/wire.md §6.1.
 """
 
 from __future__ import annotations

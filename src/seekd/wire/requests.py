@@ -16,7 +16,7 @@ from seekd.wire.model_names import answer_name
 from seekd.wire.rules import output_rule
 
 MAX_USER_ID_CHARS = 512
-"""Source: deepseek-api.md §6.1."""
+"""Source: docs/reference/wire.md §6.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def generation_request(
 
 
 def default_max_tokens(parsed: RecipeBody, dialect: Dialect) -> int:
-    """What an unset limit becomes. Source: the founding document; deepseek-api.md §6.4."""
+    """What an unset limit becomes. Source: docs/reference/classic-api.md; docs/reference/wire.md §6.3."""
     if not parsed.thinking:
         return dialect.non_thinking_max_tokens
     return 131_072 if parsed.effort == "max" else 65_536

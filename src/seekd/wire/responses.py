@@ -1,6 +1,6 @@
 """`POST /responses`: body bytes to a `Call`.
 
-Source: deepseek-api.md §15.
+Source: docs/reference/wire.md §15.
 """
 
 from __future__ import annotations

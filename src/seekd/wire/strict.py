@@ -1,8 +1,8 @@
 """What `strict` adds to a schema, and the schemas as they were sent.
 
-The protocol package judges strict schemas by the service's rules, but what it hands on
+The protocol package judges strict schemas by the service's rules (docs/reference/wire.md §8.4), but what it hands on
 lacks every keyword that those rules do not name, and the definitions. So the schema that is enforced is the caller's,
-with what strictness adds: objects are closed, and all of their properties are required. Source: deepseek-api.md §8.4.
+with what strictness adds: objects are closed, and all of their properties are required.
 """
 
 from __future__ import annotations

@@ -100,9 +100,7 @@ def test_classic_answers_are_always_json_envelopes(error_class: type[SeekdError]
     ],
     ids=["rate", "rate with reason", "model", "context", "context of a prompt that was not read to its end"],
 )
-def test_the_founding_documents_errors(
-    error: SeekdError, status: int, sentence: str, error_type: str, code: str
-) -> None:
+def test_the_classic_errors(error: SeekdError, status: int, sentence: str, error_type: str, code: str) -> None:
     failure = failure_response(error, CLASSIC)
     body = json.loads(failure.body)["error"]
     assert failure.status == status
@@ -122,7 +120,7 @@ def test_a_size_is_said_in_bytes() -> None:
     assert "the 1024 bytes that" in BodyTooLarge(limit_bytes=ByteSize(1024)).message
 
 
-def test_details_follow_the_founding_sentence() -> None:
+def test_details_follow_the_classic_sentence() -> None:
     message = json.loads(failure_response(UnknownModel("gpt-4", known_models=("a", "b")), CLASSIC).body)["error"]
     assert "'gpt-4'" in message["message"]
     assert "a, b" in message["message"]

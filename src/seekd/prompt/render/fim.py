@@ -5,7 +5,8 @@ Prompt (V3 layout, the same in all newer vocabularies), without role markers:
     with a suffix     BOS <｜fim▁begin｜> prompt <｜fim▁hole｜> suffix <｜fim▁end｜>
     without           BOS prompt
 
-Answer objects have the key order of Chat Completions; `logprobs` has the older shape. Source: deepseek-api.md §12.
+Answer objects have the key order of Chat Completions; `logprobs` has the older shape.
+Source: docs/reference/wire.md §12.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the layouts of DeepSeek V2.5 to V3.2 have in common.
 
-Source: deepseek-prompt-formats.md §1, §3.
+Source: docs/reference/formats.md §3.
 """
 
 from __future__ import annotations

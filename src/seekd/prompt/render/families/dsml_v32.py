@@ -1,6 +1,6 @@
 """V3.2: calls in DSML, results between `<function_results>` tags, no marker between a call, its results and the rest.
 
-Source: deepseek-prompt-formats.md §3.8.
+Source: docs/reference/formats.md §6.
 
 The long text that introduces tools is the model file's own: its template is rendered once with a tool of a name that
 occurs nowhere else, and what stands around that tool is kept.
@@ -36,7 +36,7 @@ BLOCK_END = "</｜DSML｜function_calls>"
 _PROBE_TOOL = "seekd_probe_tool"
 _PROBE_SYSTEM = "seekd-probe-system"
 _WIDE_HEAD = "963a72ee9be43f07d21bec2348ed2d7e45185e4b502f2a4da35a540299dc2b03"
-"""The text of llama.cpp's template: that of the model's own encoder with more blank lines. Source: §0 and §7 there."""
+"""The text of llama.cpp's template: that of the model's own encoder with more blank lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """V2.5, V3, R1 and R1-0528 with their distills: calls with their arguments in a JSON fence.
 
-Source: deepseek-prompt-formats.md §3.4 to §3.6.
+Source: docs/reference/formats.md §4.
 
     BOS system <｜User｜>u<｜Assistant｜>a EOS …      results: <｜tool▁outputs▁begin｜> … <｜tool▁outputs▁end｜>
 

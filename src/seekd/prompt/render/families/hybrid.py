@@ -1,6 +1,6 @@
 """V3.1, V3.1-Terminus and V3.2-Exp: one model that thinks or does not, calls with bare JSON.
 
-Source: deepseek-prompt-formats.md §3.7.
+Source: docs/reference/formats.md §5.
 
     BOS system <｜User｜>u<｜Assistant｜></think>a EOS … <｜User｜>u<｜Assistant｜><think>
 

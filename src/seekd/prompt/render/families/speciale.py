@@ -1,6 +1,6 @@
 """V3.2-Speciale: the layout of V3.2 for a model that always thinks and was not trained to call tools.
 
-Source: deepseek-prompt-formats.md §3.8. The service took no tools for it.
+Source: docs/reference/formats.md §6. The service took no tools for it.
 """
 
 from __future__ import annotations

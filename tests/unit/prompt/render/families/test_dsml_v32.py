@@ -1,4 +1,4 @@
-"""V3.2. Vectors: deepseek-prompt-formats.md §3.8; the text that introduces tools is a stand-in, as it is the file's."""
+"""V3.2, by its encoder: docs/reference/formats.md §6; the text about tools is a stand-in."""
 
 from __future__ import annotations
 

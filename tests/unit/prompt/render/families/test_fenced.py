@@ -1,4 +1,4 @@
-"""V2.5, V3, R1 and R1-0528. Vectors: deepseek-prompt-formats.md §3.4 to §3.6; stated there as the templates' output."""
+"""V2.5, V3, R1 and R1-0528, by the output of their templates: docs/reference/formats.md §4."""
 
 from __future__ import annotations
 

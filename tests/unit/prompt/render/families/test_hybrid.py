@@ -1,4 +1,4 @@
-"""V3.1, Terminus and V3.2-Exp. Vectors: deepseek-prompt-formats.md §3.7."""
+"""V3.1, Terminus and V3.2-Exp, by their template: docs/reference/formats.md §5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""V3.2-Speciale: V3.2's thinking vectors (deepseek-prompt-formats.md §3.8), whatever the request says of thinking."""
+"""V3.2-Speciale: V3.2's thinking vectors (docs/reference/formats.md §6), whatever the request says of thinking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The Node.js program at the end of the founding document, unchanged but for the base URL.
+// The Node.js program that the classic API ends with, unchanged but for the base URL.
 import OpenAI from 'openai';
 
 const client = new OpenAI({

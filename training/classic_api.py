@@ -1,4 +1,4 @@
-"""The requests of the founding document and close relatives, answered greedily for reading."""
+"""The requests of the classic API and close relatives, answered greedily for reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of the founding document that this version serves, against a real server process and a real model.
+"""Every example of the classic API that this version serves, against a real server process and a real model.
 
 The answers are a model's own words, so tests judge what a reader would: on topic, well formed, within limits.
 """
