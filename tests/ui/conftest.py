@@ -49,7 +49,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(WAIT_LIMIT_MS)
     yield context
     context.close()

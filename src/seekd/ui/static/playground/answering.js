@@ -1,6 +1,7 @@
 // Everything that asks the server for an answer.
 import { emptyAnswer, withChunk } from "../lib/answer.js";
 import { stream } from "../lib/api.js";
+import { newId } from "../lib/browser.js";
 import { saveConversation } from "../lib/db.js";
 import { titleOf } from "../lib/format.js";
 import { chatRequest, fillRequest } from "../lib/requests.js";
@@ -58,7 +59,7 @@ export const showTree = (next) => {
 };
 
 function addMessage(parent, message) {
-  const id = crypto.randomUUID();
+  const id = newId();
   setTree(addNode(tree(), parent, { id, ...message }));
   return id;
 }

@@ -1,12 +1,13 @@
 // What the playground knows, and the choices that a person makes. Components read the store and call the functions of
 // this module, conversations.js and answering.js; nothing else changes it.
 import { fetchModels, saveKey } from "../lib/api.js";
+import { newId } from "../lib/browser.js";
 import { translator } from "../lib/i18n.js";
 import { firstLanguage, firstTheme, remember, shownTheme } from "../lib/preferences.js";
 import { createStore, useStore } from "../lib/store.js";
 import { emptyTree } from "../lib/tree.js";
 
-export const newConversation = () => ({ id: crypto.randomUUID(), title: "", tree: emptyTree(), updatedMs: Date.now() });
+export const newConversation = () => ({ id: newId(), title: "", tree: emptyTree(), updatedMs: Date.now() });
 
 const OPTIONS = {
   model: "",
