@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -88,12 +89,24 @@ def open_section(page: Page, name: str) -> None:
 
 
 def test_an_answer_streams_in_and_says_what_it_took(seekd_server: Serve, open_page: OpenPage, picture: Picture) -> None:
-    server = seekd_server(
-        lambda _: (Cached(num_tokens=3), EmitText(text="Hello"), Delay(delay_s=0.05), EmitText(text=" from the script"))
-    )
+    was_seen = threading.Event()
+
+    def script(_: EngineRequest) -> Iterable[ScriptStep]:
+        yield Cached(num_tokens=3)
+        yield EmitText(text="Hello")
+        while not was_seen.is_set():
+            yield Delay(delay_s=0.01)
+        yield Delay(delay_s=0.05)  # long enough for the page to measure a rate
+        yield EmitText(text=" from the script")
+
+    server = seekd_server(script)
     page = open_page(server)
     expect(page.get_by_text("Ask something.")).to_be_visible()
-    answer = send(page, "Hi")
+    write(page, "Hi")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article").last).to_contain_text("Hello")
+    was_seen.set()
+    answer = answered(page)
     expect(answer).to_contain_text("Hello from the script")
     for fact in (r"\d+ \+ 2\d tokens", "3 from the prefix cache", r"[\d.]+ tokens/s", r"first token after [\d.]+ s"):
         expect(answer.locator(".facts")).to_contain_text(re.compile(fact))
