@@ -14,6 +14,12 @@ from tests.unit.guard.finds import finds
         ('{"to":"ann@example.com"}', "ann@example.com"),
         ("写信给ann@example.com。", "ann@example.com"),
         ("jürgen@example.de", "jürgen@example.de"),
+        ("to 'ann@example.com' and no one", "ann@example.com"),
+        ("--ann@example.com", "ann@example.com"),
+        ("see ==ann.b@example.com", "ann.b@example.com"),
+        ("git@example.com is a person", "git@example.com"),
+        ("ann@example.com: hello", "ann@example.com"),
+        (f"{'a' * 70}@example.com", f"{'a' * 64}@example.com"),
     ],
 )
 def test_an_email_address_is_found_without_what_is_around_it(text: str, address: str) -> None:
@@ -30,6 +36,7 @@ def test_an_email_address_is_found_without_what_is_around_it(text: str, address:
         "ann@localhost",
         "a @ b.com",
         "@example.com",
+        "'=.-@example.com",
         "user@host_name.com_x",
         "{name}@example.com",
     ],
@@ -52,6 +59,11 @@ def test_what_has_an_at_sign_only_is_no_email_address(text: str) -> None:
         ("[fe80::1]:443", "fe80::1"),
         ("2001:0db8:0000:0000:0000:8a2e:0370:7334", "2001:0db8:0000:0000:0000:8a2e:0370:7334"),
         ("::ffff and fd00::7 here", "fd00::7"),
+        ("on fe80::1: eth0", "fe80::1"),
+        ("the net 2001:db8:: is for books", "2001:db8::"),
+        ("fe:1:2:3:4:5:6:7", "fe:1:2:3:4:5:6:7"),
+        ("10.20.30.255", "10.20.30.255"),
+        ("10.0.30.40", "10.0.30.40"),
     ],
 )
 def test_an_ip_address_is_found(text: str, address: str) -> None:
@@ -70,6 +82,11 @@ def test_an_ip_address_is_found(text: str, address: str) -> None:
         "10:30:45 and 2026-05-11T10:30:45:12",
         "std::vector<abc::def> and add::f2 and ::1, x[1000::]",
         "00:1a:2b:3c:4d:5e",
+        "10.20.30.256",
+        "10.20.30.40-rc1 and 10.20.30.40_x",
+        "x[10::5]",
+        "gfe80::1 and fe80::1g",
+        "0:0:0:0:0:0:0:1",
         "a: b: c: d: e",
     ],
 )

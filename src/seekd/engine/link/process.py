@@ -34,7 +34,7 @@ from seekd.engine.link.messages import (
     WorkerJob,
     error_of,
 )
-from seekd.engine.link.watchdog import Silence, default_limit_s
+from seekd.engine.link.watchdog import Silence, silence_limit_s
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import (
     EngineHealth,
@@ -293,8 +293,7 @@ class EngineProcess:
         except BaseException:
             await child.close(grace_s=0)
             raise
-        limit_s = self._settings.hang_limit_s
-        self._silence = Silence(default_limit_s(self._info.size_bytes) if limit_s is None else limit_s)
+        self._silence = Silence(silence_limit_s(self._settings.hang_limit_s, model_bytes=self._info.size_bytes))
         return child
 
     async def _supervise(self, child: ChildProcess) -> None:

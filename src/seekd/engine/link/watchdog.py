@@ -15,12 +15,13 @@ _LEAST_S = 60.0
 _S_PER_GIB = 180.0
 
 
-def default_limit_s(model_bytes: int) -> float:
-    """A minute, and three for each GiB of the model: a tenth of the speed of one core of a server of 2024.
+def silence_limit_s(configured_s: float | None, *, model_bytes: int) -> float:
+    """How long an engine that has work may be silent; 0 for ever.
 
-    That core computes the largest step, 512 tokens, in 15 to 20 seconds a GiB of weights.
+    By default a minute, and three for each GiB of the model: a tenth of the speed of one core of a server of 2024. That
+    core computes the largest step, 512 tokens, in 15 to 20 seconds a GiB of weights.
     """
-    return _LEAST_S + _S_PER_GIB * model_bytes / (1 << 30)
+    return _LEAST_S + _S_PER_GIB * model_bytes / (1 << 30) if configured_s is None else configured_s
 
 
 class Silence:

@@ -34,10 +34,12 @@ class CountingCore:
     def __init__(self) -> None:
         self._left: dict[str, int] = {}
         self._num_steps = 0
+        self.num_looks = 0
         self.compiling = threading.Event()
 
     @property
     def has_work(self) -> bool:
+        self.num_looks += 1
         return bool(self._left)
 
     def compile_constraint(self, request: EngineRequest) -> Constraint | None:
@@ -93,7 +95,7 @@ class CountingCore:
 class Peer:
     """The API process's side: sends, and collects what comes."""
 
-    compiling: threading.Event
+    core: CountingCore
 
     def __init__(self) -> None:
         self.socket, self.its_socket = socket.socketpair()
@@ -130,7 +132,7 @@ class Peer:
 def peer() -> Iterator[Peer]:
     peer = Peer()
     core = CountingCore()
-    peer.compiling = core.compiling
+    peer.core = core
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -207,7 +209,7 @@ def test_a_constraint_is_compiled_while_others_run(peer: Peer) -> None:
     peer.send(submit("limited", grammar="slow"))
     peer.send(submit("free"))
     peer.receive_ends("free")
-    peer.compiling.set()
+    peer.core.compiling.set()
     peer.receive_ends("limited")
 
 
@@ -217,7 +219,7 @@ def test_what_would_not_be_taken_is_refused_before_its_constraint_is_compiled(pe
     message = peer.receive()
     assert isinstance(message, Refused)
     assert (message.request_id, message.kind) == ("c", "Overloaded")
-    peer.compiling.set()
+    peer.core.compiling.set()
     peer.receive_ends("a", "b")
 
 
@@ -231,7 +233,7 @@ def test_a_constraint_that_cannot_be_enforced_is_refused(peer: Peer) -> None:
 def test_an_abort_while_its_constraint_is_compiled_ends_a_request(peer: Peer) -> None:
     peer.send(submit("gone", grammar="slow"))
     peer.send(Abort("gone"))
-    peer.compiling.set()
+    peer.core.compiling.set()
     peer.send(submit("next", grammar="good"))
     seen: dict[str, FinishReason | None] = {}
     while "next" not in seen:
@@ -239,6 +241,13 @@ def test_an_abort_while_its_constraint_is_compiled_ends_a_request(peer: Peer) ->
         if isinstance(message, Updates):
             seen |= {update.request_id: update.finish_reason for update in message.updates}
     assert seen["gone"] is FinishReason.ABORT
+
+
+def test_it_sleeps_while_there_is_nothing_to_do(peer: Peer) -> None:
+    peer.send(submit("a", grammar="good"))
+    peer.receive_ends("a")  # and the thread that compiled has woken it
+    time.sleep(0.1)
+    assert peer.core.num_looks < 100
 
 
 def test_it_stops_when_told(peer: Peer) -> None:

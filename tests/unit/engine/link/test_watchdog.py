@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from seekd.engine.link.watchdog import Silence, default_limit_s
+from seekd.engine.link.watchdog import Silence, silence_limit_s
 
 
 def looks(silence: Silence, start_s: float, end_s: float) -> bool:
@@ -55,6 +55,11 @@ def test_an_asker_that_was_stopped_itself_counts_anew() -> None:
 
 
 def test_the_default_leaves_room_for_the_largest_step_of_a_slow_machine() -> None:
-    assert default_limit_s(0) == 60
-    assert default_limit_s(1 << 30) == 240
-    assert default_limit_s(40 << 30) == 60 + 40 * 180
+    assert silence_limit_s(None, model_bytes=0) == 60
+    assert silence_limit_s(None, model_bytes=1 << 30) == 240
+    assert silence_limit_s(None, model_bytes=40 << 30) == 60 + 40 * 180
+
+
+def test_a_configured_limit_holds_for_every_model_and_none_stays_none() -> None:
+    assert silence_limit_s(5.0, model_bytes=40 << 30) == 5.0
+    assert silence_limit_s(0, model_bytes=40 << 30) == 0
