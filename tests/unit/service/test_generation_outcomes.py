@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seekd.service.answer_stores import MemoryStore
-from seekd.service.response_cache_settings import ResponseCacheSettings
 
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import statement
@@ -27,7 +25,9 @@ from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
 from seekd.service.opening import GenerationService
-from seekd.service.response_cache import CacheResult, ResponseCache
+from seekd.service.response_cache.answer_stores import MemoryStore
+from seekd.service.response_cache.cache import CacheResult, ResponseCache
+from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
