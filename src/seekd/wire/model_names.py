@@ -91,13 +91,13 @@ def served_name(requested: str, models: Collection[str]) -> str:
         InvalidParameter: it is too long or not printable.
         UnknownModel: it stands for an official name, which no model answers.
     """
-    names = accepted_names(models)
+    official: Collection[str] = () if isinstance(models, AllNames) else OFFICIAL_MODELS
     for name in (requested, requested.removesuffix(_LONG_CONTEXT_SUFFIX)):
-        if name in names:
+        if name in official or name in models:
             return name
     name = "deepseek-v4-pro" if _checked(requested).startswith("claude-opus") else "deepseek-flash"
-    if name not in names:
-        raise UnknownModel(requested, known_models=names)
+    if name not in official and name not in models:
+        raise UnknownModel(requested, known_models=accepted_names(models))
     return name
 
 
