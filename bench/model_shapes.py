@@ -20,8 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-VOCAB_SIZE = 151_936
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
@@ -32,6 +30,7 @@ class Shape:
     num_heads: int
     num_kv_heads: int
     feed_forward: int
+    vocab_size: int = 151_936
 
 
 SHAPES = {
@@ -48,12 +47,13 @@ def write_shape(directory: Path, name: str, num_layers: int | None = None) -> Pa
     path = directory / f"{name}-random-q4_k_m.gguf"
     if not path.exists():
         partial = path.with_suffix(".partial")
-        _write(partial, name, shape)
+        write_model(partial, name, shape)
         partial.rename(path)
     return path
 
 
-def _write(path: Path, name: str, shape: Shape) -> None:
+def write_model(path: Path, name: str, shape: Shape) -> None:
+    """Write a file of any sizes."""
     random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "qwen2", use_temp_file=False)
     writer.add_name(f"{name} (random weights)")
@@ -67,7 +67,7 @@ def _write(path: Path, name: str, shape: Shape) -> None:
     writer.add_rope_freq_base(1_000_000.0)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    _write_vocabulary(writer)
+    _write_vocabulary(writer, shape.vocab_size)
 
     def weights(tensor: str, rows: int, columns: int, wanted: Type = Type.Q4_K) -> None:
         kind = wanted if columns % 256 == 0 else FALLBACKS[wanted]
@@ -76,7 +76,7 @@ def _write(path: Path, name: str, shape: Shape) -> None:
     def plain(tensor: str, size: int, value: float) -> None:
         writer.add_tensor(tensor, np.full(size, value, dtype=np.float32))
 
-    weights("token_embd.weight", VOCAB_SIZE, shape.width, Type.Q6_K)  # also the head
+    weights("token_embd.weight", shape.vocab_size, shape.width, Type.Q6_K)  # also the head
     plain("output_norm.weight", shape.width, 1)
     kv_width = shape.width // shape.num_heads * shape.num_kv_heads
     for layer in range(shape.num_layers):
@@ -160,18 +160,18 @@ FILLERS: dict[Type, Callable[[npt.NDArray[np.uint8], float], None]] = {
 }
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter) -> None:
+def _write_vocabulary(writer: gguf.GGUFWriter, vocab_size: int) -> None:
     """The byte alphabet, made-up words, and an end-of-generation token that is the last entry."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     alphabet = [chr(value) if value in printable else chr(next(others)) for value in range(256)]
-    words = [f"word{number}" for number in range(VOCAB_SIZE - 257)]
+    words = [f"word{number}" for number in range(vocab_size - 257)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list([*alphabet, *words, "<|endoftext|>"])
-    writer.add_token_types([gguf.TokenType.NORMAL] * (VOCAB_SIZE - 1) + [gguf.TokenType.CONTROL])
+    writer.add_token_types([gguf.TokenType.NORMAL] * (vocab_size - 1) + [gguf.TokenType.CONTROL])
     writer.add_token_merges(["w o"])
-    writer.add_eos_token_id(VOCAB_SIZE - 1)
+    writer.add_eos_token_id(vocab_size - 1)
     writer.add_add_bos_token(False)
 
 
