@@ -139,6 +139,19 @@ def show_config(
     show_settings(load_settings(config, server__data_dir=data_dir), as_json=as_json, as_toml=as_toml)
 
 
+@app.command()
+def doctor(as_json: JsonOption = False, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Look at this machine: processor, llama.cpp's build, disk, port, books. Exit status 1 where there is a problem.
+
+    How fast llama.cpp's kernels are, deep in a conversation: `python bench/kernels.py` in the sources.
+    """
+    from seekd.cli import doctor as examination
+
+    findings = examination.examine(load_settings(config, server__data_dir=data_dir).settings)
+    typer.echo(examination.as_json(findings) if as_json else examination.as_text(findings))
+    raise typer.Exit(int(any(finding.problem for finding in findings)))
+
+
 @app.command("audit")
 def show_audit(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many, the latest first.")] = 100,
