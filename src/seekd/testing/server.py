@@ -100,6 +100,7 @@ def serve_script(
     # The protocol is named since asyncio sends without delay only where it is: else each answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # from now on a client waits for the server instead of being refused
         metrics = Metrics(engines={})
         application = Application(
             settings, models=ModelPool(members), books=open_server_books(settings), metrics=metrics
