@@ -29,7 +29,7 @@ from seekd.engine.core import EngineCore
 from seekd.engine.llama.runtime import Runtime, open_runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams, Vocabulary
+from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling, Vocabulary
 from seekd.prompt.types import OutputRule
 
 SCHEMA = Path(__file__).with_name("profile30.schema.json")
@@ -107,7 +107,7 @@ def make_request(name: str, seed: int, temperature: float, max_tokens: int, gram
         request_id=name,
         prompt_token_ids=[40 + seed % 50, 60, 61, 62],
         max_tokens=max_tokens,
-        sampling=SamplingParams(temperature=temperature, seed=seed),
+        sampling=Sampling(temperature=temperature, seed=seed),
         constraint=None if grammar is None else ConstraintSpec(grammar=grammar),
     )
 

@@ -42,7 +42,7 @@ from seekd.engine.llama.binding import C
 from seekd.engine.llama.runtime import Runtime, open_runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, SamplingParams, Vocabulary
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, Sampling, Vocabulary
 
 NUM_STREAMS = 8
 
@@ -138,7 +138,7 @@ def request(request_id: str, token_ids: Sequence[int], max_tokens: int) -> Engin
         request_id=request_id,
         prompt_token_ids=token_ids,
         max_tokens=max_tokens,
-        sampling=SamplingParams(temperature=0),
+        sampling=Sampling(temperature=0),
     )
 
 

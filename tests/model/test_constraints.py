@@ -17,7 +17,7 @@ from seekd.engine.core import EngineCore
 from seekd.engine.llama.runtime import Runtime, open_runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, SamplingParams
+from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, Sampling
 from seekd.prompt.types import OfferedTool, OutputRule
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
@@ -88,7 +88,7 @@ def request(
         request_id=f"{seed}",
         prompt_token_ids=[50 + seed, 60, 70],
         max_tokens=600,
-        sampling=SamplingParams(temperature=1.5, seed=seed),
+        sampling=Sampling(temperature=1.5, seed=seed),
         constraint=ConstraintSpec(grammar=compiled.grammar),
     )
 
@@ -117,11 +117,11 @@ def test_every_finished_call_names_a_tool_and_fits_its_schema(engine: Engine, ca
 
 def test_forced_tokens_are_not_sampled_and_change_nothing_that_is(engine: Engine) -> None:
     """With log-probabilities each token is sampled; at temperature 0 both ways must say the same."""
-    plain = replace(request(JSON, 1), sampling=SamplingParams(temperature=0), max_tokens=120)
+    plain = replace(request(JSON, 1), sampling=Sampling(temperature=0), max_tokens=120)
     before = engine.core.stats().num_forced_tokens
     [forced] = engine.generate(plain)
     num_forced = engine.core.stats().num_forced_tokens - before
-    [sampled] = engine.generate(replace(plain, sampling=SamplingParams(temperature=0, num_top_logprobs=2)))
+    [sampled] = engine.generate(replace(plain, sampling=Sampling(temperature=0, num_top_logprobs=2)))
     assert num_forced > 20
     assert engine.core.stats().num_forced_tokens - before == num_forced
     left, right = ([token for update in updates for token in update.token_ids] for updates in (forced, sampled))
@@ -130,7 +130,7 @@ def test_forced_tokens_are_not_sampled_and_change_nothing_that_is(engine: Engine
 
 
 def test_a_seed_repeats_an_answer_under_penalties(engine: Engine) -> None:
-    sampling = SamplingParams(temperature=1.5, seed=3, presence_penalty=1.0, frequency_penalty=0.5)
+    sampling = Sampling(temperature=1.5, seed=3, presence_penalty=1.0, frequency_penalty=0.5)
     one = replace(request(JSON, 3), sampling=sampling)
     assert engine.text(engine.generate(one)[0]) == engine.text(engine.generate(one)[0])
 

@@ -28,7 +28,7 @@ from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.settings import EngineSettings, KvType
-from seekd.engine.types import Constraint, EngineRequest, FinishReason, SamplingParams, Vocabulary
+from seekd.engine.types import Constraint, EngineRequest, FinishReason, Sampling, Vocabulary
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 
@@ -117,7 +117,7 @@ def request(request_id: str, token_ids: Sequence[int], *, max_tokens: int = 24) 
         request_id=request_id,
         prompt_token_ids=token_ids,
         max_tokens=max_tokens,
-        sampling=SamplingParams(temperature=0, num_top_logprobs=2),
+        sampling=Sampling(temperature=0, num_top_logprobs=2),
     )
 
 

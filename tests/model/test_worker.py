@@ -14,7 +14,7 @@ import pytest
 from seekd.config import ByteSize
 from seekd.engine.link.process import EngineProcess
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams
+from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling
 from seekd.errors import ConfigError, ContextTooLong, EngineError
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
@@ -23,7 +23,7 @@ SETTINGS = EngineSettings(max_sequences=4, cache_ram=ByteSize(1 << 24), cache_di
 
 
 def request(request_id: str = "r", **fields: object) -> EngineRequest:
-    values = {"prompt_token_ids": [0, *range(10, 210)], "max_tokens": 8, "sampling": SamplingParams(temperature=0)}
+    values = {"prompt_token_ids": [0, *range(10, 210)], "max_tokens": 8, "sampling": Sampling(temperature=0)}
     return EngineRequest(request_id=request_id, **(values | fields))  # type: ignore[arg-type]
 
 
@@ -68,7 +68,7 @@ async def test_each_sampling_parameter_changes_the_output(model_file: ModelFiles
         base: dict[str, float] = {"temperature": 1.5, "seed": 1}
 
         async def sample(**changed: float) -> list[int]:
-            sampling = SamplingParams(**(base | changed))  # type: ignore[arg-type]
+            sampling = Sampling(**(base | changed))  # type: ignore[arg-type]
             return (await collect(engine, request(max_tokens=60, sampling=sampling)))[0]
 
         # The first one computes the whole prompt, later ones its last block. The noise of another batch shape may turn

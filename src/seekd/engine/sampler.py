@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seekd.engine.types import SamplingParams, TokenLogprobs
+from seekd.engine.types import Sampling, TokenLogprobs
 
 Logits = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Sampler:
     never changes it. One uniform number is drawn a token, whatever the parameters are.
     """
 
-    def __init__(self, params: SamplingParams) -> None:
+    def __init__(self, params: Sampling) -> None:
         self._params = params
         # The generator takes no negative seed, which the API allows.
         self._random = np.random.Generator(np.random.PCG64(None if params.seed is None else params.seed % (1 << 64)))

@@ -36,11 +36,11 @@ class TokenKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams:
-    """How the next token is chosen.
+class Sampling:
+    """How the next token is chosen: what a request asked for, of which only the temperature changes on its way.
 
     Attributes:
-        temperature: the model's temperature, after the model's own mapping; 0 is greedy.
+        temperature: 0 to 2, 0 is greedy; on the API's scale until the model's own mapping replaces it.
         top_p: nucleus mass in (0, 1].
         presence_penalty: subtracted once from the logit of each token that the completion already has; -2 to 2.
         frequency_penalty: subtracted from a token's logit once per occurrence in the completion; -2 to 2.
@@ -84,7 +84,7 @@ class EngineRequest:
     request_id: str
     prompt_token_ids: Sequence[int]
     max_tokens: int
-    sampling: SamplingParams = field(default_factory=SamplingParams)
+    sampling: Sampling = field(default_factory=Sampling)
     cache_salt: str = ""
     fairness_key: str = ""
     constraint: ConstraintSpec | None = None

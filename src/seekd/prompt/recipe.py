@@ -71,14 +71,6 @@ class ConversionPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSampling:
-    """What the hosted service would sample with; it ignores part of what a body asks for."""
-
-    temperature: float
-    top_p: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLimit:
     """The package's own constraint on the output: `json`, `regex`, `tool_call` or `tool_call_required`."""
 
@@ -224,13 +216,16 @@ class RecipeBody:
         return any(message.image_sources for message in self._request.conversation.messages)
 
     @property
-    def service_sampling(self) -> ServiceSampling:
+    def service_temperature(self) -> float:
         """What the hosted service would sample with."""
-        options = self._request.inference_options
-        return ServiceSampling(
-            temperature=1.0 if options.temperature is None else options.temperature,
-            top_p=1.0 if options.top_p is None else options.top_p,
-        )
+        temperature = self._request.inference_options.temperature
+        return 1.0 if temperature is None else temperature
+
+    @property
+    def service_top_p(self) -> float:
+        """What the hosted service would sample with."""
+        top_p = self._request.inference_options.top_p
+        return 1.0 if top_p is None else top_p
 
     @property
     def num_top_logprobs(self) -> int | None:

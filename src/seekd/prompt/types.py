@@ -1,16 +1,13 @@
-"""What a parsed request looks like to the rest of seekd, whatever protocol it came in by.
+"""What renders a prompt and what reads an answer, whatever protocol the request came in by.
 
 Token ids are plain ints here.
-
-    body --wire--> GenerationRequest --service--> prompt token ids --engine--> token ids
-         --OutputParser--> OutputChunk --wire--> bytes
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from seekd.prompt.render.conversation import Conversation
@@ -70,27 +67,6 @@ class Segment:
     text: str
     is_control: bool = False
     is_markup: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedSampling:
-    """The sampling parameters of the validated body, before any model's mapping.
-
-    Attributes:
-        temperature: 0 to 2, on the API's scale; None when the body set none.
-        top_p: in (0, 1]; None when the body set none.
-        presence_penalty: -2 to 2.
-        frequency_penalty: -2 to 2.
-        seed: None when the body set none.
-        num_top_logprobs: None when no logprobs were asked for.
-    """
-
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    seed: int | None = None
-    num_top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,51 +267,3 @@ class ParsedBody(Renderable, Protocol):
             is_json: an answer that is not a call is a JSON object, whatever marks its strings spell.
             tokenizer_json: a Hugging Face `tokenizer.json` of the model; needed only where logprobs were asked for.
         """
-
-
-class LongConversation(enum.StrEnum):
-    """What becomes of a conversation that leaves no room for its answer."""
-
-    REFUSE = "refuse"
-    DROP = "drop"
-    SUMMARISE = "summarise"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationRequest:
-    """One request, validated, independent of the protocol it came by.
-
-    Attributes:
-        model: the name that the answer carries.
-        requested_model: the name as the caller wrote it, for a router to look at.
-        served_model: the name that it stands for, or that a router chose: access, price, limits, caches, guard and
-            books go by it and by no other.
-        stream: whether the caller wants events.
-        thinking: whether the model reasons before it answers.
-        max_tokens: completion limit asked for; None when the body set none.
-        default_max_tokens: what an unset `max_tokens` becomes.
-        lower_max_tokens: whether a limit above the room left is lowered to it instead of refused.
-        sampling: as asked for.
-        user_id: the caller's own name for its user; isolates caches.
-        rule: what the output must keep to; None for free text.
-        body: renders the prompt and opens the parser.
-        max_prompt_tokens: more are refused; None for what the model's context holds.
-        unbroken: texts that an event of the answer has whole or not at all.
-        long_conversation: what becomes of one that does not fit; None for the rule of the account or the model.
-    """
-
-    model: str
-    requested_model: str
-    served_model: str
-    stream: bool
-    thinking: bool
-    body: ParsedBody
-    max_tokens: int | None = None
-    default_max_tokens: int = 4096
-    lower_max_tokens: bool = True
-    sampling: RequestedSampling = field(default_factory=RequestedSampling)
-    user_id: str | None = None
-    rule: OutputRule | None = None
-    max_prompt_tokens: int | None = None
-    unbroken: Sequence[str] = ()
-    long_conversation: LongConversation | None = None

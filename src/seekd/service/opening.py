@@ -10,24 +10,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from seekd.accounts.types import Caller
-from seekd.engine.types import ConstraintSpec, EngineRequest, SamplingParams
+from seekd.engine.types import ConstraintSpec, EngineRequest
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
 from seekd.prompt.abilities import Thinking
 from seekd.prompt.answer.context_report import ReportingParser
 from seekd.prompt.answer.unbroken import UnbrokenParser
 from seekd.prompt.types import (
     AnswerStart,
-    GenerationRequest,
-    LongConversation,
     OutputParser,
     Renderable,
-    RequestedSampling,
     ResponseIdentity,
 )
+from seekd.request import GenerationRequest, LongConversation
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.long_conversations.fitting import LongConversations
@@ -188,7 +186,7 @@ class GenerationService:
                 request_id=request_id,
                 prompt_token_ids=prompt_token_ids,
                 max_tokens=max_tokens,
-                sampling=_sampling(request.sampling, model),
+                sampling=replace(request.sampling, temperature=model.temperature(request.sampling.temperature)),
                 cache_salt=cache_salt,
                 fairness_key=caller.account_id,
                 constraint=constraint,
@@ -311,17 +309,6 @@ class GenerationService:
             account_id=caller.account_id,
         )
         return ConstraintSpec(grammar=compiled.grammar), compiled.warnings
-
-
-def _sampling(sampling: RequestedSampling, model: ServedModel) -> SamplingParams:
-    return SamplingParams(
-        temperature=model.temperature(sampling.temperature),
-        top_p=1.0 if sampling.top_p is None else sampling.top_p,
-        presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty,
-        seed=sampling.seed,
-        num_top_logprobs=sampling.num_top_logprobs,
-    )
 
 
 def _most_counted(context_length: int) -> int:

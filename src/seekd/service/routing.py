@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from seekd.accounts.types import Caller
-from seekd.prompt.types import GenerationRequest
+from seekd.request import GenerationRequest
 from seekd.service.model_pool import ModelPool
 
 _log = logging.getLogger(__name__)

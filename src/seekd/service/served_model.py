@@ -15,7 +15,8 @@ from seekd.models.settings import ModelSettings
 from seekd.prompt.abilities import Abilities, abilities_of
 from seekd.prompt.render.chat_formats import chat_format, facts_of
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import ChatFormat, LongConversation, PromptFormat
+from seekd.prompt.types import ChatFormat, PromptFormat
+from seekd.request import LongConversation
 
 _log = logging.getLogger(__name__)
 
@@ -141,9 +142,9 @@ class ServedModel:
             self._tokenizer_json = tokenizer_json(self.vocabulary)
         return self._tokenizer_json
 
-    def temperature(self, requested: float | None) -> float:
-        """The model's temperature for the one that the request asked for; the API's default is 1."""
-        return map_temperature(1.0 if requested is None else requested, self.profile.temperature_mapping)
+    def temperature(self, requested: float) -> float:
+        """The model's temperature for the one that the request asked for."""
+        return map_temperature(requested, self.profile.temperature_mapping)
 
 
 async def _to_its_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from seekd.prompt.types import GenerationRequest, OutputChunk
+from seekd.prompt.types import OutputChunk
+from seekd.request import GenerationRequest
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_data
 from seekd.wire.nullable_fields import with_refusal

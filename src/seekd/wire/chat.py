@@ -24,7 +24,15 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
-from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
+from seekd.wire.requests import (
+    PENALTIES,
+    OwnFields,
+    asked_sampling,
+    decoded_object,
+    generation_request,
+    named_choice,
+    user_id_or_none,
+)
 from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
 MAX_TOOLS = 128
@@ -138,7 +146,11 @@ def _has_role(message: object, role: str) -> bool:
 
 
 def _counts_the_new_way(fields: Mapping[str, Any]) -> bool:
-    return fields.get("max_completion_tokens") is not None and fields.get("max_tokens") is None
+    """Whether the newer limit holds; beside the older one it does not, but what is no limit at all is refused."""
+    newer = fields.get("max_completion_tokens")
+    if newer is None or fields.get("max_tokens") is None:
+        return newer is not None
+    return type(newer) is not int or not 0 <= newer < 1 << 32
 
 
 def _without_strict_tools(fields: dict[str, Any]) -> dict[str, Any]:
@@ -201,11 +213,7 @@ def _schema_format(fields: Mapping[str, Any]) -> object:
 def _own_fields(prepared: _Prepared) -> OwnFields:
     fields = prepared.fields
     return OwnFields(
-        temperature=fields.get("temperature"),
-        top_p=fields.get("top_p"),
-        presence_penalty=fields.get("presence_penalty"),
-        frequency_penalty=fields.get("frequency_penalty"),
-        seed=fields.get("seed"),
+        sampling=asked_sampling(fields, ("temperature", "top_p", "seed", *PENALTIES)),
         user_id=user_id_or_none(fields.get("user_id"), member="user_id"),
         tool_choice=_tool_choice(fields.get("tool_choice")),
         asks_for_json=_response_format(fields) in ("json_object", "json_schema"),

@@ -7,6 +7,7 @@ body, so that the package judges them in its own words; the rest is checked here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,18 +15,18 @@ import msgspec
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.render.fim import CompletionBody
-from seekd.prompt.types import GenerationRequest, RequestedSampling
+from seekd.request import GenerationRequest
 from seekd.wire.calls import Call, ChatEncoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.foreign_fields import foreign_warnings
+from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located, wrong_member
 from seekd.wire.model_names import accepted_names, answer_name, known_name
-from seekd.wire.requests import decoded_object
+from seekd.wire.requests import PENALTIES, asked_sampling, decoded_object
 
 DEFAULT_MAX_TOKENS = 4096
 """Source: docs/reference/wire.md §12."""
 
-MAX_TOP_LOGPROBS = 20
 OFF_BETA = 'completions api is only available when using beta api (set base_url="https://api.deepseek.com/beta")'
 
 _SHARED = (
@@ -39,7 +40,11 @@ _SHARED = (
     "stream",
     "stream_options",
     "seed",
+    "n",
 )
+
+_CALLERS_PATHS: Mapping[Path, Path] = {("top_logprobs",): ("logprobs",)}
+"""Where the caller wrote what the chat body has under another name."""
 
 
 def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[str] = ()) -> Call:
@@ -64,10 +69,19 @@ def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Colle
     try:
         read = ReadBody(WireProtocol.CHAT, shared)
     except MalformedBody as error:
-        raise located(error, WireProtocol.CHAT, body=body, rewritten=shared) from error
+        raise located(
+            error,
+            WireProtocol.CHAT,
+            body=body,
+            rewritten=shared,
+            callers_path=lambda path: _CALLERS_PATHS.get(path, path),
+        ) from error
     _check_own_members(body, fields)
     model = known_name(read.model, names)
-    parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
+    try:
+        parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
+    except InvalidParameter as error:
+        raise InvalidParameter(error.message.replace("top_logprobs", "logprobs")) from error
     request = _request(model, parsed, fields, dialect)
     return Call(
         request=request,
@@ -83,6 +97,8 @@ def _shared_body(body: bytes, fields: Mapping[str, Any]) -> bytes:
     if fields.get("prompt") is None:
         raise wrong_member(body, (), "missing field `prompt`")
     shared = {name: fields[name] for name in _SHARED if name in fields}
+    if fields.get("logprobs") is not None:
+        shared |= {"logprobs": True, "top_logprobs": fields["logprobs"]}
     return msgspec.json.encode(
         {**shared, "messages": [{"role": "user", "content": ""}], "thinking": {"type": "disabled"}}
     )
@@ -93,14 +109,10 @@ def _check_own_members(body: bytes, fields: Mapping[str, Any]) -> None:
         ("prompt", str, "a string"),
         ("suffix", str, "a string"),
         ("echo", bool, "a boolean"),
-        ("logprobs", int, "u8"),
     ):
         value = fields.get(name)
-        if value is not None and (not isinstance(value, kinds) or (kinds is int and isinstance(value, bool))):
+        if value is not None and not isinstance(value, kinds):
             raise wrong_member(body, (name,), f"invalid type: {_serde_name(value)}, expected {expected}")
-    num_logprobs = fields.get("logprobs")
-    if num_logprobs is not None and not 0 <= num_logprobs <= MAX_TOP_LOGPROBS:
-        raise InvalidParameter(f"Invalid logprobs value, the valid range of logprobs is [0, {MAX_TOP_LOGPROBS}].")
 
 
 def _serde_name(value: object) -> str:
@@ -120,9 +132,8 @@ def _serde_name(value: object) -> str:
 
 
 def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect: Dialect) -> GenerationRequest:
-    stop = fields.get("stop")
     stream_options = fields.get("stream_options")
-    acts = dialect.samples_as_asked
+    sampled = ("temperature", "top_p", "seed", *(PENALTIES if dialect.samples_as_asked else ()))
     return GenerationRequest(
         model=model if dialect.echoes_model else answer_name(model),
         requested_model=model,
@@ -133,20 +144,13 @@ def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect:
             prompt=fields["prompt"],
             suffix=fields.get("suffix"),
             echo=bool(fields.get("echo")),
-            stops=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+            stops=parsed.stops,
             include_usage=bool(stream_options and stream_options.get("include_usage")),
         ),
         max_tokens=parsed.max_tokens,
         default_max_tokens=DEFAULT_MAX_TOKENS,
         lower_max_tokens=dialect.lowers_max_tokens,
-        sampling=RequestedSampling(
-            temperature=fields.get("temperature"),
-            top_p=fields.get("top_p"),
-            presence_penalty=(fields.get("presence_penalty") or 0.0) if acts else 0.0,
-            frequency_penalty=(fields.get("frequency_penalty") or 0.0) if acts else 0.0,
-            seed=fields.get("seed"),
-            num_top_logprobs=fields.get("logprobs"),
-        ),
+        sampling=replace(asked_sampling(fields, sampled), num_top_logprobs=parsed.num_top_logprobs),
         user_id=None,
         rule=None,
     )

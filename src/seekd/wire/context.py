@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seekd.errors import InvalidParameter
 from seekd.prompt.answer.context_report import ContextReport
-from seekd.prompt.types import LongConversation
+from seekd.request import LongConversation
 
 CONTEXT_HEADER = "x-seekd-context"
 

@@ -20,7 +20,14 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import served_name, thinks_by_default
 from seekd.wire.nullable_fields import with_messages_fields
-from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
+from seekd.wire.requests import (
+    OwnFields,
+    asked_sampling,
+    decoded_object,
+    generation_request,
+    named_choice,
+    user_id_or_none,
+)
 from seekd.wire.sse import frame
 
 
@@ -107,8 +114,7 @@ def _own_fields(fields: dict[str, Any]) -> OwnFields:
     choice = fields.get("tool_choice")
     kind = choice.get("type") if isinstance(choice, dict) else None
     return OwnFields(
-        temperature=fields.get("temperature"),
-        top_p=fields.get("top_p"),
+        sampling=asked_sampling(fields, ("temperature", "top_p")),
         user_id=user_id_or_none(metadata.get("user_id"), member="metadata.user_id")
         if isinstance(metadata, dict)
         else None,

@@ -212,6 +212,7 @@ _COMPLETION_REQUEST = _object(
         "frequency_penalty": _PENALTY,
         "presence_penalty": _PENALTY,
         "seed": _SEED,
+        "n": {"enum": [1, None]},
     },
     required=("model", "prompt"),
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from seekd.engine.types import Sampling
 from seekd.errors import InvalidParameter
 from seekd.prompt.recipe import RecipeBody
-from seekd.prompt.types import GenerationRequest, RequestedSampling
+from seekd.request import GenerationRequest
 from seekd.wire.dialect import Dialect
 from seekd.wire.model_names import answer_name
 from seekd.wire.rules import output_rule
@@ -18,12 +19,15 @@ from seekd.wire.rules import output_rule
 MAX_USER_ID_CHARS = 512
 """Source: docs/reference/wire.md §6.1."""
 
+PENALTIES = ("presence_penalty", "frequency_penalty")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFields:
     """What a validated body says where the protocol package keeps silent or resolves it away.
 
     Attributes:
+        sampling: as the body asks for it.
         tool_choice: `auto`, `required` or a tool's name.
         asks_for_json: the answer is to be a JSON object, unless it is a call.
         json_schema: what that object must fit; None for any object.
@@ -31,11 +35,7 @@ class OwnFields:
         max_calls: most calls in one answer; None for no limit.
     """
 
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
     user_id: str | None = None
     tool_choice: str = "auto"
     asks_for_json: bool = False
@@ -103,7 +103,7 @@ def generation_request(
         max_tokens=parsed.max_tokens,
         default_max_tokens=default_max_tokens(parsed, dialect),
         lower_max_tokens=dialect.lowers_max_tokens if lower_max_tokens is None else lower_max_tokens,
-        sampling=_sampling(parsed, own, dialect),
+        sampling=_sampling(parsed, own.sampling, dialect),
         user_id=own.user_id,
         rule=output_rule(
             parsed.output_limit,
@@ -130,20 +130,18 @@ def named_choice(choice: object) -> str | None:
     return None
 
 
-def _sampling(parsed: RecipeBody, own: OwnFields, dialect: Dialect) -> RequestedSampling:
+def asked_sampling(fields: Mapping[str, Any], members: Iterable[str]) -> Sampling:
+    """What these members of a body ask for, which the protocol package has judged; log-probabilities aside."""
+    return Sampling(**{name: fields[name] for name in members if fields.get(name) is not None})
+
+
+def _sampling(parsed: RecipeBody, asked: Sampling, dialect: Dialect) -> Sampling:
+    num_top_logprobs = parsed.num_top_logprobs
     if dialect.samples_as_asked:
-        return RequestedSampling(
-            temperature=own.temperature,
-            top_p=own.top_p,
-            presence_penalty=own.presence_penalty or 0.0,
-            frequency_penalty=own.frequency_penalty or 0.0,
-            seed=own.seed,
-            num_top_logprobs=parsed.num_top_logprobs,
-        )
-    service = parsed.service_sampling
-    return RequestedSampling(
-        temperature=service.temperature,
-        top_p=service.top_p,
-        seed=own.seed,
-        num_top_logprobs=parsed.num_top_logprobs,
+        return replace(asked, num_top_logprobs=num_top_logprobs)
+    return Sampling(
+        temperature=parsed.service_temperature,
+        top_p=parsed.service_top_p,
+        seed=asked.seed,
+        num_top_logprobs=num_top_logprobs,
     )

@@ -21,7 +21,14 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.nullable_fields import with_verbosity
-from seekd.wire.requests import OwnFields, decoded_object, generation_request, named_choice, user_id_or_none
+from seekd.wire.requests import (
+    OwnFields,
+    asked_sampling,
+    decoded_object,
+    generation_request,
+    named_choice,
+    user_id_or_none,
+)
 from seekd.wire.sse import frame
 from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
@@ -125,8 +132,7 @@ def _own_fields(fields: dict[str, Any]) -> OwnFields:
     text_format = text.get("format") if isinstance(text, dict) else None
     kind = text_format.get("type") if isinstance(text_format, dict) else None
     return OwnFields(
-        temperature=fields.get("temperature"),
-        top_p=fields.get("top_p"),
+        sampling=asked_sampling(fields, ("temperature", "top_p")),
         user_id=user_id_or_none(fields.get("user"), member="user"),
         tool_choice=named_choice(choice) or ("required" if choice == "required" else "auto"),
         asks_for_json=kind in ("json_object", "json_schema"),

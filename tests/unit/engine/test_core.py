@@ -28,14 +28,14 @@ from seekd.engine.types import (
     EngineRequest,
     EngineUpdate,
     FinishReason,
-    SamplingParams,
+    Sampling,
     Vocabulary,
 )
 from seekd.errors import ContextTooLong, EngineError, InvalidParameter, Overloaded
 
 VOCABULARY = ScriptedVocabulary()
 END = min(VOCABULARY.end_token_ids)
-GREEDY = SamplingParams(temperature=0)
+GREEDY = Sampling(temperature=0)
 
 
 def logits_after(token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -251,7 +251,7 @@ def test_any_load_gives_each_request_what_it_would_get_alone(kind: str, seed: in
             request_id,
             stem[: rng.randrange(1, 300)] + prompt(number, rng.randrange(60)),
             max_tokens=rng.randrange(1, 200),
-            sampling=rng.choice([GREEDY, SamplingParams(temperature=1.5, top_p=0.9, seed=number, presence_penalty=1)]),
+            sampling=rng.choice([GREEDY, Sampling(temperature=1.5, top_p=0.9, seed=number, presence_penalty=1)]),
             cache_salt=rng.choice(["", "other"]),
             fairness_key=rng.choice("ab"),
         )
@@ -443,7 +443,7 @@ def test_max_tokens_cuts_forced_tokens() -> None:
 
 def test_forced_tokens_are_decoded_one_by_one_where_logprobs_are_wanted() -> None:
     bench = Bench()
-    sampling = SamplingParams(temperature=0, num_top_logprobs=2)
+    sampling = Sampling(temperature=0, num_top_logprobs=2)
     bench.add("a", [1], max_tokens=100, sampling=sampling, constraint=ConstraintSpec(grammar="abc?"))
     bench.run()
     assert bytes(bench.tokens("a"))[:3] == b"abc"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seekd.engine.decoding import TokenChooser
-from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, SamplingParams
+from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling
 from seekd.errors import EngineError
 
 END = 9
@@ -43,7 +43,7 @@ def chooser(constraint: Spelling | None = None, **sampling: float) -> TokenChoos
         request_id="r",
         prompt_token_ids=[0],
         max_tokens=10,
-        sampling=SamplingParams(temperature=0, **sampling),  # type: ignore[arg-type]
+        sampling=Sampling(temperature=0, **sampling),  # type: ignore[arg-type]
         constraint=None if constraint is None else ConstraintSpec(grammar="g"),
     )
     return TokenChooser(request, end_token_ids=frozenset({END}), constraint=constraint)

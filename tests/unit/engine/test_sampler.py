@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from seekd.engine.sampler import Logits, Mask, Sampler, _at, token_logprobs
-from seekd.engine.types import SamplingParams
+from seekd.engine.types import Sampling
 
 logit_values = st.floats(-20, 20, width=32)
 logit_rows = st_numpy.arrays(np.float32, st.integers(2, 2000), elements=logit_values)
@@ -19,7 +19,7 @@ def row(*values: float) -> Logits:
     return np.array(values, dtype=np.float32)
 
 
-def naive_choice(logits: Logits, params: SamplingParams, *, draw: float, allowed: Mask, completion: list[int]) -> int:
+def naive_choice(logits: Logits, params: Sampling, *, draw: float, allowed: Mask, completion: list[int]) -> int:
     """One token, by the definition: everything sorted, in Python floats."""
     scores = {i: float(value) for i, value in enumerate(logits) if allowed[i]}
     for token_id in set(completion) & scores.keys():
@@ -62,9 +62,7 @@ def test_chooses_as_the_naive_twin(
     logits = np.round(logits * 4) / np.float32(4)
     allowed = data.draw(st_numpy.arrays(np.bool_, len(logits)))
     allowed[data.draw(st.integers(0, len(logits) - 1))] = True
-    params = SamplingParams(
-        temperature=temperature, top_p=top_p, presence_penalty=0.5, frequency_penalty=-0.25, seed=seed
-    )
+    params = Sampling(temperature=temperature, top_p=top_p, presence_penalty=0.5, frequency_penalty=-0.25, seed=seed)
     sampler = Sampler(params)
     draws = np.random.Generator(np.random.PCG64(seed))
     completion: list[int] = []
@@ -78,7 +76,7 @@ def test_chooses_as_the_naive_twin(
 
 @pytest.mark.parametrize("num_allowed", [1, 2, 12, 13, 60])
 def test_few_and_many_allowed_tokens_are_chosen_alike(num_allowed: int) -> None:
-    params = SamplingParams(temperature=1.0, top_p=0.9, seed=num_allowed)
+    params = Sampling(temperature=1.0, top_p=0.9, seed=num_allowed)
     random = np.random.default_rng(num_allowed)
     logits = np.round(random.standard_normal(100).astype(np.float32) * 4) / np.float32(4)
     allowed = np.zeros(100, dtype=np.bool_)
@@ -92,12 +90,12 @@ def test_few_and_many_allowed_tokens_are_chosen_alike(num_allowed: int) -> None:
 
 
 def is_a_near_tie(
-    logits: Logits, params: SamplingParams, allowed: Mask, completion: list[int], draw: float, ids: set[int]
+    logits: Logits, params: Sampling, allowed: Mask, completion: list[int], draw: float, ids: set[int]
 ) -> bool:
     """Whether moving the draw by a rounding error reaches both tokens, or moving top_p does."""
     reached = set()
     for shift in (-1e-6, 1e-6):
-        near = SamplingParams(
+        near = Sampling(
             temperature=params.temperature,
             top_p=min(1.0, params.top_p + shift) if params.top_p < 1 else 1.0,
             presence_penalty=params.presence_penalty,
@@ -141,7 +139,7 @@ def test_a_draw_at_the_very_end_still_takes_a_possible_token(size: int) -> None:
 def test_logprobs_ignore_temperature_penalties_and_mask() -> None:
     logits = row(1.0, 3.0, 2.0)
     plain = token_logprobs(logits, 0, num_top=3)
-    params = SamplingParams(temperature=0, presence_penalty=2, top_p=0.1, num_top_logprobs=3)
+    params = Sampling(temperature=0, presence_penalty=2, top_p=0.1, num_top_logprobs=3)
     sampler = Sampler(params)
     sampler.count(0)
     sampled = sampler.sample(logits, allowed=np.array([True, False, False]))
@@ -149,21 +147,21 @@ def test_logprobs_ignore_temperature_penalties_and_mask() -> None:
 
 
 def test_no_logprobs_unless_asked() -> None:
-    assert Sampler(SamplingParams()).sample(row(1.0, 2.0)).logprobs is None
-    only_chosen = Sampler(SamplingParams(num_top_logprobs=0)).sample(row(1.0, 2.0)).logprobs
+    assert Sampler(Sampling()).sample(row(1.0, 2.0)).logprobs is None
+    only_chosen = Sampler(Sampling(num_top_logprobs=0)).sample(row(1.0, 2.0)).logprobs
     assert only_chosen is not None
     assert only_chosen.top == ()
 
 
 def test_greedy_takes_the_lowest_id_of_equals() -> None:
-    assert Sampler(SamplingParams(temperature=0)).sample(row(1.0, 5.0, 5.0)).token_id == 1
+    assert Sampler(Sampling(temperature=0)).sample(row(1.0, 5.0, 5.0)).token_id == 1
 
 
 def test_a_seed_repeats_and_another_differs() -> None:
     logits = np.zeros(1000, dtype=np.float32)
 
     def draw(seed: int | None) -> list[int]:
-        sampler = Sampler(SamplingParams(seed=seed))
+        sampler = Sampler(Sampling(seed=seed))
         return [sampler.sample(logits).token_id for _ in range(8)]
 
     assert draw(7) == draw(7)
@@ -173,7 +171,7 @@ def test_a_seed_repeats_and_another_differs() -> None:
 
 def test_draws_follow_the_probabilities() -> None:
     probabilities = np.array([0.6, 0.3, 0.1])
-    sampler = Sampler(SamplingParams(seed=1))
+    sampler = Sampler(Sampling(seed=1))
     logits = np.log(probabilities).astype(np.float32)
     counts = np.bincount([sampler.sample(logits).token_id for _ in range(4000)], minlength=3)
     assert counts / 4000 == pytest.approx(probabilities, abs=0.03)
@@ -182,19 +180,19 @@ def test_draws_follow_the_probabilities() -> None:
 def test_temperature_flattens_and_top_p_cuts() -> None:
     logits = row(2.0, 1.0, 0.0)
 
-    def share_of_best(params: SamplingParams) -> float:
+    def share_of_best(params: Sampling) -> float:
         sampler = Sampler(params)
         return sum(sampler.sample(logits).token_id == 0 for _ in range(1000)) / 1000
 
-    assert share_of_best(SamplingParams(seed=1, temperature=2)) < share_of_best(SamplingParams(seed=1, temperature=0.5))
-    assert share_of_best(SamplingParams(seed=1, top_p=0.6)) == 1.0
+    assert share_of_best(Sampling(seed=1, temperature=2)) < share_of_best(Sampling(seed=1, temperature=0.5))
+    assert share_of_best(Sampling(seed=1, top_p=0.6)) == 1.0
 
 
 def test_penalties_make_repetition_less_likely() -> None:
     logits = row(1.0, 0.5, 0.0)
 
     def greedy(*, presence_penalty: float = 0, frequency_penalty: float = 0) -> list[int]:
-        params = SamplingParams(temperature=0, presence_penalty=presence_penalty, frequency_penalty=frequency_penalty)
+        params = Sampling(temperature=0, presence_penalty=presence_penalty, frequency_penalty=frequency_penalty)
         sampler = Sampler(params)
         return [sampler.sample(logits).token_id for _ in range(5)]
 
@@ -206,7 +204,7 @@ def test_penalties_make_repetition_less_likely() -> None:
 
 def test_a_large_nucleus_holds_the_lower_ids_of_equals() -> None:
     logits = np.zeros(5000, dtype=np.float32)
-    sampler = Sampler(SamplingParams(seed=3, top_p=0.5))
+    sampler = Sampler(Sampling(seed=3, top_p=0.5))
     drawn = {sampler.sample(logits).token_id for _ in range(3000)}
     assert max(drawn) <= 2500
     assert len(drawn) > 1500
@@ -214,7 +212,7 @@ def test_a_large_nucleus_holds_the_lower_ids_of_equals() -> None:
 
 def test_the_logits_are_left_alone() -> None:
     logits = row(1.0, 2.0)
-    sampler = Sampler(SamplingParams(presence_penalty=2, temperature=0.5, top_p=0.5, num_top_logprobs=2))
+    sampler = Sampler(Sampling(presence_penalty=2, temperature=0.5, top_p=0.5, num_top_logprobs=2))
     for _ in range(3):
         sampler.sample(logits, allowed=np.array([True, True]))
     assert logits.tolist() == [1.0, 2.0]
@@ -223,5 +221,5 @@ def test_the_logits_are_left_alone() -> None:
 @pytest.mark.parametrize("seed", [-1, -(2**63), 0, 2**64 - 1, 2**80])
 def test_any_whole_number_is_a_seed(seed: int) -> None:
     rows = np.random.default_rng(5).standard_normal((20, 50)).astype(np.float32)
-    drawn = [[Sampler(SamplingParams(seed=seed)).sample(row).token_id for row in rows] for _ in range(2)]
+    drawn = [[Sampler(Sampling(seed=seed)).sample(row).token_id for row in rows] for _ in range(2)]
     assert drawn[0] == drawn[1]

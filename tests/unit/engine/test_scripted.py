@@ -26,7 +26,7 @@ from seekd.engine.types import (
     EngineRequest,
     EngineUpdate,
     FinishReason,
-    SamplingParams,
+    Sampling,
     TokenKind,
     TokenLogprobs,
     Vocabulary,
@@ -41,7 +41,7 @@ def request(
         request_id="r",
         prompt_token_ids=[256],
         max_tokens=max_tokens,
-        sampling=SamplingParams(num_top_logprobs=num_top_logprobs),
+        sampling=Sampling(num_top_logprobs=num_top_logprobs),
         deadline_s=deadline_s,
     )
 

@@ -19,7 +19,7 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import EmitText, Script, ScriptedEngine, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.models.settings import LongConversationName, ModelSettings
-from seekd.prompt.types import LongConversation
+from seekd.request import LongConversation
 from seekd.service.generation import Generation
 from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.metrics import Metrics

@@ -9,7 +9,8 @@ from seekd.accounts.types import Caller
 from seekd.engine.scripted import ScriptedEngine, say
 from seekd.models.settings import ModelSettings
 from seekd.prompt.render.fim import CompletionBody
-from seekd.prompt.types import GenerationRequest, OutputRule
+from seekd.prompt.types import OutputRule
+from seekd.request import GenerationRequest
 from seekd.service.model_pool import Member, ModelPool
 from seekd.service.routing import Candidate, RouteQuestion, Routes
 from seekd.service.served_model import ServedModel

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from seekd.engine.types import Sampling
 from seekd.errors import EngineError, InvalidParameter, MalformedBody, UnknownModel
-from seekd.prompt.types import OfferedTool, OutputRule, RequestedSampling
+from seekd.prompt.types import OfferedTool, OutputRule
 from seekd.testing.stream_check import check_chat_stream, check_failed_chat_stream
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
@@ -117,13 +118,13 @@ def test_a_bad_max_tokens_keeps_its_name_next_to_the_newer_one(dialect: Dialect)
 @pytest.mark.parametrize("model", ["deepseek-chat", "deepseek-reasoner"])
 def test_classic_samples_as_asked_in_both_thinking_modes(model: str) -> None:
     body = {"model": model, "temperature": 0.2, "top_p": 0.4, "presence_penalty": -1, "frequency_penalty": 2}
-    assert chat({**body, "seed": 5}).request.sampling == RequestedSampling(
+    assert chat({**body, "seed": 5}).request.sampling == Sampling(
         temperature=0.2, top_p=0.4, presence_penalty=-1, frequency_penalty=2, seed=5
     )
 
 
 def test_classic_says_nothing_where_the_body_says_nothing() -> None:
-    assert chat({"temperature": None}).request.sampling == RequestedSampling()
+    assert chat({"temperature": None}).request.sampling == Sampling()
 
 
 def test_hosted_thinks_at_temperature_one_and_a_high_top_p() -> None:

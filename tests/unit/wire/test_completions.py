@@ -1,9 +1,9 @@
 import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
+from seekd.engine.types import Sampling
 from seekd.errors import InvalidParameter, UnknownModel
 from seekd.prompt.render.segments import encode
-from seekd.prompt.types import RequestedSampling
 from seekd.wire.calls import Call
 from seekd.wire.completions import DEFAULT_MAX_TOKENS, parse_completion
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
@@ -38,7 +38,7 @@ def test_unset_parameters_have_their_defaults() -> None:
     request = _parse({"suffix": None, "stop": None, "echo": None, "logprobs": None}).request
     assert request.max_tokens is None
     assert request.default_max_tokens == DEFAULT_MAX_TOKENS
-    assert request.sampling == RequestedSampling()
+    assert request.sampling == Sampling()
     assert not request.body.stops
     assert len(request.body.render(V41)) == 2
 
@@ -56,7 +56,7 @@ def test_every_parameter_is_read() -> None:
             "stream": True,
         }
     ).request
-    assert request.sampling == RequestedSampling(
+    assert request.sampling == Sampling(
         temperature=0.5, top_p=0.3, presence_penalty=1, frequency_penalty=-1, seed=7, num_top_logprobs=3
     )
     assert request.stream

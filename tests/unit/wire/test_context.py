@@ -2,7 +2,7 @@ import pytest
 
 from seekd.errors import InvalidParameter
 from seekd.prompt.answer.context_report import ContextReport
-from seekd.prompt.types import LongConversation
+from seekd.request import LongConversation
 from seekd.wire.context import context_header, requested_context
 
 

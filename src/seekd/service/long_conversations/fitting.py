@@ -23,7 +23,7 @@ from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.recipe import RecipeBody
 from seekd.prompt.render.conversation import Message
 from seekd.prompt.render.turns import Room, find_cuts, message_sizes, message_texts, split_parts, turn_starts
-from seekd.prompt.types import GenerationRequest, LongConversation
+from seekd.request import GenerationRequest, LongConversation
 from seekd.service.long_conversations.summaries import Summary
 from seekd.service.long_conversations.summariser import Asked, Summariser, note
 from seekd.service.long_conversations.token_counts import TokenCounts

@@ -19,10 +19,11 @@ from typing import Protocol
 import msgspec
 
 from seekd.accounts.types import Caller
+from seekd.engine.types import Sampling
 from seekd.errors import EngineError, SeekdError
 from seekd.prompt.recipe import RecipeBody
 from seekd.prompt.render.excerpts import Part
-from seekd.prompt.types import GenerationRequest, LongConversation, RequestedSampling
+from seekd.request import GenerationRequest, LongConversation
 from seekd.service.generation import Generation, GenerationRecord
 from seekd.service.long_conversations.summaries import Making, Summary, SummaryStore, Waiting
 from seekd.service.metrics import Metrics
@@ -167,7 +168,7 @@ class Summariser:
             thinking=False,
             max_tokens=limit,
             lower_max_tokens=True,
-            sampling=RequestedSampling(temperature=0.0),
+            sampling=Sampling(temperature=0.0),
             rule=None,
             unbroken=(),
             max_prompt_tokens=None,

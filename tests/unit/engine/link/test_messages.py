@@ -30,7 +30,7 @@ from seekd.engine.types import (
     EngineUpdate,
     FinishReason,
     ModelInfo,
-    SamplingParams,
+    Sampling,
     TokenLogprobs,
 )
 from seekd.errors import (
@@ -48,7 +48,7 @@ REQUEST = EngineRequest(
     request_id="r",
     prompt_token_ids=[1, 2],
     max_tokens=3,
-    sampling=SamplingParams(temperature=0.5, seed=7, num_top_logprobs=2),
+    sampling=Sampling(temperature=0.5, seed=7, num_top_logprobs=2),
     cache_salt="s",
     fairness_key="f",
     constraint=ConstraintSpec(grammar="g"),

@@ -14,7 +14,7 @@ from seekd.engine.scripted import Delay, EmitText
 from seekd.errors import ContextTooLong, InvalidParameter, Overloaded
 from seekd.models.settings import LongConversationName
 from seekd.prompt.answer.context_report import USAGE_KEY
-from seekd.prompt.types import LongConversation
+from seekd.request import LongConversation
 from tests.unit.service.talking import CALLER, CONTEXT, is_summary, read, talking, turns
 
 REFUSE, DROP, SUMMARISE = LongConversation

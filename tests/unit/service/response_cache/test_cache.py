@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, SamplingParams
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Sampling
 from seekd.errors import Overloaded
 from seekd.service.metrics import Metrics
 from seekd.service.response_cache.answer_stores import MemoryStore
 from seekd.service.response_cache.cache import CacheResult, CacheWish, ResponseCache, Ticket
 from seekd.service.response_cache.settings import ResponseCacheSettings
 
-GREEDY = SamplingParams(temperature=0.0)
+GREEDY = Sampling(temperature=0.0)
 NO_STORE = CacheWish(may_read=False, may_write=False)
 NO_CACHE = CacheWish(may_read=False)
 
@@ -27,7 +27,7 @@ def ticket(
     of: ResponseCache,
     *,
     wish: CacheWish | None = None,
-    sampling: SamplingParams = GREEDY,
+    sampling: Sampling = GREEDY,
     deadline_s: float | None = None,
     keeps_cut: bool = True,
 ) -> Ticket | None:
@@ -93,9 +93,9 @@ def test_account_goes_before_model_before_server_and_requests_choose_within(
 
 @pytest.mark.parametrize(
     ("sampling", "is_repeatable"),
-    [(GREEDY, True), (SamplingParams(seed=0), True), (SamplingParams(), False)],
+    [(GREEDY, True), (Sampling(seed=0), True), (Sampling(), False)],
 )
-def test_only_repeatable_requests_are_kept_unless_all_are(sampling: SamplingParams, is_repeatable: bool) -> None:
+def test_only_repeatable_requests_are_kept_unless_all_are(sampling: Sampling, is_repeatable: bool) -> None:
     found = ticket(cache(), sampling=sampling)
     assert found is not None
     assert found.result is (CacheResult.MISS if is_repeatable else CacheResult.BYPASS)
@@ -110,7 +110,7 @@ async def test_a_repeat_is_a_hit_and_no_cache_and_no_store_are_not(on: ResponseC
     assert await run(ticket(on, wish=NO_CACHE)) == (CacheResult.BYPASS, None)
     await asyncio.sleep(0)
     assert await run(ticket(on)) == (CacheResult.HIT, 7)
-    assert await run(ticket(on, sampling=SamplingParams(seed=1))) == (CacheResult.MISS, None)
+    assert await run(ticket(on, sampling=Sampling(seed=1))) == (CacheResult.MISS, None)
 
 
 async def test_twins_wait_for_the_first_and_get_also_what_is_not_kept(on: ResponseCache) -> None:

@@ -1,7 +1,7 @@
 import asyncio
 from dataclasses import replace
 
-from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, SamplingParams, TokenLogprobs
+from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, Sampling, TokenLogprobs
 from seekd.service.response_cache.recordings import Recorder, Recording, recording_name
 
 REQUEST = EngineRequest(request_id="r", prompt_token_ids=[1, 2, 3], max_tokens=5, cache_salt="a\0")
@@ -80,7 +80,7 @@ def test_whatever_decides_the_tokens_is_in_the_name() -> None:
         replace(REQUEST, prompt_token_ids=[1, 2, 4]),
         replace(REQUEST, max_tokens=6),
         replace(REQUEST, cache_salt="b\0"),
-        replace(REQUEST, sampling=SamplingParams(seed=1)),
+        replace(REQUEST, sampling=Sampling(seed=1)),
         replace(REQUEST, constraint=ConstraintSpec(grammar="g")),
     ]
     names = {name(request) for request in (REQUEST, *others)}
