@@ -21,7 +21,9 @@ import typer.main
 
 from seekd.cli.main import app
 from seekd.config import ByteSize
+from seekd.engine.settings import EngineSettings
 from seekd.errors import SeekdError
+from seekd.models.settings import ModelSettings
 from seekd.settings import Settings
 from seekd.wire.dialect import CLASSIC, DIFFERENCES, HOSTED, Dialect
 from seekd.wire.failures import failure_response
@@ -72,7 +74,7 @@ def settings_page() -> str:
         parts.append(f"## [{section}]\n")
         parts.append(_first_line(kind) + "\n")
         parts.append("| key | default | meaning |\n|---|---|---|")
-        about = _attributes(kind)
+        about = _overridden() | _attributes(kind) if section.startswith("models") else _attributes(kind)
         parts += [f"| `{field.name}` | {_default(field)} | {about[field.name]} |" for field in dataclasses.fields(kind)]
         parts.append("")
     return "\n".join(parts)
@@ -175,14 +177,22 @@ def _row(left: str, right: str) -> str:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """What the `Attributes:` section of a docstring says of each field."""
-    text = inspect.getdoc(kind) or ""
-    section = text.partition("Attributes:\n")[2]
+    """What the `Attributes:` sections of the docstrings of a class and its bases say of each field."""
     about: dict[str, str] = {}
-    for names, meaning in re.findall(r"^    ([a-z_0-9, ]+): (.*(?:\n        .*)*)", section, re.MULTILINE):
-        for name in names.split(", "):
-            about[name] = re.sub(r"\s+", " ", meaning).replace("|", "\\|")
+    for described in reversed(kind.__mro__):
+        section = inspect.cleandoc(described.__doc__ or "").partition("Attributes:\n")[2]
+        for names, meaning in re.findall(r"^    ([a-z_0-9, ]+): (.*(?:\n        .*)*)", section, re.MULTILINE):
+            for name in names.split(", "):
+                about[name] = re.sub(r"\s+", " ", meaning).replace("|", "\\|")
     return about
+
+
+def _overridden() -> dict[str, str]:
+    """What is said of the keys of a model's table that override others."""
+    parts = {"model": ModelSettings, "engine": EngineSettings}
+    return {
+        field.name: f"as in `[{section}]`." for section, kind in parts.items() for field in dataclasses.fields(kind)
+    }
 
 
 def _first_line(kind: type) -> str:

@@ -17,7 +17,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -27,7 +27,11 @@ from seekd.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "SEEKD_"
 
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+Part = TypeVar("Part", bound="DataclassInstance")
 
 _FLAGS = {"log.level": "log-level", "model.source": "model"}
 """Flags that are not called like their key."""
@@ -59,6 +63,43 @@ class ByteSize(int):
             if self and self % 1024**power == 0:
                 return f"{self // 1024**power}{unit}"
         return f"{int(self)}B"
+
+
+def overlay(*parts: type, without: Collection[str] = ()) -> Callable[[type[T]], type[T]]:
+    """A class decorator for a table that overrides settings: the keys of these classes are keys of the table too.
+
+    In the table each is None by default, which leaves the value that it overrides; `overlaid` applies the others.
+
+    Args:
+        parts: dataclasses of settings.
+        without: their keys that a table cannot override.
+    """
+
+    def extended(kind: type[T]) -> type[T]:
+        own = typing.get_type_hints(kind)
+        keys: list[tuple[str, Any, Any]] = [  # Any: a typing annotation, a default
+            (name, hint | None, None)
+            for part in parts
+            for name, hint in typing.get_type_hints(part).items()
+            if name not in own and name not in without
+        ]
+        namespace = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+        made: Any  # Any: a class that no type checker sees
+        if issubclass(kind, msgspec.Struct):
+            made = msgspec.defstruct(kind.__name__, keys, bases=(kind,), namespace=namespace, kw_only=True)
+        else:
+            made = dataclasses.make_dataclass(
+                kind.__name__, keys, bases=(kind,), namespace=namespace, frozen=True, slots=True, kw_only=True
+            )
+        return typing.cast("type[T]", made)
+
+    return extended
+
+
+def overlaid(part: Part, table: object) -> Part:
+    """The settings with the values that a table of an `overlay` has. Raises `ValueError` as the settings' own check."""
+    given = {field.name: getattr(table, field.name, None) for field in dataclasses.fields(part)}
+    return dataclasses.replace(part, **{name: value for name, value in given.items() if value is not None})
 
 
 class Secret(str):

@@ -6,29 +6,23 @@ Above api, below app.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.types import MAX_MODEL_NAME_CHARS, is_model_name
 from seekd.api.settings import ServerSettings
-from seekd.config import ByteSize
-from seekd.engine.settings import EngineSettings, KvType
+from seekd.config import overlaid, overlay
+from seekd.engine.settings import EngineSettings
 from seekd.errors import ConfigError
 from seekd.guard.settings import GuardSettings
 from seekd.log import LogSettings
-from seekd.models.settings import (
-    BUNDLED_MODEL,
-    LongConversationName,
-    ModelSettings,
-    PromptFormatName,
-    TemperatureMappingName,
-)
+from seekd.models.settings import BUNDLED_MODEL, ModelSettings
 from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
 from seekd.wire.model_names import OFFICIAL_MODELS
 
 
+@overlay(ModelSettings, EngineSettings, without=("memory_budget", "router"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedModelSettings:
     """A model that answers to a name of its own. What is left out is as in `[model]` and `[engine]`.
@@ -36,25 +30,10 @@ class NamedModelSettings:
     Attributes:
         source: as in `[model]`. Names whose tables are equal share one loaded model.
         preload: load it when the server starts, not when it is first asked for.
-        prompt_format, temperature_mapping, long_conversations: as in `[model]`.
-        context_length, max_sequences, threads, batch_tokens, gpu_layers, kv_type, kv_memory, cache_ram, cache_disk: as
-            in `[engine]`.
     """
 
     source: str
     preload: bool = False
-    prompt_format: PromptFormatName | None = None
-    temperature_mapping: TemperatureMappingName | None = None
-    long_conversations: LongConversationName | None = None
-    context_length: int | None = None
-    max_sequences: int | None = None
-    threads: int | None = None
-    batch_tokens: int | None = None
-    gpu_layers: int | None = None
-    kv_type: KvType | None = None
-    kv_memory: ByteSize | None = None
-    cache_ram: ByteSize | None = None
-    cache_disk: ByteSize | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +91,7 @@ def planned_models(settings: Settings) -> list[ModelPlan]:
         names.setdefault(table, []).append(name)
     for table, own_names in names.items():
         try:
-            model, engine = _merged(settings.model, table), _merged(settings.engine, table)
+            model, engine = overlaid(settings.model, table), overlaid(settings.engine, table)
         except ValueError as error:
             raise ConfigError(f"models.{own_names[0]}: {error}") from error
         plans.append(
@@ -138,13 +117,3 @@ def unserved_names(settings: Settings) -> dict[str, list[str]]:
     }
     unserved = {place: [name for name in names if name not in served] for place, names in named.items()}
     return {place: names for place, names in unserved.items() if names}
-
-
-Part = TypeVar("Part", ModelSettings, EngineSettings)
-
-
-def _merged(part: Part, table: NamedModelSettings) -> Part:
-    """The part with the values that the table has."""
-    own = {field.name for field in fields(part)}
-    given = {field.name: getattr(table, field.name) for field in fields(table) if field.name in own}
-    return replace(part, **{name: value for name, value in given.items() if value is not None})

@@ -1,15 +1,17 @@
 """Settings come from flag, environment, file and default, in this order, and every mistake names its place."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seekd.config import ByteSize, Secret, describe, load
+from seekd.config import ByteSize, Secret, describe, load, overlaid, overlay
 from seekd.errors import ConfigError
 from seekd.settings import Settings
 
@@ -158,3 +160,40 @@ def test_a_mistake_in_a_table_names_it(tmp_path: Path, text: str, words: list[st
     with pytest.raises(ConfigError) as caught:
         load(WithRows, environment={}, file=file)
     assert all(word in caught.value.message for word in words), caught.value.message
+
+
+# --- tables that override settings ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    size: int = 1
+    names: tuple[str, ...] = ("a",)
+    hidden: bool = False
+
+
+@overlay(Base, without=("hidden",))
+@dataclass(frozen=True, kw_only=True)
+class OwnTable:
+    """A table."""
+
+    source: str
+
+
+@overlay(Base)
+class OwnRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    model: str | None = None
+
+
+def test_a_table_takes_the_keys_that_it_overrides() -> None:
+    assert [field.name for field in dataclasses.fields(OwnTable)] == ["source", "size", "names"]
+    assert overlaid(Base(size=5, hidden=True), OwnTable(source="x")) == Base(size=5, hidden=True)
+    row = msgspec.convert({"size": 0, "names": []}, OwnRow)
+    assert overlaid(Base(), row) == Base(size=0, names=())
+    assert OwnTable.__doc__ == "A table."
+
+
+@pytest.mark.parametrize("keys", [{"sise": 1}, {"size": "x"}])
+def test_a_row_takes_no_other_keys_and_types(keys: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(keys, OwnRow)

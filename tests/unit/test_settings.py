@@ -1,13 +1,15 @@
 """Which models the settings ask for."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from seekd.config import ByteSize, load
-from seekd.engine.settings import KvType
+from seekd.engine.settings import EngineSettings, KvType
 from seekd.errors import ConfigError
-from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
+from seekd.models.settings import ModelSettings
+from seekd.settings import ModelPlan, NamedModelSettings, Settings, names_by_model, planned_models, unserved_names
 from seekd.wire.model_names import OFFICIAL_MODELS
 
 
@@ -42,6 +44,18 @@ def test_a_table_has_its_own_values_and_inherits_the_others(tmp_path: Path) -> N
     assert (own.engine.cache_ram, own.model.temperature_mapping, own.preload) == (ByteSize(1 << 20), "none", True)
 
 
+def test_a_table_has_every_key_of_a_model_and_of_an_engine() -> None:
+    parts = {field.name for part in (ModelSettings, EngineSettings) for field in fields(part)}
+    assert {field.name for field in fields(NamedModelSettings)} == parts - {"memory_budget", "router"} | {"preload"}
+
+
+def test_what_bounds_an_engine_may_differ_from_model_to_model(tmp_path: Path) -> None:
+    keys = "chunk_tokens = 64\nqueue_limit = 0\nrestart_wait_s = 1.5\nhang_limit_s = 0\nshare_prefix_cache = false\n"
+    engine = "[engine]\nshare_prefix_cache = true\nhang_limit_s = 9\n"
+    [plan] = _plans(tmp_path, f'{engine}[models.a]\nsource = "a.gguf"\n{keys}')
+    assert plan.engine == EngineSettings(chunk_tokens=64, queue_limit=0, restart_wait_s=1.5, hang_limit_s=0)
+
+
 def test_names_with_equal_tables_share_a_model(tmp_path: Path) -> None:
     tables = '[models.{}]\nsource = "a.gguf"\n'
     [plan] = _plans(tmp_path, tables.format("a") + tables.format("b"))
@@ -52,6 +66,7 @@ def test_names_with_equal_tables_share_a_model(tmp_path: Path) -> None:
     ("keys", "words"),
     [
         ("threads = 0", "models.a: engine.threads is 0"),
+        ("router = 'x'", "models.a.router is not a setting"),
         ('kv_type = "q3"', "models.a.kv_type"),
         ('prompt_format = "latin"', "models.a.prompt_format"),
     ],

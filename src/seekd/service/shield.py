@@ -7,34 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from seekd.config import overlaid
 from seekd.errors import ConfigError, InvalidParameter, LimitExceeded, SensitiveContent
 from seekd.guard.finding import RuleBook
 from seekd.guard.placeholders import Placeholders
-from seekd.guard.settings import LIMITS, GuardSettings, OutputModeration, OverrideSetting
+from seekd.guard.settings import GuardSettings, OverrideSetting, RequestGuard
 from seekd.guard.types import Action, Redactor
 from seekd.service.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(RequestGuard):
     """What holds for one request.
 
     Attributes:
         actions: by rule; rules that are not here are off.
-        restore: put the original back into the answer.
-        max_messages, max_prompt_tokens, max_tools, max_schema_bytes: as in the settings.
-        moderate_input: judge the request, where there is somebody who does.
-        moderate_output: judge the answer.
     """
 
     actions: Mapping[str, Action]
-    restore: bool = True
-    max_messages: int | None = None
-    max_prompt_tokens: int | None = None
-    max_tools: int | None = None
-    max_schema_bytes: int | None = None
-    moderate_input: bool = True
-    moderate_output: OutputModeration = "windows"
 
     def check_size(self, *, num_messages: int, num_tools: int, num_schema_bytes: int) -> None:
         """Raises `LimitExceeded` for a request that is too large; its tokens are counted later."""
@@ -46,10 +36,6 @@ class Policy:
             limit = getattr(self, name)
             if limit is not None and value > limit:
                 raise LimitExceeded(what=what, value=value, limit=limit, setting=f"guard.{name}")
-
-
-_PLAIN = ("restore", "moderate_input", "moderate_output", *LIMITS)
-"""What an override replaces as it is."""
 
 
 class Shields:
@@ -72,13 +58,8 @@ class Shields:
     ) -> None:
         self._rules = RuleBook(settings, extensions)
         self._metrics = metrics
-        self._policy = Policy(
-            actions=self._actions(
-                {Action.BLOCK: settings.block, Action.REDACT: settings.redact, Action.REPORT: settings.report},
-                "guard",
-            ),
-            **{name: getattr(settings, name) for name in _PLAIN},
-        )
+        named = {Action.BLOCK: settings.block, Action.REDACT: settings.redact, Action.REPORT: settings.report}
+        self._policy = overlaid(Policy(actions=self._actions(named, "guard")), settings)
         self._overrides = settings.overrides
         self.is_idle = settings == GuardSettings()
         for override in settings.overrides:  # a wrong one stops the start, not a request
@@ -123,15 +104,11 @@ class Shields:
         return Shield(self._rules, policy, self._metrics)
 
     def _overridden(self, policy: Policy, override: OverrideSetting) -> Policy:
-        actions = dict(policy.actions)
-        named = {Action.BLOCK: override.block, Action.REDACT: override.redact, Action.REPORT: override.report}
-        for action, rules in named.items():
-            if rules is not None:  # the list of this action is replaced
-                actions = {rule: own for rule, own in actions.items() if own is not action}
+        named = {action: getattr(override, action) for action in Action}
         given = {action: rules for action, rules in named.items() if rules is not None}
-        actions |= self._actions(given, "guard.overrides")
-        values = {name: getattr(override, name) for name in _PLAIN if getattr(override, name) is not None}
-        return replace(policy, actions=actions, **values)
+        kept = {rule: action for rule, action in policy.actions.items() if action not in given}
+        actions = {**kept, **self._actions(given, "guard.overrides")}
+        return replace(overlaid(policy, override), actions=actions)
 
     def _actions(self, named: Mapping[Action, Sequence[str]], place: str) -> Mapping[str, Action]:
         actions: dict[str, Action] = {}
