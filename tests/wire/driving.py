@@ -71,8 +71,8 @@ def drive(
             break
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=hit_length_limit)
-    stream = b"".join(map(call.encoder.encode_chunk, chunks)) + call.encoder.encode_end()
-    return Answer(stream=stream, whole=json.loads(call.encoder.encode_response(parser.response_json())))
+    stream = call.encoder.encode_chunks(chunks) + call.encoder.encode_end()
+    return Answer(stream=stream, whole=json.loads(call.encoder.encode_response(parser.response())))
 
 
 def refusal(parse: Callable[[], Call], dialect: Dialect) -> Failure:

@@ -1,7 +1,6 @@
 """Whatever a model writes and however it is cut, every protocol's stream keeps its rules and says the same."""
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -181,7 +180,7 @@ def test_a_stream_may_fail_at_any_place(
     for text in ("Hello", " world", "!")[:num_pieces]:
         chunks += parser.push_text(text, num_tokens=1)
     parser.close()
-    stream = b"".join(map(call.encoder.encode_chunk, chunks)) + call.encoder.encode_error(EngineError("gone"))
+    stream = call.encoder.encode_chunks(chunks) + call.encoder.encode_error(EngineError("gone"))
     assert judge(stream).error is not None
 
 
@@ -196,10 +195,10 @@ def test_log_probabilities_of_odd_bytes_are_json() -> None:
     for token_id in "é".encode() + b"\xff" + b"a":
         chunks += parser.push_tokens([token_id], [(-9999.0, [(token_id, -0.00002467602)])])
     chunks += parser.finish(hit_length_limit=False)
-    answer = check_chat_stream(b"".join(map(call.encoder.encode_chunk, chunks)) + call.encoder.encode_end())
+    answer = check_chat_stream(call.encoder.encode_chunks(chunks) + call.encoder.encode_end())
     assert answer.content == "é\ufffda"
     entries = [
         entry for chunk in answer.chunks for entry in (chunk["choices"][0]["logprobs"] or {"content": []})["content"]
     ]
     assert [entry["bytes"] for entry in entries] == [[0xC3], [0xA9], [0xFF], [0x61]]
-    assert json.loads(parser.response_json())["usage"]["completion_tokens"] == 4
+    assert parser.response()["usage"]["completion_tokens"] == 4

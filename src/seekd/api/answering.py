@@ -32,7 +32,7 @@ from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.opening import GenerationService
 from seekd.service.routing import Routes
 from seekd.wire.calls import Call
-from seekd.wire.context import CONTEXT_HEADER, PENDING, context_header, requested_context
+from seekd.wire.context import CONTEXT_HEADER, PENDING, context_edit, context_header, requested_context
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
 from seekd.wire.failures import JSON, Failure, failure_response
 from seekd.wire.model_names import served_name
@@ -322,6 +322,9 @@ class _Opening:
 
     async def finish(self) -> Generation:
         self.generation = await self.open(waiting=self.waiting)
+        report = self.generation.context
+        if report is not None and report.action != "whole":
+            self.call.encoder.edit_first(context_edit(report))
         return self.generation
 
     @property
@@ -366,5 +369,5 @@ async def _frames(call: Call, generation: Generation) -> AsyncGenerator[bytes, N
         async for chunks in batches:
             if call.request.stream:
                 # One write for all that one engine step brought.
-                yield b"".join(map(call.encoder.encode_chunk, chunks))
-    yield call.encoder.encode_end() if call.request.stream else call.encoder.encode_response(generation.response_json())
+                yield call.encoder.encode_chunks(chunks)
+    yield call.encoder.encode_end() if call.request.stream else call.encoder.encode_response(generation.response())

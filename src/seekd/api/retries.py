@@ -87,9 +87,9 @@ class KeptAnswer:
     def compose(self, last: Sequence[OutputChunk]) -> Answer:
         """The whole answer; its last bytes are written here, once, and handed out by `end`."""
         if self._call.request.stream:
-            self._last = b"".join(map(self._call.encoder.encode_chunk, last)) + self._call.encoder.encode_end()
+            self._last = self._call.encoder.encode_chunks(last) + self._call.encoder.encode_end()
         else:
-            self._last = self._call.encoder.encode_response(self._generation.response_json())
+            self._last = self._call.encoder.encode_response(self._generation.response())
         return Answer(status=200, headers=self._headers, body=bytes(self._body + self._last))
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
@@ -99,7 +99,7 @@ class KeptAnswer:
             if self._last:
                 yield self._last
             elif self._call.request.stream:
-                data = b"".join(map(self._call.encoder.encode_chunk, chunks))
+                data = self._call.encoder.encode_chunks(chunks)
                 self._body += data
                 yield data
 

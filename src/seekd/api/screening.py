@@ -24,10 +24,10 @@ from seekd.errors import InvalidParameter
 from seekd.guard.types import Stage
 from seekd.service.moderation import AnswerWatch, Moderator
 from seekd.service.shield import Policy, Shield, Shields
-from seekd.wire.calls import Call
+from seekd.wire.calls import Call, in_usage
 from seekd.wire.dialect import Dialect
 from seekd.wire.requests import decoded_object
-from seekd.wire.restoring import AnswerRestorer, ScreenedEncoder
+from seekd.wire.restoring import AnswerRestorer
 from seekd.wire.texts import num_messages, offered_tools, replacing, texts_of, with_texts
 
 REDACT_HEADER = "x-seekd-redact"
@@ -175,14 +175,15 @@ def _screened(body: bytes, fields: Mapping[str, Any], shield: Shield | None) -> 
 
 def _with_shield(call: Call, shield: Shield) -> Call:
     placeholders = shield.placeholders
-    restorer = None
+    call.encoder.edit_first(in_usage("redacted", dict(shield.found)))
+    unbroken: tuple[str, ...] = ()
     if shield.policy.restore and placeholders.values:
         rule = call.request.rule
         is_json = rule is not None and rule.is_json
-        restorer = AnswerRestorer(placeholders.restore, placeholders.are_in, json_answer=is_json)
+        call.encoder.edit_first(AnswerRestorer(placeholders.restore, json_answer=is_json))
+        unbroken = tuple(placeholders.values)
     return replace(
         call,
-        request=replace(call.request, unbroken=tuple(placeholders.values) if restorer is not None else ()),
-        encoder=ScreenedEncoder(call.encoder, restorer=restorer, redacted=shield.found),
+        request=replace(call.request, unbroken=unbroken),
         headers={**call.headers, REDACTED_HEADER: shield.header()},
     )

@@ -59,12 +59,6 @@ class Placeholders:
             return text
         return LOOKS_LIKE_ONE.sub(lambda match: self._value(match[0], json_string=json_string), text)
 
-    def are_in(self, text: str) -> bool:
-        """Whether any placeholder is in a text."""
-        if not self._values or "[" not in text:
-            return False
-        return any(found in self._values for found in LOOKS_LIKE_ONE.findall(text))
-
     def _placeholder(self, label: str, value: str) -> str:
         known = self._by_value.get((label, value))
         if known is not None:

@@ -1,7 +1,7 @@
 """Requests through DeepSeek's own protocol package, which here, `recipe_parser` and `excerpts` import and nobody else.
 
     body bytes ──> ReadBody ──convert──> RecipeBody ──render──> Segments
-                                              └──open_parser──> RecipeParser ──> RecipeChunk   (recipe_parser.py)
+                                              └──open_parser──> RecipeParser ──> OutputChunk   (recipe_parser.py)
 
 Families that the package does not know render the conversation themselves, and their answers are translated into the
 package's terms first, so that its parser makes the chunks of all of them.
@@ -85,30 +85,18 @@ class _Classes:
     answer: AnswerClass
 
 
-def _keep(text: str, _value: int) -> str:
-    return text
-
-
 _CLASSES: Mapping[WireProtocol, _Classes] = {
     WireProtocol.CHAT: _Classes(
         request=recipe.ChatCompletionRequest,
-        answer=AnswerClass(
-            response=recipe.ChatCompletionResponse,
-            set_created=patches.set_created,
-            set_reasoning_tokens=patches.set_chat_reasoning_tokens,
-        ),
+        answer=AnswerClass(response=recipe.ChatCompletionResponse, patch=patches.patch_chat),
     ),
     WireProtocol.MESSAGES: _Classes(
         request=recipe.MessagesRequest,
-        answer=AnswerClass(response=recipe.MessagesResponse, set_created=_keep, set_reasoning_tokens=_keep),
+        answer=AnswerClass(response=recipe.MessagesResponse, patch=patches.patch_messages),
     ),
     WireProtocol.RESPONSES: _Classes(
         request=recipe.ResponsesRequest,
-        answer=AnswerClass(
-            response=recipe.ResponsesResponse,
-            set_created=patches.set_created_at,
-            set_reasoning_tokens=patches.set_responses_reasoning_tokens,
-        ),
+        answer=AnswerClass(response=recipe.ResponsesResponse, patch=patches.patch_responses),
     ),
 }
 

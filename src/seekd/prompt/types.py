@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from seekd.prompt.render.conversation import Conversation
 
@@ -112,15 +112,21 @@ class PromptUsage:
     num_cached_tokens: int = 0
 
 
-class OutputChunk(Protocol):
-    """One protocol event of the answer, as DeepSeek's own package shapes it."""
+Json = dict[str, Any]
+"""An object of JSON; its members have the order in which they are written."""
 
-    @property
-    def event_name(self) -> str | None:
-        """The SSE event name; None for unnamed data events."""
 
-    def to_json(self) -> str:
-        """Compact JSON."""
+@dataclass(slots=True)
+class OutputChunk:
+    """One protocol event of the answer, as DeepSeek's own package shapes it.
+
+    Attributes:
+        data: changed in place by whatever edits the answer, until it is written.
+        event_name: of the SSE event; None for unnamed data events.
+    """
+
+    data: Json
+    event_name: str | None = None
 
 
 class OutputParser(Protocol):
@@ -154,8 +160,8 @@ class OutputParser(Protocol):
     def close(self) -> None:
         """Drop everything; no closing events. For engine failures and disconnects."""
 
-    def response_json(self) -> str:
-        """The whole response, as accumulated from every chunk so far; valid after `finish`."""
+    def response(self) -> Json:
+        """The whole response, as accumulated from every chunk so far, for the caller to edit; valid after `finish`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabu
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
+from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
@@ -264,9 +264,9 @@ class Generation:
         """Where the caller stands in its limits; empty before the first event and without limits."""
         return () if self._tab is None else self._tab.admission.headers
 
-    def response_json(self) -> str:
+    def response(self) -> Json:
         """The whole response; valid after `chunks` has ended by itself."""
-        return self._parser.response_json()
+        return self._parser.response()
 
     def _take(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
         """What one step of the engine says to the caller; `record.finish` tells whether it was the last."""

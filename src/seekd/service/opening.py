@@ -17,7 +17,6 @@ from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
 from seekd.prompt.abilities import Thinking
-from seekd.prompt.answer.context_report import ReportingParser
 from seekd.prompt.answer.unbroken import UnbrokenParser
 from seekd.prompt.types import (
     AnswerStart,
@@ -210,8 +209,6 @@ class GenerationService:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
             if watch is not None:
                 parser = watch.over(parser, model.vocabulary.token_bytes)
-            if fitted.report is not None and fitted.report.action != "whole":
-                parser = ReportingParser(parser, fitted.report)
         ticket = None
         if self._cache is not None:
             ticket = self._cache.ticket(

@@ -5,32 +5,78 @@ bytes ──parse──> Call.request ──service──> OutputChunk ──Cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from seekd.prompt.types import OutputChunk
+import msgspec
+
+from seekd.prompt.types import Json, OutputChunk
 from seekd.request import GenerationRequest
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_data
-from seekd.wire.nullable_fields import with_refusal
+from seekd.wire.nullable_fields import add_refusal
 from seekd.wire.sse import DONE_FRAME, frame
 
+Edit = Callable[[Json], None]
+"""Changes an event or a whole response in place; an event of which it leaves nothing is not sent."""
 
-class Encoder(Protocol):
-    """Writes one answer."""
+_encode = msgspec.json.Encoder().encode
 
-    def encode_chunk(self, chunk: OutputChunk) -> bytes:
-        """The frames of one event; may be empty."""
 
+def in_usage(name: str, member: Json) -> Edit:
+    """An edit that adds a member to each `usage`, whatever the protocol."""
+
+    def edit(data: Json) -> None:
+        # Of Chat Completions, `message_delta` and whole answers; of `message_start`; of the events of Responses.
+        for holder in (data, data.get("message"), data.get("response")):
+            if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
+                holder["usage"][name] = dict(member)
+
+    return edit
+
+
+class Encoder(ABC):
+    """Writes one answer: each event is edited as data, and then made bytes, once.
+
+    Args:
+        dialect: of the request.
+        edits: in their order.
+        whole_edits: of a whole answer only, after the others.
+    """
+
+    def __init__(self, dialect: Dialect, *edits: Edit, whole_edits: Sequence[Edit] = ()) -> None:
+        self._dialect = dialect
+        self._edits = edits
+        self._whole_edits = whole_edits
+
+    def edit_first(self, *edits: Edit) -> None:
+        """Put edits before those there are."""
+        self._edits = (*edits, *self._edits)
+
+    def encode_chunks(self, chunks: Sequence[OutputChunk]) -> bytes:
+        """The frames of events, for one write; may be empty."""
+        frames = []
+        for chunk in chunks:
+            for edit in self._edits:
+                edit(chunk.data)
+            if chunk.data:
+                frames.append(frame(_encode(chunk.data), event_name=chunk.event_name))
+        return b"".join(frames)
+
+    @abstractmethod
     def encode_end(self) -> bytes:
         """What follows the last event of a stream that ended well; may be empty."""
 
+    @abstractmethod
     def encode_error(self, error: BaseException) -> bytes:
         """The last frame of a stream that has begun and failed; nothing follows it."""
 
-    def encode_response(self, response_json: str) -> bytes:
+    def encode_response(self, response: Json) -> bytes:
         """The body of a whole answer."""
+        for edit in (*self._edits, *self._whole_edits):
+            edit(response)
+        return _encode(response)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +96,11 @@ class Call:
     warnings: Sequence[str] = ()
 
 
-class ChatEncoder:
-    """Chat Completions: unnamed events, `[DONE]` last."""
+class ChatEncoder(Encoder):
+    """Chat Completions: unnamed events, `[DONE]` last; with what newer types of clients require of a whole answer."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-
-    def encode_chunk(self, chunk: OutputChunk) -> bytes:
-        """One frame."""
-        return frame(chunk.to_json())
+    def __init__(self, dialect: Dialect, *edits: Edit) -> None:
+        super().__init__(dialect, *edits, whole_edits=(add_refusal,) if dialect.has_nullable_fields else ())
 
     def encode_end(self) -> bytes:
         """`[DONE]`."""
@@ -66,10 +108,4 @@ class ChatEncoder:
 
     def encode_error(self, error: BaseException) -> bytes:
         """The envelope as a data frame."""
-        return frame(error_data(error, self._dialect))
-
-    def encode_response(self, response_json: str) -> bytes:
-        """With what newer types of clients require, where the dialect has it."""
-        if not self._dialect.has_nullable_fields:
-            return response_json.encode()
-        return with_refusal(response_json).encode()
+        return frame(error_data(error, self._dialect).encode())

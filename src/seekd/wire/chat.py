@@ -93,7 +93,7 @@ def parse_chat(body: bytes, *, dialect: Dialect, beta: bool, models: Collection[
         raise InvalidParameter(_in_callers_words(error.message, prepared)) from error
     return Call(
         request=generation_request(model, parsed, _own_fields(prepared), dialect),
-        encoder=legacy.LegacyEncoder(dialect) if prepared.is_legacy else ChatEncoder(dialect),
+        encoder=ChatEncoder(dialect, *((legacy.edit_calls,) if prepared.is_legacy else ())),
         id_prefix="chatcmpl-",
         warnings=foreign_warnings(prepared.fields),
     )

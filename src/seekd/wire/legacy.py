@@ -8,14 +8,11 @@ is silent, the older OpenAI reference for functions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from seekd.prompt.types import OutputChunk
-from seekd.wire.calls import ChatEncoder
+from seekd.prompt.types import Json
 from seekd.wire.json_locator import Path
-from seekd.wire.sse import frame
 
 _ERROR_WORDS = (
     (".function.name", ".name"),
@@ -113,45 +110,20 @@ def in_old_path(path: Path) -> Path:
             return path
 
 
-class LegacyEncoder(ChatEncoder):
-    """Chat Completions with calls in the legacy shape."""
-
-    def encode_chunk(self, chunk: OutputChunk) -> bytes:
-        """One frame, or none for what the legacy shape cannot say."""
-        text = chunk.to_json()
-        if '"tool_calls"' not in text:
-            return frame(text)
-        data = json.loads(text)
-        choice = data["choices"][0]
-        _rename_finish(choice)
-        delta = choice["delta"]
-        calls = delta.pop("tool_calls", None)
-        if calls is not None:
-            calls = [call for call in calls if call["index"] == 0]
-            if not calls:
-                return b""
-            delta["function_call"] = calls[0]["function"]
-        return frame(_compact(data))
-
-    def encode_response(self, response_json: str) -> bytes:
-        """`content` is null next to a call, unless the model wrote text before it."""
-        if '"tool_calls"' not in response_json:
-            return super().encode_response(response_json)
-        data = json.loads(response_json)
-        choice = data["choices"][0]
-        _rename_finish(choice)
-        message = choice["message"]
-        calls = message.pop("tool_calls", None)
-        if calls:
-            message["content"] = message["content"] or None
-            message["function_call"] = calls[0]["function"]
-        return super().encode_response(_compact(data))
-
-
-def _rename_finish(choice: dict[str, Any]) -> None:
-    if choice["finish_reason"] == "tool_calls":
-        choice["finish_reason"] = "function_call"
-
-
-def _compact(data: object) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+def edit_calls(data: Json) -> None:
+    """Put the calls of an event or a whole answer in the legacy shape."""
+    for choice in data.get("choices", ()):
+        if choice["finish_reason"] == "tool_calls":
+            choice["finish_reason"] = "function_call"
+        message = choice.get("message")
+        said = choice["delta"] if message is None else message
+        calls = said.pop("tool_calls", None)
+        if not calls:
+            continue
+        first = next((call for call in calls if call.get("index", 0) == 0), None)  # whole answers have no indices
+        if first is None:
+            data.clear()
+            continue
+        if message is not None:
+            message["content"] = message["content"] or None  # null next to a call, unless the model wrote text before
+        said["function_call"] = first["function"]

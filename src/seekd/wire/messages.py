@@ -6,20 +6,20 @@ inside a stream, where only an event of Anthropic's own shape reaches the caller
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
+
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
-from seekd.prompt.types import OutputChunk
-from seekd.wire.calls import Call
+from seekd.wire.calls import Call, Encoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import served_name, thinks_by_default
-from seekd.wire.nullable_fields import with_messages_fields
+from seekd.wire.nullable_fields import add_messages_fields
 from seekd.wire.requests import (
     OwnFields,
     asked_sampling,
@@ -76,21 +76,14 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
 
 def count_tokens_body(num_tokens: int) -> bytes:
     """The answer of `count_tokens`."""
-    return json.dumps({"input_tokens": num_tokens}, separators=(",", ":")).encode()
+    return msgspec.json.encode({"input_tokens": num_tokens})
 
 
-class MessagesEncoder:
-    """Named events, no `[DONE]`."""
+class MessagesEncoder(Encoder):
+    """Named events, no `[DONE]`; with what newer types of clients require, where the dialect has it."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-
-    def encode_chunk(self, chunk: OutputChunk) -> bytes:
-        """One named event."""
-        text = chunk.to_json()
-        if self._dialect.has_nullable_fields:
-            text = with_messages_fields(text, chunk.event_name)
-        return frame(text, event_name=chunk.event_name)
+        super().__init__(dialect, *((add_messages_fields,) if dialect.has_nullable_fields else ()))
 
     def encode_end(self) -> bytes:
         """Nothing: `message_stop` was the end."""
@@ -100,13 +93,7 @@ class MessagesEncoder:
         """An `error` event."""
         facts = error_facts(error, self._dialect)
         data = {"type": "error", "error": {"type": facts.error_type, "message": facts.message}}
-        return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
-
-    def encode_response(self, response_json: str) -> bytes:
-        """With what newer types of clients require, where the dialect has it."""
-        if self._dialect.has_nullable_fields:
-            response_json = with_messages_fields(response_json, None)
-        return response_json.encode()
+        return frame(msgspec.json.encode(data), event_name="error")
 
 
 def _own_fields(fields: dict[str, Any]) -> OwnFields:

@@ -5,8 +5,7 @@ Source: docs/reference/wire.md §15.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,13 +13,13 @@ import msgspec
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
 from seekd.prompt.types import OutputChunk
-from seekd.wire.calls import Call
+from seekd.wire.calls import Call, Encoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
 from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
-from seekd.wire.nullable_fields import with_verbosity
+from seekd.wire.nullable_fields import set_verbosity
 from seekd.wire.requests import (
     OwnFields,
     asked_sampling,
@@ -90,17 +89,17 @@ def _check_stored_state(fields: Mapping[str, Any]) -> None:
             )
 
 
-class ResponsesEncoder:
-    """Named, numbered events, no `[DONE]`."""
+class ResponsesEncoder(Encoder):
+    """Named, numbered events, no `[DONE]`; with what validators of the standard require, where the dialect has it."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        super().__init__(dialect, *((set_verbosity,) if dialect.has_nullable_fields else ()))
         self._num_events = 0
 
-    def encode_chunk(self, chunk: OutputChunk) -> bytes:
-        """One named event."""
-        self._num_events += 1
-        return frame(self._written(chunk.to_json()), event_name=chunk.event_name)
+    def encode_chunks(self, chunks: Sequence[OutputChunk]) -> bytes:
+        """Count, too, for the number of an error."""
+        self._num_events += len(chunks)
+        return super().encode_chunks(chunks)
 
     def encode_end(self) -> bytes:
         """Nothing: the completed response was the end."""
@@ -116,14 +115,7 @@ class ResponsesEncoder:
             "param": None,
             "sequence_number": self._num_events,
         }
-        return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")), event_name="error")
-
-    def encode_response(self, response_json: str) -> bytes:
-        """With what validators of the standard require, where the dialect has it."""
-        return self._written(response_json).encode()
-
-    def _written(self, text: str) -> str:
-        return with_verbosity(text) if self._dialect.has_nullable_fields else text
+        return frame(msgspec.json.encode(data), event_name="error")
 
 
 def _own_fields(fields: dict[str, Any]) -> OwnFields:

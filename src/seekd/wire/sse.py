@@ -15,13 +15,11 @@ def comment(text: str) -> bytes:
     return f": {text}\n\n".encode()
 
 
-def frame(data: str, *, event_name: str | None = None) -> bytes:
+def frame(data: bytes, *, event_name: str | None = None) -> bytes:
     """One event.
 
     Args:
         data: one line of text.
         event_name: None for an unnamed event.
     """
-    if event_name is None:
-        return f"data: {data}\n\n".encode()
-    return f"event: {event_name}\ndata: {data}\n\n".encode()
+    return b"".join((b"" if event_name is None else f"event: {event_name}\n".encode(), b"data: ", data, b"\n\n"))

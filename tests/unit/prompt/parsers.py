@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seekd.prompt.types import OutputChunk, PromptUsage
+from seekd.prompt.types import Json, OutputChunk, PromptUsage
 
 
 class ListeningParser:
@@ -35,5 +35,5 @@ class ListeningParser:
     def close(self) -> None:
         self.closed = True
 
-    def response_json(self) -> str:
-        return "{}"
+    def response(self) -> Json:
+        return {}

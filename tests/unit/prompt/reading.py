@@ -70,7 +70,7 @@ class Answer:
 def merged(chunks: Sequence[OutputChunk]) -> Answer:
     answer = Answer()
     for chunk in chunks:
-        choice = json.loads(chunk.to_json())["choices"][0]
+        choice = chunk.data["choices"][0]
         answer.finish_reason = choice["finish_reason"] or answer.finish_reason
         answer.reasoning += choice["delta"].get("reasoning_content") or ""
         answer.content += choice["delta"].get("content") or ""
@@ -91,7 +91,7 @@ def read_pieces(body: RecipeBody, chat_format: ChatFormat, pieces: Sequence[str]
         chunks += parser.push_text(piece, num_tokens=1)
     chunks += parser.finish(hit_length_limit=is_cut)
     answer = merged(chunks)
-    whole = json.loads(parser.response_json())["choices"][0]["message"]
+    whole = parser.response()["choices"][0]["message"]
     assert (whole["content"] or "") == answer.content
     assert (whole.get("reasoning_content") or "") == answer.reasoning
     return answer

@@ -112,7 +112,7 @@ def test_a_body_opens_as_many_parsers_as_are_wanted() -> None:
         parser.ready(PromptUsage(num_prompt_tokens=1))
         parser.push_text("x", num_tokens=1)
         parser.finish(hit_length_limit=False)
-        assert json.loads(parser.response_json())["created"] == 5
+        assert parser.response()["created"] == 5
 
 
 @pytest.mark.fault("marker-in-a-string")
@@ -130,7 +130,7 @@ def test_the_strings_of_a_json_answer_keep_what_they_spell(
     for char in ("Hm</think>" if thinking else "") + text:
         parser.push_text(char, num_tokens=1)
     parser.finish(hit_length_limit=False)
-    message = json.loads(parser.response_json())["choices"][0]["message"]
+    message = parser.response()["choices"][0]["message"]
     assert message["content"] == text
     assert message.get("reasoning_content") == ("Hm" if thinking else None)
 
@@ -164,7 +164,7 @@ def test_reasoning_is_counted_by_generated_tokens_also_with_a_tokenizer() -> Non
     for token_id in (word, word, end, *b"ok"):
         parser.push_tokens([token_id], [(-0.5, [])])
     parser.finish(hit_length_limit=False)
-    whole = json.loads(parser.response_json())
+    whole = parser.response()
     assert whole["usage"]["completion_tokens"] == 5
     assert whole["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
     logprobs = whole["choices"][0]["logprobs"]
@@ -189,7 +189,7 @@ def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
     assert not parser.stopped
     closing = parser.push_text("ND", num_tokens=1)
     assert parser.stopped
-    assert json.loads(closing[-1].to_json())["choices"][0]["finish_reason"] == "stop"
+    assert closing[-1].data["choices"][0]["finish_reason"] == "stop"
     assert parser.finish(hit_length_limit=False) == []
 
 
@@ -207,10 +207,10 @@ def test_responses_events_are_named_numbered_and_dated() -> None:
     for text in ("Hm", "</think>", "Hello"):
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=False)
-    events = [json.loads(chunk.to_json()) for chunk in chunks]
+    events = [chunk.data for chunk in chunks]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [chunk.event_name for chunk in chunks] == [event["type"] for event in events]
     assert {event["response"]["created_at"] for event in events if "response" in event} == {5}
-    usage = json.loads(parser.response_json())["usage"]
+    usage = parser.response()["usage"]
     assert usage["output_tokens_details"] == {"reasoning_tokens": 1}
     assert usage["total_tokens"] == 6

@@ -98,13 +98,13 @@ async def _open(service: GenerationService, **fields: Any) -> Generation:
 
 async def _collect(generation: Generation, seen: list[dict[str, Any]]) -> None:
     async for chunks in generation.chunks():
-        seen += [json.loads(chunk.to_json()) for chunk in chunks]
+        seen += [chunk.data for chunk in chunks]
 
 
 async def _run(generation: Generation) -> dict[str, Any]:
     async for _ in generation.chunks():
         pass
-    return dict(json.loads(generation.response_json()))
+    return generation.response()
 
 
 async def test_who_cannot_pay_or_has_no_price_is_refused_before_a_model_is_loaded() -> None:

@@ -8,7 +8,6 @@ import pytest
 from seekd.errors import ContentRefused, ModerationUnavailable
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Stage, Verdict
-from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.prompt.types import OutputChunk
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch, Moderator
@@ -69,7 +68,7 @@ async def test_without_a_verdict_the_setting_decides(silent: bool) -> None:
 
 
 def _events(*texts: str) -> Sequence[OutputChunk]:
-    return [RecipeChunk(text) for text in texts]
+    return [OutputChunk({"text": text}) for text in texts]
 
 
 async def _fed(watch: AnswerWatch, texts: Sequence[str]) -> list[list[str]]:
@@ -79,7 +78,7 @@ async def _fed(watch: AnswerWatch, texts: Sequence[str]) -> list[list[str]]:
     for index, text in enumerate(texts):
         parser.push_text(text, num_tokens=1)
         free = await watch.passed(_events(text), is_last=index == len(texts) - 1)
-        sent.append([event.to_json() for event in free])
+        sent.append([event.data["text"] for event in free])
     return sent
 
 

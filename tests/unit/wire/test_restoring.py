@@ -1,12 +1,9 @@
 """Answers with the originals in them."""
 
 import json
-from typing import Any
 
-from seekd.prompt.answer.recipe_parser import RecipeChunk
-from seekd.wire.calls import ChatEncoder
-from seekd.wire.dialect import CLASSIC
-from seekd.wire.restoring import AnswerRestorer, ScreenedEncoder
+from seekd.prompt.types import Json
+from seekd.wire.restoring import AnswerRestorer
 
 VALUE = 'a"b\n'
 
@@ -15,14 +12,14 @@ def _restore(text: str, *, json_string: bool = False) -> str:
     return text.replace("[KEY_1]", json.dumps(VALUE)[1:-1] if json_string else VALUE)
 
 
-def _restored(data: object, *, json_answer: bool = False) -> Any:
-    restorer = AnswerRestorer(_restore, lambda text: "[KEY_1]" in text, json_answer=json_answer)
-    return json.loads(restorer.chunk(json.dumps(data)))
+def _restored(data: Json, *, json_answer: bool = False) -> Json:
+    AnswerRestorer(_restore, json_answer=json_answer)(data)
+    return data
 
 
-def test_a_text_without_placeholders_is_the_same_object() -> None:
-    text = '{"a": "[KEY_2]"}'
-    assert AnswerRestorer(_restore, lambda _: False, json_answer=False).chunk(text) is text
+def test_every_text_of_a_list_gets_the_original_and_the_rest_stays() -> None:
+    data = {"a": [["[KEY_1]", 1], "[KEY_1]", {"b": "[KEY_1]"}], "c": "[KEY_2]", "d": None}
+    assert _restored(data) == {"a": [[VALUE, 1], VALUE, {"b": VALUE}], "c": "[KEY_2]", "d": None}
 
 
 def test_content_and_reasoning_get_the_original() -> None:
@@ -48,22 +45,7 @@ def test_an_answer_that_is_json_gets_it_escaped_and_its_reasoning_does_not() -> 
     message = _restored(data, json_answer=True)["message"]
     assert json.loads(message["content"]) == {"key": VALUE}
     assert message["reasoning_content"] == VALUE
-    event = {"type": "response.reasoning_text.delta", "delta": "[KEY_1]"}
-    assert _restored(event, json_answer=True)["delta"] == VALUE
-    event["type"] = "response.output_text.delta"
-    assert _restored(event, json_answer=True)["delta"] == 'a\\"b\\n'
-
-
-def test_usage_says_what_was_found() -> None:
-    encoder = ScreenedEncoder(ChatEncoder(CLASSIC), restorer=None, redacted={"email": 2})
-    chunk = RecipeChunk('{"choices":[],"usage":{"total_tokens":3}}')
-    assert encoder.encode_chunk(chunk) == (
-        b'data: {"choices":[],"usage":{"total_tokens":3,"redacted":{"email":2}}}\n\n'
-    )
-    for holder in ("response", "message"):
-        text = json.dumps({holder: {"usage": {"total_tokens": 3}}}, separators=(",", ":"))
-        assert json.loads(encoder.encode_response(text))[holder]["usage"]["redacted"] == {"email": 2}
-    plain = RecipeChunk('{"choices":[{"delta":{"content":"[KEY_1]"}}],"usage":null}')
-    assert encoder.encode_chunk(plain) == ChatEncoder(CLASSIC).encode_chunk(plain)
-    assert encoder.encode_end() == ChatEncoder(CLASSIC).encode_end()
-    assert encoder.encode_error(ValueError()) == ChatEncoder(CLASSIC).encode_error(ValueError())
+    reasoning = {"type": "response.reasoning_text.delta", "delta": "[KEY_1]"}
+    assert _restored(reasoning, json_answer=True)["delta"] == VALUE
+    answer = {"type": "response.output_text.delta", "delta": "[KEY_1]"}
+    assert _restored(answer, json_answer=True)["delta"] == 'a\\"b\\n'

@@ -2,8 +2,8 @@ from seekd.wire.sse import DONE_FRAME, KEEP_ALIVE_FRAME, comment, frame
 
 
 def test_frames_are_lines_with_a_blank_one_behind() -> None:
-    assert frame('{"a":"é"}') == 'data: {"a":"é"}\n\n'.encode()
-    assert frame("{}", event_name="ping") == b"event: ping\ndata: {}\n\n"
+    assert frame('{"a":"é"}'.encode()) == 'data: {"a":"é"}\n\n'.encode()
+    assert frame(b"{}", event_name="ping") == b"event: ping\ndata: {}\n\n"
     assert DONE_FRAME == b"data: [DONE]\n\n"
 
 

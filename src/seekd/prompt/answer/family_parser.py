@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.answer.reasoning import GivenCount
 from seekd.prompt.answer.translator import AnswerTranslator
-from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
+from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 
 TokenLogprobs = tuple[float, Sequence[tuple[int, float]]]
 
@@ -88,9 +88,9 @@ class FamilyParser:
         """Drop everything; no closing events."""
         self._inner.close()
 
-    def response_json(self) -> str:
+    def response(self) -> Json:
         """The whole response; valid after `finish`."""
-        return self._inner.response_json()
+        return self._inner.response()
 
     def _translate(self, text: str, num_tokens: int) -> str:
         was_reasoning = self._translator.is_reasoning

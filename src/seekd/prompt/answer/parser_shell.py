@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seekd.prompt.types import OutputChunk, OutputParser, PromptUsage
+from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 
 
 class ParserShell:
@@ -49,6 +49,6 @@ class ParserShell:
         """Drop everything."""
         self._parser.close()
 
-    def response_json(self) -> str:
+    def response(self) -> Json:
         """The whole response."""
-        return self._parser.response_json()
+        return self._parser.response()

@@ -1,48 +1,47 @@
-"""Small corrections of the JSON that the protocol package writes.
+"""What the events of the protocol package lack: a constant date, and the count of reasoning tokens that were generated.
 
-The package stamps `created` itself and reports reasoning tokens only with a tokenizer, so both are written over in its
-text: parsing and writing every chunk again would cost more than the package's own work. A name with its quotes and
-colon can only be a key there, since quotes inside strings are escaped; what a caller's own objects may hold (schemas of
-tools, echoed by Responses) lies behind `created` and before `usage`.
+The package stamps the date itself and reports reasoning tokens only with a tokenizer.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any, Protocol
 
-_CREATED = re.compile(r'"created":\d+')
-_CREATED_AT = re.compile(r'"created_at":\d+')
-_CHAT_DETAILS = re.compile(r'"completion_tokens_details":\{"reasoning_tokens":\d+\},')
-_CHAT_ANCHOR = ',"prompt_cache_hit_tokens":'
-_RESPONSES_DETAILS = re.compile(r'"output_tokens_details":\{"reasoning_tokens":\d+\}')
-_RESPONSES_ANCHOR = '"output_tokens_details":{"reasoning_tokens":'
+from seekd.prompt.types import Json
 
 
-def set_created(text: str, created_s: int) -> str:
-    """Chat Completions: write `created` of a chunk."""
-    return _CREATED.sub(f'"created":{created_s}', text, count=1)
+class Patch(Protocol):
+    """Patches an event or a whole response of one protocol."""
+
+    def __call__(self, data: Json, created_s: int, num_reasoning_tokens: int | None) -> None:
+        """In place; a count of None leaves the usage as it is."""
 
 
-def set_created_at(text: str, created_s: int) -> str:
-    """Responses: write `created_at` of an event that holds the response object; other events have none."""
-    if not text.startswith(('{"type":"response.', '{"id":')) or '"object":"response"' not in text[:400]:
-        return text
-    return _CREATED_AT.sub(f'"created_at":{created_s}', text, count=1)
+def patch_chat(data: Json, created_s: int, num_reasoning_tokens: int | None) -> None:
+    """Chat Completions: write `created`, and `completion_tokens_details` where the service has it in its usage."""
+    data["created"] = created_s
+    usage = data.get("usage")
+    if usage is None or num_reasoning_tokens is None:
+        return
+    counts: dict[str, Any] = {}
+    for name, count in usage.items():
+        if name == "prompt_cache_hit_tokens":
+            counts["completion_tokens_details"] = {"reasoning_tokens": num_reasoning_tokens}
+        if name != "completion_tokens_details":
+            counts[name] = count
+    data["usage"] = counts
 
 
-def set_chat_reasoning_tokens(text: str, num_tokens: int) -> str:
-    """Chat Completions: write `completion_tokens_details` where there is usage, placed as the service does."""
-    before, anchor, after = text.rpartition(_CHAT_ANCHOR)
-    if not anchor:
-        return text
-    before = _CHAT_DETAILS.sub("", before + ",").removesuffix(",")
-    return f'{before},"completion_tokens_details":{{"reasoning_tokens":{num_tokens}}}{anchor}{after}'
+def patch_messages(data: Json, created_s: int, num_reasoning_tokens: int | None) -> None:
+    """Messages: nothing, since its answers have neither."""
 
 
-def set_responses_reasoning_tokens(text: str, num_tokens: int) -> str:
-    """Responses: write `output_tokens_details` where there is usage."""
-    position = text.rfind(_RESPONSES_ANCHOR)
-    if position < 0:
-        return text
-    details = f'"output_tokens_details":{{"reasoning_tokens":{num_tokens}}}'
-    return text[:position] + _RESPONSES_DETAILS.sub(details, text[position:], count=1)
+def patch_responses(data: Json, created_s: int, num_reasoning_tokens: int | None) -> None:
+    """Responses: write `created_at` and `output_tokens_details` where the response object is."""
+    response = data if data.get("object") == "response" else data.get("response")
+    if response is None:
+        return
+    response["created_at"] = created_s
+    usage = response.get("usage")
+    if usage is not None and num_reasoning_tokens is not None:
+        usage["output_tokens_details"]["reasoning_tokens"] = num_reasoning_tokens

@@ -2,43 +2,34 @@
 
 `recipe` makes the parsers.
 
-Written for 0.2: generators are consumed by their use and chunks by accumulation. What the package lacks is added: a
+Written for 0.2: generators are consumed by their use and chunks by accumulation. Its chunks can be had as text only,
+which is parsed here, once. What the package lacks is added: a
 constant `created`, the count of generated reasoning tokens, and an end that keeps silent after a failure (its own
 `finish` would claim a natural stop).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import deepseek_recipe as recipe
+import msgspec
 
+from seekd.prompt.answer.patches import Patch
 from seekd.prompt.answer.reasoning import GivenCount, ReasoningCounter
-from seekd.prompt.types import OutputChunk, PromptUsage, ResponseIdentity
+from seekd.prompt.types import Json, OutputChunk, PromptUsage, ResponseIdentity
+
+_decode = msgspec.json.Decoder(Json).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerClass:
-    """The package's class for whole answers of one protocol, and the patches of what it and its chunks write."""
+    """The package's class for whole answers of one protocol, and what is patched in them and their events."""
 
     response: Any
-    set_created: Callable[[str, int], str]
-    set_reasoning_tokens: Callable[[str, int], str]
-
-
-@dataclass(frozen=True, slots=True)
-class RecipeChunk:
-    """One protocol event. Implements `types.OutputChunk`."""
-
-    json_text: str
-    event_name: str | None = None
-
-    def to_json(self) -> str:
-        """Compact JSON."""
-        return self.json_text
+    patch: Patch
 
 
 class RecipeParser:
@@ -72,19 +63,18 @@ class RecipeParser:
             usage.num_prompt_tokens,
             usage.num_cached_tokens,
         )
-        return self._push(
-            recipe.InferenceChunk.ready(
-                prompt_usage=recipe.PromptUsage(
-                    prompt_tokens=usage.num_prompt_tokens, prompt_cache_hit_tokens=usage.num_cached_tokens
-                ),
-                system_fingerprint=self._identity.system_fingerprint,
-            )
+        chunk = recipe.InferenceChunk.ready(
+            prompt_usage=recipe.PromptUsage(
+                prompt_tokens=usage.num_prompt_tokens, prompt_cache_hit_tokens=usage.num_cached_tokens
+            ),
+            system_fingerprint=self._identity.system_fingerprint,
         )
+        return self._events(self._processor.push(chunk))
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
         """Give the next text, always whole characters, and how many generated tokens it accounts for."""
         self._reasoning.push(text, num_tokens)
-        return self._push(recipe.InferenceChunk.text(text, num_tokens))
+        return self._events(self._processor.push(recipe.InferenceChunk.text(text, num_tokens)))
 
     def push_tokens(
         self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
@@ -95,8 +85,8 @@ class RecipeParser:
             logprobs = [
                 (own, [(self._aliases.get(other, other), value) for other, value in top]) for own, top in logprobs
             ]
-        events = self._push(recipe.InferenceChunk.tokens(token_ids, logprobs))
-        self._reasoning.add(sum(_num_reasoning_entries(event.to_json()) for event in events))
+        events = self._events(self._processor.push(recipe.InferenceChunk.tokens(token_ids, logprobs)))
+        self._reasoning.add(sum(_num_reasoning_entries(event.data) for event in events))
         return events
 
     @property
@@ -114,8 +104,8 @@ class RecipeParser:
         events: list[OutputChunk] = []
         if not self._processor.finished:
             reason = recipe.InferenceFinishReason.Length if hit_length_limit else recipe.InferenceFinishReason.Stop
-            events += self._push(recipe.InferenceChunk.finish(reason))
-        return events + self._take(self._processor.finish())
+            events += self._events(self._processor.push(recipe.InferenceChunk.finish(reason)))
+        return events + self._events(self._processor.finish())
 
     def close(self) -> None:
         """Drop everything; no closing events."""
@@ -123,31 +113,27 @@ class RecipeParser:
             self._is_closed = True
             self._processor.close()
 
-    def response_json(self) -> str:
+    def response(self) -> Json:
         """The whole response; valid after `finish`."""
-        text = self._answer.set_created(self._response.to_json(), self._identity.created_s)
-        return self._with_reasoning(text)
+        data = _decode(self._response.to_json())
+        self._answer.patch(data, self._identity.created_s, self._num_reported)
+        return data
 
-    def _push(self, chunk: recipe.InferenceChunk) -> list[OutputChunk]:
-        return self._take(self._processor.push(chunk))
+    def _events(self, chunks: Sequence[Any]) -> list[OutputChunk]:
+        events = []
+        for chunk in chunks:
+            data = _decode(chunk.to_json())
+            self._answer.patch(data, self._identity.created_s, self._num_reported)
+            events.append(OutputChunk(data, self._answer.response.sse_event_name(chunk)))
+            self._response.accumulate(chunk)
+        return events
 
-    def _take(self, chunks: Sequence[Any]) -> list[OutputChunk]:
-        return [self._taken(chunk) for chunk in chunks]
-
-    def _taken(self, chunk: Any) -> RecipeChunk:
-        event_name = self._answer.response.sse_event_name(chunk)
-        text = self._answer.set_created(chunk.to_json(), self._identity.created_s)
-        self._response.accumulate(chunk)
-        return RecipeChunk(self._with_reasoning(text), event_name)
-
-    def _with_reasoning(self, text: str) -> str:
-        if not self._reports_reasoning:
-            return text
-        return self._answer.set_reasoning_tokens(text, self._reasoning.num_tokens)
+    @property
+    def _num_reported(self) -> int | None:
+        return self._reasoning.num_tokens if self._reports_reasoning else None
 
 
-def _num_reasoning_entries(text: str) -> int:
+def _num_reasoning_entries(data: Json) -> int:
     # Each log-probability of the reasoning is one generated token of it.
-    if '"logprobs":{"reasoning_content":' not in text:
-        return 0
-    return len(json.loads(text)["choices"][0]["logprobs"]["reasoning_content"])
+    logprobs = [choice["logprobs"] for choice in data.get("choices", ()) if choice["logprobs"] is not None]
+    return sum(len(entries.get("reasoning_content") or ()) for entries in logprobs)

@@ -11,16 +11,14 @@ Source: docs/reference/wire.md §12.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seekd.errors import InvalidParameter
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.answer.recipe_parser import RecipeChunk
 from seekd.prompt.answer.stops import StopScanner
 from seekd.prompt.tokenizer_json import token_bytes_of
-from seekd.prompt.types import AnswerStart, ChatFormat, OutputChunk, PromptUsage, ResponseIdentity, Segment
+from seekd.prompt.types import AnswerStart, ChatFormat, Json, OutputChunk, PromptUsage, ResponseIdentity, Segment
 
 
 def fim_segments(prompt: str, suffix: str | None, chat_format: ChatFormat) -> list[Segment]:
@@ -168,24 +166,22 @@ class CompletionParser:
         """Drop everything; no closing events."""
         self._pending.clear()
 
-    def response_json(self) -> str:
+    def response(self) -> Json:
         """The whole response; valid after `finish`."""
         whole = self._whole
-        return _compact(
-            {
-                **self._head(),
-                "choices": [
-                    {
-                        "index": 0,
-                        "text": whole.text,
-                        "logprobs": self._logprobs(whole.entries),
-                        "finish_reason": whole.finish_reason,
-                    }
-                ],
-                "usage": self._usage_counts(),
-                "system_fingerprint": self._identity.system_fingerprint,
-            }
-        )
+        return {
+            **self._head(),
+            "choices": [
+                {
+                    "index": 0,
+                    "text": whole.text,
+                    "logprobs": self._logprobs(whole.entries),
+                    "finish_reason": whole.finish_reason,
+                }
+            ],
+            "usage": self._usage_counts(),
+            "system_fingerprint": self._identity.system_fingerprint,
+        }
 
     def _emit(self, text: str) -> list[OutputChunk]:
         if not text:
@@ -201,7 +197,7 @@ class CompletionParser:
         return [self._chunk(text, self._logprobs(entries), is_last=False)]
 
     def _chunk(self, text: str, logprobs: object, *, is_last: bool) -> OutputChunk:
-        data: dict[str, object] = {
+        data: Json = {
             **self._head(),
             "system_fingerprint": self._identity.system_fingerprint,
             "choices": [
@@ -217,9 +213,9 @@ class CompletionParser:
             data["usage"] = self._usage_counts()
         elif self._body.include_usage:
             data["usage"] = None
-        return RecipeChunk(_compact(data))
+        return OutputChunk(data)
 
-    def _head(self) -> dict[str, object]:
+    def _head(self) -> Json:
         identity = self._identity
         return {
             "id": identity.response_id,
@@ -238,7 +234,7 @@ class CompletionParser:
             "top_logprobs": [dict(entry.top) for entry in entries],
         }
 
-    def _usage_counts(self) -> dict[str, object]:
+    def _usage_counts(self) -> Json:
         num_prompt, num_cached = self._usage.num_prompt_tokens, self._usage.num_cached_tokens
         return {
             "prompt_tokens": num_prompt,
@@ -261,7 +257,3 @@ def _control(spelling: str) -> list[Segment]:
 def _shown(token_bytes: bytes) -> str:
     # As the protocol package shows tokens that are no whole characters.
     return token_bytes.decode("utf-8", "backslashreplace")
-
-
-def _compact(data: object) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))

@@ -8,7 +8,6 @@ A summary is an ordinary generation of its own: admitted, held, charged, measure
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -146,7 +145,7 @@ class Summariser:
             async with aclosing(generation.chunks()) as batches:
                 async for _ in batches:
                     pass
-            text = json.loads(generation.response_json())["choices"][0]["message"].get("content") or ""
+            text = generation.response()["choices"][0]["message"].get("content") or ""
             if not text.strip():
                 raise EngineError("the model wrote nothing")
         except SeekdError as error:

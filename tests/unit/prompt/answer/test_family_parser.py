@@ -27,7 +27,7 @@ def answered(text: str, prompt_format: PromptFormat, *, is_cut: bool = False, **
         if parser.stopped:
             break
     parser.finish(hit_length_limit=is_cut)
-    return dict(json.loads(parser.response_json()))
+    return parser.response()
 
 
 def spoken(answer: dict[str, Any], key: str) -> bytes:
@@ -65,7 +65,7 @@ def test_an_unfinished_character_is_shown_and_counted() -> None:
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_tokens([0xC3], [(-0.5, [])])
     parser.finish(hit_length_limit=False)
-    answer = json.loads(parser.response_json())
+    answer = parser.response()
     assert answer["choices"][0]["message"]["content"] == "\ufffd"
     assert answer["usage"]["completion_tokens"] == 1
 
@@ -88,11 +88,11 @@ def test_the_other_protocols_get_their_own_events(protocol: str, fields: dict[st
     for text in ("Hm", "\n</think>", "\n\nok"):
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=False)
-    events = [json.loads(chunk.to_json()) for chunk in chunks]
+    events = [chunk.data for chunk in chunks]
     deltas = [str(event["delta"]) for event in events if event["type"].endswith("delta") and "delta" in event]
     assert any("Hm" in delta for delta in deltas)
     assert any("ok" in delta for delta in deltas)
-    whole = parser.response_json()
+    whole = str(parser.response())
     assert "Hm" in whole
     assert "think>" not in whole
 

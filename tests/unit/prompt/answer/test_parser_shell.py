@@ -15,4 +15,4 @@ def test_everything_goes_through() -> None:
     shell.close()
     assert inner.pushed == [("ready", 1), ("a", 2), ("b", 1), ("finish", 1)]
     assert inner.closed
-    assert (shell.num_reasoning_tokens, shell.stopped, shell.response_json()) == (7, False, "{}")
+    assert (shell.num_reasoning_tokens, shell.stopped, shell.response()) == (7, False, {})

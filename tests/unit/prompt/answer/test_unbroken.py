@@ -40,7 +40,7 @@ def test_tokens_count_when_their_text_is_given_on() -> None:
     parser.finish(hit_length_limit=False)
     assert inner.pushed == [("ready", 3), ("Dear ", 1), ("[EMAIL_1]", 4), (", ", 1), ("finish", 0)]
     assert parser.num_reasoning_tokens == 7
-    assert parser.response_json() == "{}"
+    assert parser.response() == {}
 
 
 def test_what_waits_at_the_end_is_given_on() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -75,7 +74,7 @@ def test_a_question_begins_as_the_conversation_does_and_its_answer_is_text(famil
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_text(" Bonn is sunny", num_tokens=2)
     parser.finish(hit_length_limit=False)
-    [choice] = json.loads(parser.response_json())["choices"]
+    [choice] = parser.response()["choices"]
     assert choice["message"]["content"] == " Bonn is sunny"
 
 

@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ def _parser(body: CompletionBody, *, with_tokens: bool = False) -> CompletionPar
 
 
 def _texts(chunks: list[OutputChunk]) -> list[str]:
-    return [json.loads(chunk.to_json())["choices"][0]["text"] for chunk in chunks]
+    return [chunk.data["choices"][0]["text"] for chunk in chunks]
 
 
 def test_the_layout_with_and_without_a_suffix() -> None:
@@ -63,7 +62,7 @@ def test_the_whole_answer_joins_the_pieces() -> None:
     chunks += parser.push_text("a", num_tokens=1) + parser.push_text("b", num_tokens=2)
     chunks += parser.finish(hit_length_limit=True)
     assert _texts(chunks) == ["a", "b", ""]
-    whole: dict[str, Any] = json.loads(parser.response_json())
+    whole: dict[str, Any] = parser.response()
     assert list(whole) == ["id", "object", "created", "model", "choices", "usage", "system_fingerprint"]
     assert whole["choices"] == [{"index": 0, "text": "ab", "logprobs": None, "finish_reason": "length"}]
     assert whole["usage"] == {
@@ -81,7 +80,7 @@ def test_echo_begins_with_the_prompt() -> None:
     chunks = parser.ready(PromptUsage(num_prompt_tokens=1)) + parser.push_text("f", num_tokens=1)
     assert _texts(chunks) == ["def ", "f"]
     parser.finish(hit_length_limit=False)
-    assert json.loads(parser.response_json())["choices"][0]["text"] == "def f"
+    assert parser.response()["choices"][0]["text"] == "def f"
 
 
 def test_a_stop_string_ends_the_answer_and_is_not_sent() -> None:
@@ -93,7 +92,7 @@ def test_a_stop_string_ends_the_answer_and_is_not_sent() -> None:
     assert parser.stopped
     chunks += parser.finish(hit_length_limit=False)
     assert "".join(_texts(chunks)) == "a "
-    assert json.loads(parser.response_json())["choices"][0]["finish_reason"] == "stop"
+    assert parser.response()["choices"][0]["finish_reason"] == "stop"
 
 
 def test_leading_white_space_is_kept() -> None:
@@ -107,8 +106,8 @@ def test_usage_keys_in_a_stream(include_usage: bool) -> None:
     parser = _parser(CompletionBody(prompt="", include_usage=include_usage))
     parser.ready(PromptUsage(num_prompt_tokens=1))
     first, last = [*parser.push_text("a", num_tokens=1), *parser.finish(hit_length_limit=False)]
-    assert ("usage" in json.loads(first.to_json())) is include_usage
-    assert json.loads(last.to_json())["usage"]["completion_tokens"] == 1
+    assert ("usage" in first.data) is include_usage
+    assert last.data["usage"]["completion_tokens"] == 1
 
 
 def test_log_probabilities_have_the_older_shape_and_exact_offsets() -> None:
@@ -118,7 +117,7 @@ def test_log_probabilities_have_the_older_shape_and_exact_offsets() -> None:
         parser.push_tokens([token_id], [(-0.5, [(token_id, -0.5), (66, -2.0)])])
     assert parser.stopped
     parser.finish(hit_length_limit=False)
-    assert json.loads(parser.response_json())["choices"][0] == {
+    assert parser.response()["choices"][0] == {
         "index": 0,
         "text": "xyéa",
         "logprobs": {
@@ -136,7 +135,7 @@ def test_a_token_behind_the_stop_has_no_log_probability_in_the_answer() -> None:
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_tokens(list(b"aZb"), [(-0.5, [])] * 3)
     parser.finish(hit_length_limit=False)
-    (choice,) = json.loads(parser.response_json())["choices"]
+    (choice,) = parser.response()["choices"]
     assert choice["text"] == "a"
     assert choice["logprobs"]["tokens"] == ["a"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seekd.engine.scripted import Delay, EmitText
 from seekd.errors import ContextTooLong, InvalidParameter, Overloaded
 from seekd.models.settings import LongConversationName
-from seekd.prompt.answer.context_report import USAGE_KEY
+from seekd.prompt.answer.context_report import ContextReport
 from seekd.request import LongConversation
 from tests.unit.service.talking import CALLER, CONTEXT, is_summary, read, talking, turns
 
@@ -27,7 +27,6 @@ async def test_by_default_it_is_refused_with_the_true_numbers() -> None:
         assert caught.value.num_prompt_tokens > caught.value.context_length == 2000
         generation = await talk.ask(turns(2))
         assert generation.context is None
-        assert USAGE_KEY not in json.loads(generation.response_json())["usage"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,6 @@ async def test_one_that_fits_is_sent_whole_and_says_so() -> None:
         generation = await talk.ask(turns(3))
         assert generation.context is not None
         assert generation.context.action == "whole"
-        assert USAGE_KEY not in json.loads(generation.response_json())["usage"]
         assert "FACT0" in read(talk.engine.requests[0])
 
 
@@ -75,8 +73,7 @@ async def test_dropping_keeps_the_systems_text_and_the_newest_turns_and_says_how
         assert prompt.startswith("Be brief.")
         first = 30 - prompt.count("FACT")
         assert [f"FACT{index} " in prompt for index in range(30)] == [index >= first for index in range(30)]
-        report = json.loads(generation.response_json())["usage"][USAGE_KEY]
-        assert report == {"action": "dropped", "turns": first, "messages": 2 * first}
+        assert generation.context == ContextReport(action="dropped", num_turns=first, num_messages=2 * first)
         assert request.max_tokens == 2000 - len(request.prompt_token_ids) >= 500
 
 

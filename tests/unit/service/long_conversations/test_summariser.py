@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,6 @@ from seekd.config import ByteSize
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Fail, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.errors import EngineError, Overloaded
-from seekd.prompt.answer.context_report import USAGE_KEY
 from tests.unit.service.talking import CALLER, CONTEXT, Talk, is_summary, read, repeat_facts, talking, turns
 
 
@@ -72,20 +70,21 @@ async def test_a_summary_is_asked_for_greedily_in_the_conversations_own_layout()
         assert text.endswith("Sum it up.-")
 
 
-async def test_usage_says_what_the_summaries_took_and_the_books_have_them() -> None:
+async def test_the_report_says_what_the_summaries_took_and_the_books_have_them() -> None:
     def script(request: EngineRequest) -> Iterable[ScriptStep]:
         return [Cached(num_tokens=64), *repeat_facts(request)]
 
     async with talking(script) as talk:
         generation = await talk.ask(turns(14))
         summary = talk.engine.requests[0]
-        usage = json.loads(generation.response_json())["usage"]
-        assert usage["prompt_tokens"] == len(talk.engine.requests[1].prompt_token_ids)
-        said = usage[USAGE_KEY]
-        assert said["summary_prompt_tokens"] == len(summary.prompt_token_ids)
-        assert said["summary_prompt_cache_hit_tokens"] == 64
-        assert said["summary_completion_tokens"] == len(" ".join(f"FACT{i}" for i in range(said["turns"]))) + 1
-        assert not said["summary_cut"]
+        assert generation.response()["usage"]["prompt_tokens"] == len(talk.engine.requests[1].prompt_token_ids)
+        report = generation.context
+        assert report is not None
+        assert report.num_summary_prompt_tokens == len(summary.prompt_token_ids)
+        assert report.num_summary_cached_tokens == 64
+        facts = " ".join(f"FACT{i}" for i in range(report.num_turns))
+        assert report.num_summary_completion_tokens == len(facts) + 1
+        assert not report.is_summary_cut
         metrics = talk.metrics.exposition().decode()
         assert 'seekd_summaries_total{model="default",outcome="made"} 1.0' in metrics
         assert 'seekd_long_conversations_total{action="summarised",model="default"} 1.0' in metrics

@@ -89,6 +89,6 @@ def test_the_other_protocols_show_the_reasoning_in_their_own_way(
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_text("Hm.</think>Hello", num_tokens=4)
     parser.finish(hit_length_limit=False)
-    reasoning, answer = json.loads(parser.response_json())[place]
+    reasoning, answer = parser.response()[place]
     assert "Hm." in json.dumps(reasoning)
     assert "Hello" in json.dumps(answer)
