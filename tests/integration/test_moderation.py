@@ -128,9 +128,12 @@ def test_in_windows_an_answer_is_refused_before_any_of_the_window_is_sent(
                 )
 
 
-def test_a_first_window_that_is_refused_is_a_real_400(tmp_path: Path, service: ModerationService) -> None:
+@pytest.mark.parametrize("logprobs", [False, True])
+def test_a_first_window_that_is_refused_is_a_real_400(
+    tmp_path: Path, service: ModerationService, logprobs: bool
+) -> None:
     with serve_script(say("forbidden"), data_dir=tmp_path, guard=GuardSettings(moderation=service.url)) as server:
-        stream = _post(server, stream=True)
+        stream = _post(server, stream=True, logprobs=logprobs)
         assert (stream.status_code, stream.json()) == (400, REFUSED)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from seekd.accounts.types import Answer, Charge, Claim, Usage
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, Vocabulary
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.detokenizer import Detokenizer
@@ -167,7 +167,9 @@ class Generation:
                     turn.note(update, now_s=now_s)
                     if update.token_ids and self.record.first_token_s is None:
                         self.record.first_token_s = now_s - started_s
-                    events = await self._passed(self._take(update, vocabulary))
+                    events = self._take(update, vocabulary)
+                    if self._watch is not None:
+                        events = await self._passed(events, self._watch)
                     if self.record.finish is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
@@ -277,19 +279,26 @@ class Generation:
                 num_prompt_tokens=self.record.num_prompt_tokens, num_cached_tokens=update.num_cached_tokens
             )
             events += self._parser.ready(usage)
-        events += self._push(update, vocabulary)
+        if update.logprobs is not None:
+            events += self._push_tokens(update.token_ids, update.logprobs, vocabulary)
+        else:
+            step = 1 if self._one_token_at_a_time else max(1, len(update.token_ids))
+            for start in range(0, len(update.token_ids), step):
+                token_ids = update.token_ids[start : start + step]
+                text = "".join(self._detokenizer.push(vocabulary.token_bytes(token_id)) for token_id in token_ids)
+                events += self._push_text(text, num_tokens=len(token_ids))
+                if self._parser.stopped:
+                    break
         if self._parser.stopped:
             events += self._end("stop", hit_length_limit=False)
         elif update.finish_reason is not None:
             events += self._end_by_engine(update)
         return events
 
-    async def _passed(self, events: list[OutputChunk]) -> list[OutputChunk]:
+    async def _passed(self, events: list[OutputChunk], watch: AnswerWatch) -> list[OutputChunk]:
         """The events that may be sent now."""
-        if self._watch is None:
-            return events
         try:
-            return await self._watch.passed(events, is_last=self.record.finish is not None)
+            return await watch.passed(events, is_last=self.record.finish is not None)
         except ContentRefused:
             self.record.finish = "refused"
             raise
@@ -297,31 +306,28 @@ class Generation:
             self.record.finish = "error"
             raise
 
-    def _push(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
+    def _push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
+        self.record.num_completion_tokens += num_tokens
+        self._num_pending_tokens += num_tokens
+        if not text:
+            return []
+        if self._watch is not None:
+            self._watch.hear(text)
+        num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0
+        return self._parser.push_text(text, num_tokens=num_tokens)
+
+    def _push_tokens(
+        self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], vocabulary: Vocabulary
+    ) -> list[OutputChunk]:
         events: list[OutputChunk] = []
-        if update.logprobs is not None:
-            for token_id, entry in zip(update.token_ids, update.logprobs, strict=True):
-                events += self._parser.push_tokens([token_id], [(entry.logprob, entry.top)])
-                self.record.num_completion_tokens += 1
-                if self._parser.stopped:
-                    break
-            return events
-        step = 1 if self._one_token_at_a_time else max(1, len(update.token_ids))
-        for start in range(0, len(update.token_ids), step):
-            token_ids = update.token_ids[start : start + step]
-            self._num_pending_tokens += len(token_ids)
-            self.record.num_completion_tokens += len(token_ids)
-            text = "".join(self._detokenizer.push(vocabulary.token_bytes(token)) for token in token_ids)
-            events += self._push_text(text)
+        for token_id, entry in zip(token_ids, logprobs, strict=True):
+            if self._watch is not None:
+                self._watch.hear_token(vocabulary.token_bytes(token_id))
+            events += self._parser.push_tokens([token_id], [(entry.logprob, entry.top)])
+            self.record.num_completion_tokens += 1
             if self._parser.stopped:
                 break
         return events
-
-    def _push_text(self, text: str) -> list[OutputChunk]:
-        if not text:
-            return []
-        num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0
-        return self._parser.push_text(text, num_tokens=num_tokens)
 
     def _end_by_engine(self, update: EngineUpdate) -> list[OutputChunk]:
         if update.finish_reason is FinishReason.STOP:
@@ -340,7 +346,7 @@ class Generation:
         self.record.finish = finish
         events: list[OutputChunk] = []
         if not self._parser.stopped:
-            events += self._push_text(self._detokenizer.flush())
+            events += self._push_text(self._detokenizer.flush(), num_tokens=0)
         if self._num_pending_tokens and not self._parser.stopped:
             # tokens without text of their own (an unfinished character that flush could not show) still count
             num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0

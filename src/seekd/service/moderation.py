@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from seekd.errors import ContentRefused, ModerationUnavailable
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Guard, Stage
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.answer.parser_shell import ParserShell
-from seekd.prompt.types import OutputChunk, OutputParser
+from seekd.prompt.types import OutputChunk
 from seekd.service.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -96,10 +95,16 @@ class AnswerWatch:
         self._parts: list[str] = []
         self._num_chars = 0
         self._num_checked_chars = 0
+        self._detokenizer = Detokenizer()
 
-    def over(self, parser: OutputParser, token_bytes: Callable[[int], bytes]) -> OutputParser:
-        """The parser, with this watch listening to what it gets."""
-        return _ListeningParser(parser, self._listen, token_bytes)
+    def hear(self, text: str) -> None:
+        """Take the next generated text, before its events."""
+        self._parts.append(text)
+        self._num_chars += len(text)
+
+    def hear_token(self, token_bytes: bytes) -> None:
+        """Take the next generated token of an answer that is read by tokens."""
+        self.hear(self._detokenizer.push(token_bytes))
 
     async def passed(self, events: Sequence[OutputChunk], *, is_last: bool) -> list[OutputChunk]:
         """The events that may go out now.
@@ -129,29 +134,3 @@ class AnswerWatch:
     def _grow(self) -> None:
         if self._window is not None and self._first_window is not None:
             self._window = min(2 * self._window, _LARGEST_WINDOW * self._first_window)
-
-    def _listen(self, text: str) -> None:
-        self._parts.append(text)
-        self._num_chars += len(text)
-
-
-class _ListeningParser(ParserShell):
-    # Tells what is generated, as text, on its way to the parser.
-
-    def __init__(
-        self, parser: OutputParser, listen: Callable[[str], None], token_bytes: Callable[[int], bytes]
-    ) -> None:
-        super().__init__(parser)
-        self._listen = listen
-        self._token_bytes = token_bytes
-        self._detokenizer = Detokenizer()
-
-    def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
-        self._listen(text)
-        return super().push_text(text, num_tokens=num_tokens)
-
-    def push_tokens(
-        self, token_ids: Sequence[int], logprobs: Sequence[tuple[float, Sequence[tuple[int, float]]]]
-    ) -> list[OutputChunk]:
-        self._listen("".join(self._detokenizer.push(self._token_bytes(token_id)) for token_id in token_ids))
-        return super().push_tokens(token_ids, logprobs)

@@ -207,8 +207,6 @@ class GenerationService:
             )
             if request.unbroken:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
-            if watch is not None:
-                parser = watch.over(parser, model.vocabulary.token_bytes)
         ticket = None
         if self._cache is not None:
             ticket = self._cache.ticket(

@@ -11,7 +11,6 @@ from seekd.guard.types import Stage, Verdict
 from seekd.prompt.types import OutputChunk
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch, Moderator
-from tests.unit.prompt.parsers import ListeningParser
 
 
 class _Guard:
@@ -73,10 +72,9 @@ def _events(*texts: str) -> Sequence[OutputChunk]:
 
 async def _fed(watch: AnswerWatch, texts: Sequence[str]) -> list[list[str]]:
     """What may be sent after each text; the last one ends the answer."""
-    parser = watch.over(ListeningParser(), lambda token_id: bytes([token_id]))
     sent = []
     for index, text in enumerate(texts):
-        parser.push_text(text, num_tokens=1)
+        watch.hear(text)
         free = await watch.passed(_events(text), is_last=index == len(texts) - 1)
         sent.append([event.data["text"] for event in free])
     return sent
@@ -100,10 +98,9 @@ async def test_windows_grow_to_eight_times_the_first() -> None:
 async def test_a_refused_window_sends_none_of_it() -> None:
     moderator, _ = _moderator(_Guard(), moderation_window_chars=4)
     watch = moderator.watch(in_windows=True)
-    parser = watch.over(ListeningParser(), lambda token_id: bytes([token_id]))
-    parser.push_text("good", num_tokens=1)
+    watch.hear("good")
     assert len(await watch.passed(_events("good"), is_last=False)) == 1
-    parser.push_text(" and bad text", num_tokens=1)
+    watch.hear(" and bad text")
     with pytest.raises(ContentRefused):
         await watch.passed(_events("x"), is_last=False)
 
@@ -128,10 +125,7 @@ async def test_tokens_with_logprobs_are_judged_as_text() -> None:
     guard = _Guard()
     moderator, _ = _moderator(guard)
     watch = moderator.watch(in_windows=False)
-    inner = ListeningParser()
-    parser = watch.over(inner, lambda token_id: bytes([token_id]))
     for byte in "é!".encode():
-        parser.push_tokens([byte], [(0.0, ())])
+        watch.hear_token(bytes([byte]))
     await watch.passed([], is_last=True)
     assert guard.texts == ["é!"]
-    assert len(inner.pushed) == 3

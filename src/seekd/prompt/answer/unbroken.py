@@ -13,8 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.answer.parser_shell import ParserShell
-from seekd.prompt.types import OutputChunk, OutputParser
+from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 
 
 class UnbrokenTexts:
@@ -43,7 +42,7 @@ class UnbrokenTexts:
         return held
 
 
-class UnbrokenParser(ParserShell):
+class UnbrokenParser:
     """A parser that gets `texts` in one piece. Implements `types.OutputParser`.
 
     Args:
@@ -53,13 +52,27 @@ class UnbrokenParser(ParserShell):
     """
 
     def __init__(self, parser: OutputParser, texts: Sequence[str], token_bytes: Callable[[int], bytes]) -> None:
-        super().__init__(parser)
+        self._parser = parser
         self._texts = UnbrokenTexts(texts)
         self._token_bytes = token_bytes
         self._detokenizer = Detokenizer()
         self._num_held_tokens = 0
         self._held_token_ids: list[int] = []
         self._held_logprobs: list[tuple[float, Sequence[tuple[int, float]]]] = []
+
+    def ready(self, usage: PromptUsage) -> list[OutputChunk]:
+        """Say that generation begins."""
+        return self._parser.ready(usage)
+
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """Generated tokens so far that are reasoning."""
+        return self._parser.num_reasoning_tokens
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return self._parser.stopped
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
         """Give the next text; tokens of what is held back count when it is given on."""
@@ -86,6 +99,14 @@ class UnbrokenParser(ParserShell):
             elif held or self._num_held_tokens:
                 events += self._give(held)
         return events + self._parser.finish(hit_length_limit=hit_length_limit)
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._parser.close()
+
+    def response(self) -> Json:
+        """The whole response; valid after `finish`."""
+        return self._parser.response()
 
     def _give(self, text: str) -> list[OutputChunk]:
         num_tokens, self._num_held_tokens = self._num_held_tokens, 0
