@@ -24,7 +24,7 @@ import deepseek_recipe as recipe
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.answer import patches
 from seekd.prompt.answer.family_parser import FamilyParser
-from seekd.prompt.answer.reasoning import GivenCount, ReasoningCounter
+from seekd.prompt.answer.reasoning import ReasoningScanner
 from seekd.prompt.answer.recipe_parser import AnswerClass, RecipeParser
 from seekd.prompt.answer.translator import AnswerTranslator
 from seekd.prompt.call_syntax import CALL_SYNTAXES
@@ -292,8 +292,8 @@ class RecipeBody:
                     stop_sequences=options.stop_sequences,
                     special_tokens=options.special_tokens,
                 )
-            counter = ReasoningCounter(is_reasoning=reasons)
-            return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=counter)
+            scanner = ReasoningScanner(is_reasoning=reasons)
+            return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=scanner)
         translator = AnswerTranslator(
             start=start,
             calls=calls if has_calls else None,
@@ -306,11 +306,9 @@ class RecipeBody:
             stop_sequences=options.stop_sequences,
             special_tokens=recipe.SpecialTokens(dsml=MARK),
         )
-        count = GivenCount()
         return FamilyParser(
-            self._parser(identity, own, tokenizer_json=tokenizer_json, reasoning=count),
+            self._parser(identity, own, tokenizer_json=tokenizer_json, reasoning=None),
             translator,
-            reasoning=count,
             token_bytes=None if tokenizer_json is None else token_bytes_of(tokenizer_json),
         )
 
@@ -329,7 +327,7 @@ class RecipeBody:
         options: recipe.ParsingOptions,
         *,
         tokenizer_json: str | None,
-        reasoning: ReasoningCounter | GivenCount,
+        reasoning: ReasoningScanner | None,
     ) -> RecipeParser:
         classes = _CLASSES[self._protocol]
         generator = self._finishing(

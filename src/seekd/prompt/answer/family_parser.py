@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.answer.reasoning import GivenCount
+from seekd.prompt.answer.recipe_parser import RecipeParser
 from seekd.prompt.answer.translator import AnswerTranslator
-from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
+from seekd.prompt.types import Json, OutputChunk, PromptUsage
 
 TokenLogprobs = tuple[float, Sequence[tuple[int, float]]]
 
@@ -16,23 +16,20 @@ class FamilyParser:
     """Implements `types.OutputParser`.
 
     Args:
-        inner: reads what `translator` writes.
+        inner: reads what `translator` writes; its reasoning tokens are counted here.
         translator: of the family's answer.
-        reasoning: the count that `inner` reports, kept here.
         token_bytes: the bytes of each token; None where no log-probabilities were asked for.
     """
 
     def __init__(
         self,
-        inner: OutputParser,
+        inner: RecipeParser,
         translator: AnswerTranslator,
         *,
-        reasoning: GivenCount,
         token_bytes: Mapping[int, bytes] | None,
     ) -> None:
         self._inner = inner
         self._translator = translator
-        self._reasoning = reasoning
         self._token_bytes = token_bytes
         self._detokenizer = Detokenizer()
         self._pending: list[tuple[int, TokenLogprobs]] = []
@@ -73,7 +70,7 @@ class FamilyParser:
     @property
     def num_reasoning_tokens(self) -> int:
         """Generated tokens so far that were reasoning."""
-        return self._reasoning.num_tokens
+        return self._inner.num_reasoning_tokens
 
     def finish(self, *, hit_length_limit: bool) -> list[OutputChunk]:
         """Say that generation ended by itself."""
@@ -96,7 +93,7 @@ class FamilyParser:
         was_reasoning = self._translator.is_reasoning
         translated = self._translator.push(text)
         if was_reasoning and self._translator.is_reasoning:
-            self._reasoning.num_tokens += num_tokens
+            self._inner.num_reasoning_tokens += num_tokens
         return translated
 
     def _pass_on(self, translated: str) -> list[OutputChunk]:

@@ -1,4 +1,4 @@
-"""Counts the generated tokens that are reasoning.
+"""Finds the end of the reasoning in generated text, so that its tokens can be counted.
 
 The protocol package counts by encoding the reasoning text again, which is not what was generated. Here every push is
 reasoning until one completes a marker that ends it: `</think>`, or the start of a block of tool calls, which ends the
@@ -11,42 +11,25 @@ _END_MARKERS = ("</think>", "<｜DSML｜ calls>", "<｜DSML｜tool_calls>", "<�
 _TAIL_CHARS = max(len(marker) for marker in _END_MARKERS) - 1
 
 
-class ReasoningCounter:
-    """The count of one answer.
+class ReasoningScanner:
+    """The text of one answer.
 
     Args:
         is_reasoning: whether the prompt left the model inside its reasoning.
+
+    Attributes:
+        is_reasoning: whether the next text is, as far as is known.
     """
 
     def __init__(self, *, is_reasoning: bool) -> None:
-        self._is_reasoning = is_reasoning
+        self.is_reasoning = is_reasoning
         self._tail = ""
-        self.num_tokens = 0
 
-    def push(self, text: str, num_tokens: int) -> None:
-        """Give the next generated text and the number of its tokens."""
-        if not self._is_reasoning:
-            return
+    def push(self, text: str) -> bool:
+        """Give the next generated text; returns whether it is reasoning."""
+        if not self.is_reasoning:
+            return False
         seen = self._tail + text
-        if any(marker in seen for marker in _END_MARKERS):
-            self._is_reasoning = False
-            return
-        self.num_tokens += num_tokens
+        self.is_reasoning = not any(marker in seen for marker in _END_MARKERS)
         self._tail = seen[-_TAIL_CHARS:]
-
-    def add(self, num_tokens: int) -> None:
-        """Count tokens that are known to be reasoning."""
-        self.num_tokens += num_tokens
-
-
-class GivenCount:
-    """A count that whoever reads the answer's own markup keeps; what the protocol package sees does not change it."""
-
-    def __init__(self) -> None:
-        self.num_tokens = 0
-
-    def push(self, text: str, num_tokens: int) -> None:
-        """Not counted here."""
-
-    def add(self, num_tokens: int) -> None:
-        """Not counted here."""
+        return self.is_reasoning

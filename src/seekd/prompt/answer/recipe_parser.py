@@ -18,7 +18,7 @@ import deepseek_recipe as recipe
 import msgspec
 
 from seekd.prompt.answer.patches import Patch
-from seekd.prompt.answer.reasoning import GivenCount, ReasoningCounter
+from seekd.prompt.answer.reasoning import ReasoningScanner
 from seekd.prompt.types import Json, OutputChunk, PromptUsage, ResponseIdentity
 
 _decode = msgspec.json.Decoder(Json).decode
@@ -33,7 +33,19 @@ class AnswerClass:
 
 
 class RecipeParser:
-    """Generated text to protocol events. Implements `types.OutputParser`."""
+    """Generated text to protocol events. Implements `types.OutputParser`.
+
+    Args:
+        identity: of the response.
+        processor: of the package.
+        aliases: of token ids, to those that the package's tokenizer has.
+        answer: of the protocol.
+        reasoning: finds the end of the reasoning; None where whoever writes the text counts its reasoning tokens.
+        reports_reasoning: whether the usage has their number.
+
+    Attributes:
+        num_reasoning_tokens: generated so far.
+    """
 
     def __init__(
         self,
@@ -42,7 +54,7 @@ class RecipeParser:
         processor: recipe.StreamProcessor,
         aliases: Mapping[int, int],
         answer: AnswerClass,
-        reasoning: ReasoningCounter | GivenCount,
+        reasoning: ReasoningScanner | None,
         reports_reasoning: bool,
     ) -> None:
         self._identity = identity
@@ -51,6 +63,7 @@ class RecipeParser:
         self._answer = answer
         self._response: Any = None  # one of the package's three response classes; made by `ready`
         self._reasoning = reasoning
+        self.num_reasoning_tokens = 0
         self._reports_reasoning = reports_reasoning
         self._is_closed = False
 
@@ -73,7 +86,9 @@ class RecipeParser:
 
     def push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
         """Give the next text, always whole characters, and how many generated tokens it accounts for."""
-        self._reasoning.push(text, num_tokens)
+        reasoning = self._reasoning
+        if reasoning is not None and reasoning.is_reasoning and reasoning.push(text):
+            self.num_reasoning_tokens += num_tokens
         return self._events(self._processor.push(recipe.InferenceChunk.text(text, num_tokens)))
 
     def push_tokens(
@@ -86,13 +101,9 @@ class RecipeParser:
                 (own, [(self._aliases.get(other, other), value) for other, value in top]) for own, top in logprobs
             ]
         events = self._events(self._processor.push(recipe.InferenceChunk.tokens(token_ids, logprobs)))
-        self._reasoning.add(sum(_num_reasoning_entries(event.data) for event in events))
+        if self._reasoning is not None:
+            self.num_reasoning_tokens += sum(_num_reasoning_entries(event.data) for event in events)
         return events
-
-    @property
-    def num_reasoning_tokens(self) -> int:
-        """Generated tokens so far that are reasoning."""
-        return self._reasoning.num_tokens
 
     @property
     def stopped(self) -> bool:
@@ -130,7 +141,7 @@ class RecipeParser:
 
     @property
     def _num_reported(self) -> int | None:
-        return self._reasoning.num_tokens if self._reports_reasoning else None
+        return self.num_reasoning_tokens if self._reports_reasoning else None
 
 
 def _num_reasoning_entries(data: Json) -> int:

@@ -1,13 +1,11 @@
 import pytest
 
-from seekd.prompt.answer.reasoning import GivenCount, ReasoningCounter
+from seekd.prompt.answer.reasoning import ReasoningScanner
 
 
 def _count(pieces: list[str], *, is_reasoning: bool = True) -> int:
-    counter = ReasoningCounter(is_reasoning=is_reasoning)
-    for piece in pieces:
-        counter.push(piece, 1)
-    return counter.num_tokens
+    scanner = ReasoningScanner(is_reasoning=is_reasoning)
+    return sum(scanner.push(piece) for piece in pieces)
 
 
 def test_tokens_before_the_end_of_the_reasoning_count() -> None:
@@ -20,11 +18,10 @@ def test_a_block_of_calls_ends_the_reasoning() -> None:
 
 @pytest.mark.parametrize("cut", range(1, len("</think>")))
 def test_a_marker_that_spans_pushes_is_seen(cut: int) -> None:
-    counter = ReasoningCounter(is_reasoning=True)
-    counter.push("</think>"[:cut], 1)
-    counter.push("</think>"[cut:], 1)
-    counter.push("answer", 1)
-    assert counter.num_tokens == 1
+    scanner = ReasoningScanner(is_reasoning=True)
+    marker = "</think>"
+    assert [scanner.push(text) for text in (marker[:cut], marker[cut:], "answer")] == [True, False, False]
+    assert not scanner.is_reasoning
 
 
 def test_nothing_counts_where_the_prompt_ended_the_reasoning() -> None:
@@ -33,11 +30,3 @@ def test_nothing_counts_where_the_prompt_ended_the_reasoning() -> None:
 
 def test_reasoning_that_never_ends_counts_whole() -> None:
     assert _count(["a"] * 100) == 100
-
-
-def test_a_given_count_is_not_changed_by_what_is_pushed() -> None:
-    count = GivenCount()
-    count.num_tokens += 2
-    count.push("text", 5)
-    count.add(3)
-    assert count.num_tokens == 2
