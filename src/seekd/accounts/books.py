@@ -301,15 +301,15 @@ class Books:
         undo = ReleaseUnknown(account_id=operation.account_id, request_id=operation.request_id)
         self._writer.post(undo, is_durable=True)
 
-    def note(self, reservation: Reservation, usage: Usage) -> None:
-        """Tell what a running request has used so far, for a recovery; written every few seconds at most. Cheap."""
+    def note(self, reservation: Reservation, usage: Callable[[], Usage]) -> None:
+        """Tell what a running request has used so far, for a recovery; asked for every few seconds at most. Cheap."""
         if reservation.is_retry_safe:
             return
         now_s = time.monotonic()
         noted_s = self._noted_s.setdefault(reservation.request_id, now_s)
         if now_s - noted_s >= self._settings.progress_interval_s:
             self._noted_s[reservation.request_id] = now_s
-            self._writer.post(Note(reservation=reservation, usage=usage), is_durable=False)
+            self._writer.post(Note(reservation=reservation, usage=usage()), is_durable=False)
 
     async def settle(
         self, reservation: Reservation, usage: Usage, *, claim: Claim | None = None, answer: Answer | None = None

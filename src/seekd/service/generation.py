@@ -180,7 +180,7 @@ class Generation:
                         yield events
                     if self.record.finish is not None:
                         return
-                    tab.note(self._usage())
+                    tab.note(self._usage)
             raise EngineError
         except GeneratorExit:
             self.record.finish = self.record.finish or "disconnect"
@@ -216,7 +216,7 @@ class Generation:
         """Take what the engine says before the first token, also while it is being closed."""
         self._note_prompt(update)
         if self._tab is not None and self.record.num_computed_tokens:
-            self._tab.note(self._usage())
+            self._tab.note(self._usage)
 
     def _note_prompt(self, update: EngineUpdate) -> None:
         record = self.record

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from seekd.accounts.books import Books
 from seekd.accounts.limiter import Admission, Limiter
@@ -127,6 +128,7 @@ class Tab:
 
     Attributes:
         admission: how it was let in; its headers tell the caller where it stands.
+        note: tells what was used so far, so that a recovery after a crash can charge it; see `Books.note`.
     """
 
     def __init__(
@@ -139,15 +141,12 @@ class Tab:
         claim: Claim | None,
     ) -> None:
         self.admission = admission
+        self.note = partial(books.note, reservation)
         self._books = books
         self._limiter = limiter
         self._reservation = reservation
         self._claim = claim
         self._settling: asyncio.Task[Charge | None] | None = None
-
-    def note(self, usage: Usage) -> None:
-        """Write down what was used so far, so that a recovery after a crash can charge it. Cheap."""
-        self._books.note(self._reservation, usage)
 
     async def settle(self, usage: Usage | None, *, answer: Answer | None = None) -> Charge | None:
         """Charge the true usage; the first call counts, and it is finished also when its caller is cancelled.

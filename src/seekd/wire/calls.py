@@ -42,13 +42,11 @@ class Encoder(ABC):
     Args:
         dialect: of the request.
         edits: in their order.
-        whole_edits: of a whole answer only, after the others.
     """
 
-    def __init__(self, dialect: Dialect, *edits: Edit, whole_edits: Sequence[Edit] = ()) -> None:
+    def __init__(self, dialect: Dialect, *edits: Edit) -> None:
         self._dialect = dialect
         self._edits = edits
-        self._whole_edits = whole_edits
 
     def edit_first(self, *edits: Edit) -> None:
         """Put edits before those there are."""
@@ -78,6 +76,11 @@ class Encoder(ABC):
             edit(response)
         return _encode(response)
 
+    @property
+    def _whole_edits(self) -> Sequence[Edit]:
+        """Of a whole answer only, after the others."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -97,10 +100,7 @@ class Call:
 
 
 class ChatEncoder(Encoder):
-    """Chat Completions: unnamed events, `[DONE]` last; with what newer types of clients require of a whole answer."""
-
-    def __init__(self, dialect: Dialect, *edits: Edit) -> None:
-        super().__init__(dialect, *edits, whole_edits=(add_refusal,) if dialect.has_nullable_fields else ())
+    """Chat Completions: unnamed events, `[DONE]` last."""
 
     def encode_end(self) -> bytes:
         """`[DONE]`."""
@@ -109,3 +109,7 @@ class ChatEncoder(Encoder):
     def encode_error(self, error: BaseException) -> bytes:
         """The envelope as a data frame."""
         return frame(error_data(error, self._dialect).encode())
+
+    @property
+    def _whole_edits(self) -> Sequence[Edit]:
+        return (add_refusal,) if self._dialect.has_nullable_fields else ()

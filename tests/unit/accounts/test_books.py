@@ -407,6 +407,26 @@ async def test_an_empty_balance_is_available_only_where_everything_is_free(
 # --- recovery
 
 
+def _usage_of(num_tokens: int) -> Callable[[], Usage]:
+    return lambda: Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=num_tokens)
+
+
+async def test_what_is_not_written_is_not_asked_for(make_books: OpenBooks, registry: Registry) -> None:
+    books = await make_books(progress_interval_s=3600.0)
+    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
+    reservation = await reserve(books, caller, "r", model="free")
+    asked: list[str] = []
+
+    def usage() -> Usage:
+        asked.append("usage")
+        return FULL
+
+    for _ in range(3):
+        books.note(reservation, usage)
+    assert asked == []
+    await books.settle(reservation, FULL)
+
+
 async def test_a_dead_servers_requests_are_charged_for_what_they_noted_and_no_more(
     make_books: OpenBooks, registry: Registry, connect: Callable[[], Connection]
 ) -> None:
@@ -417,7 +437,7 @@ async def test_a_dead_servers_requests_are_charged_for_what_they_noted_and_no_mo
         await reserve(books, caller, name, is_retry_safe=name == "retried") for name in ("noted", "silent", "retried")
     ]
     for reservation in (noted, retried):
-        books.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=3))
+        books.note(reservation, _usage_of(3))
     await books.settle(await reserve(books, caller, "answered"), FULL)
     await books.close()  # nothing was settled: as if it had been killed
     after = await make_books()
@@ -440,7 +460,7 @@ async def test_a_free_request_that_dies_with_its_server_is_known_by_what_it_note
     noted, ended, _silent = [await reserve(dying, caller, name, model="free") for name in ("noted", "ended", "silent")]
     for num_tokens in (1, 2):
         for reservation in (noted, ended):
-            dying.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=num_tokens))
+            dying.note(reservation, _usage_of(num_tokens))
     await dying.settle(ended, FULL)
     await dying.close()  # as if it had been killed
     await make_books()
@@ -457,7 +477,7 @@ async def test_a_gateway_thought_dead_that_settles_after_all_pays_the_difference
     caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
     top_up(registry, caller, 1000)
     reservation = await reserve(books, caller, "r")
-    books.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=3))
+    books.note(reservation, _usage_of(3))
     await books.close()
     after = await make_books()
     for _ in range(2):
