@@ -278,7 +278,6 @@ class RecipeBody:
         options = self._request.parsing_options
         calls = CALL_SYNTAXES.get(chat_format.call_syntax)
         start = self.answer_start(chat_format)
-        stage = self._stage(start)
         has_calls = options.parse_tool_calls
         if calls is None:  # a form that the package reads itself
             reasons = start is AnswerStart.REASONING
@@ -287,13 +286,14 @@ class RecipeBody:
                 options = recipe.ParsingOptions(
                     parse_tool_calls=has_calls,
                     parse_json_output=is_json or options.parse_json_output,
-                    thinking_initial_stage=stage if always_reasons else options.thinking_initial_stage,
+                    thinking_initial_stage=self._stage(start) if always_reasons else options.thinking_initial_stage,
                     starts_in_tool_calls=options.starts_in_tool_calls,
                     stop_sequences=options.stop_sequences,
                     special_tokens=options.special_tokens,
                 )
             scanner = ReasoningScanner(is_reasoning=reasons)
             return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=scanner)
+        stage = self._stage(start)
         translator = AnswerTranslator(
             start=start,
             calls=calls if has_calls else None,

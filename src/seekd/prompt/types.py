@@ -116,17 +116,9 @@ Json = dict[str, Any]
 """An object of JSON; its members have the order in which they are written."""
 
 
-@dataclass(slots=True)
-class OutputChunk:
-    """One protocol event of the answer, as DeepSeek's own package shapes it.
-
-    Attributes:
-        data: changed in place by whatever edits the answer, until it is written.
-        event_name: of the SSE event; None for unnamed data events.
-    """
-
-    data: Json
-    event_name: str | None = None
+OutputChunk = Json
+"""One protocol event of the answer, as DeepSeek's own package shapes it. It is edited in place until it is written; its
+`type`, where it has one, names the SSE event."""
 
 
 class OutputParser(Protocol):

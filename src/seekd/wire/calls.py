@@ -47,6 +47,7 @@ class Encoder(ABC):
     def __init__(self, dialect: Dialect, *edits: Edit) -> None:
         self._dialect = dialect
         self._edits = edits
+        self._num_events = 0
 
     def edit_first(self, *edits: Edit) -> None:
         """Put edits before those there are."""
@@ -54,12 +55,13 @@ class Encoder(ABC):
 
     def encode_chunks(self, chunks: Sequence[OutputChunk]) -> bytes:
         """The frames of events, for one write; may be empty."""
+        self._num_events += len(chunks)
         frames = []
         for chunk in chunks:
             for edit in self._edits:
-                edit(chunk.data)
-            if chunk.data:
-                frames.append(frame(_encode(chunk.data), event_name=chunk.event_name))
+                edit(chunk)
+            if chunk:
+                frames.append(frame(_encode(chunk), event_name=chunk.get("type")))
         return b"".join(frames)
 
     @abstractmethod

@@ -36,8 +36,8 @@ def add_messages_fields(data: Json) -> None:
 
 def set_verbosity(data: Json) -> None:
     """An event of a Responses stream that holds the response, or a whole response; others stay as they are."""
-    response = data if data.get("object") == "response" else data.get("response")
-    if response is not None and response["text"]["verbosity"] is None:
+    response = data.get("response", data)
+    if response.get("object") == "response" and response["text"]["verbosity"] is None:
         response["text"]["verbosity"] = VERBOSITY
 
 

@@ -5,14 +5,13 @@ Source: docs/reference/wire.md §15.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
-from seekd.prompt.types import OutputChunk
 from seekd.wire.calls import Call, Encoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
@@ -94,12 +93,6 @@ class ResponsesEncoder(Encoder):
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect, *((set_verbosity,) if dialect.has_nullable_fields else ()))
-        self._num_events = 0
-
-    def encode_chunks(self, chunks: Sequence[OutputChunk]) -> bytes:
-        """Count, too, for the number of an error."""
-        self._num_events += len(chunks)
-        return super().encode_chunks(chunks)
 
     def encode_end(self) -> bytes:
         """Nothing: the completed response was the end."""

@@ -70,7 +70,7 @@ class Answer:
 def merged(chunks: Sequence[OutputChunk]) -> Answer:
     answer = Answer()
     for chunk in chunks:
-        choice = chunk.data["choices"][0]
+        choice = chunk["choices"][0]
         answer.finish_reason = choice["finish_reason"] or answer.finish_reason
         answer.reasoning += choice["delta"].get("reasoning_content") or ""
         answer.content += choice["delta"].get("content") or ""

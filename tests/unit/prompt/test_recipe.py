@@ -189,7 +189,7 @@ def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
     assert not parser.stopped
     closing = parser.push_text("ND", num_tokens=1)
     assert parser.stopped
-    assert closing[-1].data["choices"][0]["finish_reason"] == "stop"
+    assert closing[-1]["choices"][0]["finish_reason"] == "stop"
     assert parser.finish(hit_length_limit=False) == []
 
 
@@ -207,9 +207,8 @@ def test_responses_events_are_named_numbered_and_dated() -> None:
     for text in ("Hm", "</think>", "Hello"):
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=False)
-    events = [chunk.data for chunk in chunks]
+    events = chunks
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert [chunk.event_name for chunk in chunks] == [event["type"] for event in events]
     assert {event["response"]["created_at"] for event in events if "response" in event} == {5}
     usage = parser.response()["usage"]
     assert usage["output_tokens_details"] == {"reasoning_tokens": 1}

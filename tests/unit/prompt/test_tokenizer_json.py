@@ -55,7 +55,7 @@ def test_answers_with_log_probabilities_decode_each_token(token_id: int, text: s
     )
     parser.ready(PromptUsage(num_prompt_tokens=1))
     chunks = parser.push_tokens([token_id], [(-1.0, [])])
-    (choice,) = chunks[-1].data["choices"]
+    (choice,) = chunks[-1]["choices"]
     assert choice["delta"]["content"] == text
     assert choice["logprobs"]["content"][0]["bytes"] == list(text.encode())
 

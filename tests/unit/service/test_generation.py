@@ -98,7 +98,7 @@ async def _open(service: GenerationService, **fields: Any) -> Generation:
 
 async def _collect(generation: Generation, seen: list[dict[str, Any]]) -> None:
     async for chunks in generation.chunks():
-        seen += [chunk.data for chunk in chunks]
+        seen += chunks
 
 
 async def _run(generation: Generation) -> dict[str, Any]:

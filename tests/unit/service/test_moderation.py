@@ -67,7 +67,7 @@ async def test_without_a_verdict_the_setting_decides(silent: bool) -> None:
 
 
 def _events(*texts: str) -> Sequence[OutputChunk]:
-    return [OutputChunk({"text": text}) for text in texts]
+    return [{"text": text} for text in texts]
 
 
 async def _fed(watch: AnswerWatch, texts: Sequence[str]) -> list[list[str]]:
@@ -76,7 +76,7 @@ async def _fed(watch: AnswerWatch, texts: Sequence[str]) -> list[list[str]]:
     for index, text in enumerate(texts):
         watch.hear(text)
         free = await watch.passed(_events(text), is_last=index == len(texts) - 1)
-        sent.append([event.data["text"] for event in free])
+        sent.append([event["text"] for event in free])
     return sent
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from seekd.errors import EngineError
-from seekd.prompt.types import Json, OutputChunk
+from seekd.prompt.types import Json
 from seekd.wire.calls import ChatEncoder, in_usage
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 
@@ -12,7 +12,7 @@ from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 @pytest.mark.parametrize("dialect", [CLASSIC, HOSTED], ids=lambda dialect: dialect.name)
 def test_chat_answers_are_unnamed_frames_with_done_behind(dialect: Dialect) -> None:
     encoder = ChatEncoder(dialect)
-    assert encoder.encode_chunks([OutputChunk({"é": 1})] * 2) == 'data: {"é":1}\n\n'.encode() * 2
+    assert encoder.encode_chunks([{"é": 1}] * 2) == 'data: {"é":1}\n\n'.encode() * 2
     assert encoder.encode_end() == b"data: [DONE]\n\n"
     assert encoder.encode_response({"choices": []}) == b'{"choices":[]}'
 
@@ -30,7 +30,7 @@ def test_edits_come_in_their_order_and_what_none_is_left_of_is_not_sent() -> Non
 
     encoder = ChatEncoder(CLASSIC, times_ten, drop_twenties)
     encoder.edit_first(plus_one)
-    assert encoder.encode_chunks([OutputChunk({"a": number}) for number in (0, 1, 0)]) == b'data: {"a":10}\n\n' * 2
+    assert encoder.encode_chunks([{"a": number} for number in (0, 1, 0)]) == b'data: {"a":10}\n\n' * 2
     assert encoder.encode_response({"a": 0, "choices": [{"message": {}}]}) == (
         b'{"a":10,"choices":[{"message":{"refusal":null}}]}'
     )

@@ -88,12 +88,11 @@ def test_every_usage_says_it_and_nothing_else_changes(protocol: WireProtocol) ->
         events = parser.ready(PromptUsage(num_prompt_tokens=3))
         events += parser.push_text(text, num_tokens=4)
         events += parser.finish(hit_length_limit=False)
-        names = [{"event": event.event_name} for event in events]
-        documents = [*(event.data for event in events), parser.response()]
+        documents = [*events, parser.response()]
         if edit is not None:
             for document in documents:
                 edit(document)
-        seen.append([*names, *documents])
+        seen.append(documents)
     plain, reported = seen
     num_reported = 0
     for document in reported:

@@ -38,8 +38,8 @@ def patch_messages(data: Json, created_s: int, num_reasoning_tokens: int | None)
 
 def patch_responses(data: Json, created_s: int, num_reasoning_tokens: int | None) -> None:
     """Responses: write `created_at` and `output_tokens_details` where the response object is."""
-    response = data if data.get("object") == "response" else data.get("response")
-    if response is None:
+    response = data.get("response", data)
+    if "created_at" not in response:
         return
     response["created_at"] = created_s
     usage = response.get("usage")

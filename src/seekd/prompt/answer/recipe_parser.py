@@ -102,7 +102,7 @@ class RecipeParser:
             ]
         events = self._events(self._processor.push(recipe.InferenceChunk.tokens(token_ids, logprobs)))
         if self._reasoning is not None:
-            self.num_reasoning_tokens += sum(_num_reasoning_entries(event.data) for event in events)
+            self.num_reasoning_tokens += sum(_num_reasoning_entries(event) for event in events)
         return events
 
     @property
@@ -133,10 +133,10 @@ class RecipeParser:
     def _events(self, chunks: Sequence[Any]) -> list[OutputChunk]:
         events = []
         for chunk in chunks:
-            data = _decode(chunk.to_json())
-            self._answer.patch(data, self._identity.created_s, self._num_reported)
-            events.append(OutputChunk(data, self._answer.response.sse_event_name(chunk)))
+            event = _decode(chunk.to_json())
+            self._answer.patch(event, self._identity.created_s, self._num_reported)
             self._response.accumulate(chunk)
+            events.append(event)
         return events
 
     @property

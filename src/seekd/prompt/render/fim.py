@@ -213,7 +213,7 @@ class CompletionParser:
             data["usage"] = self._usage_counts()
         elif self._body.include_usage:
             data["usage"] = None
-        return OutputChunk(data)
+        return data
 
     def _head(self) -> Json:
         identity = self._identity

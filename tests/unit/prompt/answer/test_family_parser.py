@@ -88,7 +88,7 @@ def test_the_other_protocols_get_their_own_events(protocol: str, fields: dict[st
     for text in ("Hm", "\n</think>", "\n\nok"):
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=False)
-    events = [chunk.data for chunk in chunks]
+    events = chunks
     deltas = [str(event["delta"]) for event in events if event["type"].endswith("delta") and "delta" in event]
     assert any("Hm" in delta for delta in deltas)
     assert any("ok" in delta for delta in deltas)

@@ -19,7 +19,7 @@ def _parser(body: CompletionBody, *, with_tokens: bool = False) -> CompletionPar
 
 
 def _texts(chunks: list[OutputChunk]) -> list[str]:
-    return [chunk.data["choices"][0]["text"] for chunk in chunks]
+    return [chunk["choices"][0]["text"] for chunk in chunks]
 
 
 def test_the_layout_with_and_without_a_suffix() -> None:
@@ -106,8 +106,8 @@ def test_usage_keys_in_a_stream(include_usage: bool) -> None:
     parser = _parser(CompletionBody(prompt="", include_usage=include_usage))
     parser.ready(PromptUsage(num_prompt_tokens=1))
     first, last = [*parser.push_text("a", num_tokens=1), *parser.finish(hit_length_limit=False)]
-    assert ("usage" in first.data) is include_usage
-    assert last.data["usage"]["completion_tokens"] == 1
+    assert ("usage" in first) is include_usage
+    assert last["usage"]["completion_tokens"] == 1
 
 
 def test_log_probabilities_have_the_older_shape_and_exact_offsets() -> None:
