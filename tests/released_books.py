@@ -1,11 +1,15 @@
-"""Books as each released version left them, to be migrated by tests: rows by table, bytes as {"hex": ...}."""
+"""Books as each released version left them, to be migrated by tests.
+
+`VERSION.sqlite.sql` and `VERSION.postgresql.sql` are the empty books as that version made them, dumped from real ones;
+`VERSION.json` has rows by table, bytes as {"hex": ...}.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from seekd.accounts.books import Books
-from seekd.accounts.driver import Connection, Statement
+from seekd.accounts.driver import Connection, Dialect, Statement
 from seekd.accounts.types import Answer, Limits
 
 DIRECTORY = Path(__file__).parent / "data" / "released_books"
@@ -13,11 +17,14 @@ RELEASED_CLOCK_S = 1_790_000_100.0  # soon after the books were left
 RELEASED = sorted(path.stem for path in DIRECTORY.glob("*.json"))
 
 
+def schema(version: str, dialect: Dialect) -> str:
+    """A script that makes the empty books of a released version."""
+    return (DIRECTORY / f"{version}.{dialect}.sql").read_text()
+
+
 def load_rows(connection: Connection, version: str) -> None:
     """Fill the empty books of a released version."""
     tables: dict[str, list[dict[str, Any]]] = json.loads((DIRECTORY / f"{version}.json").read_text())
-    for table in ("accounts", "versions"):
-        connection.run(Statement(f"DELETE FROM {table}", f"DELETE FROM {table}"))
     for table, rows in tables.items():
         for row in rows:
             values = {

@@ -29,8 +29,8 @@ from typing import Any
 
 import httpx
 
-from seekd.accounts.driver import statement
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import Price, format_exact, parse_amount
 from seekd.accounts.verify import verify_ledger

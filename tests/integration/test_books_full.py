@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from seekd.accounts.driver import statement
 from seekd.accounts.registry import Registry
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.verify import verify_ledger
 from tests.integration.books_load import settings

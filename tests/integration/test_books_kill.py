@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from seekd.accounts.books import open_books
-from seekd.accounts.driver import statement
 from seekd.accounts.registry import Registry
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.verify import verify_ledger
 from tests.integration.books_load import settings

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import Limits
 from seekd.api.settings import ServerSettings

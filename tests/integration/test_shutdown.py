@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from seekd.accounts.driver import statement
 from seekd.accounts.registry import Registry
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.errors import ShuttingDown

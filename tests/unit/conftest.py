@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seekd.accounts.migrate import migrate_sqlite
+from seekd.accounts.migrate import migrate
 from seekd.accounts.settings import books_path
 from seekd.accounts.sqlite import SqliteConnection
 
@@ -14,8 +14,9 @@ from seekd.accounts.sqlite import SqliteConnection
 def migrated_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once and copied, since a migration takes longer than a test."""
     path = tmp_path_factory.mktemp("migrated") / "books.sqlite3"
-    SqliteConnection(path, synchronous="normal", busy_timeout_s=1).close()
-    migrate_sqlite(path)
+    connection = SqliteConnection(path, synchronous="normal", busy_timeout_s=1)
+    migrate(connection)
+    connection.close()
     return path
 
 

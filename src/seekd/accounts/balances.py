@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Balance, CurrencyBalance
 from seekd.accounts.unit import pools_of
 
@@ -26,7 +26,7 @@ def read_balance(
     """
     pools = pools_of(
         *connection.rows_together(
-            [(sql.READ_POOLS, {"account_id": account_id}), (sql.GRANTS, {"account_ids": [account_id]})]
+            [(sql["read_pools"], {"account_id": account_id}), (sql["grants_left"], {"account_ids": [account_id]})]
         )
     )
     for pool in pools:

@@ -24,7 +24,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from seekd.accounts import statements as sql
 from seekd.accounts.access import AccessState
 from seekd.accounts.balances import read_balance
 from seekd.accounts.brake import FailureBrake
@@ -38,6 +37,7 @@ from seekd.accounts.prices import PriceQuestion, PriceTable, Pricing, load_price
 from seekd.accounts.recovery import recover
 from seekd.accounts.refused import keep_trying
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.statements import sql
 from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
 from seekd.accounts.waiting import POLL_S, Changes
@@ -268,7 +268,7 @@ class Books:
             raise StoreError
         if caller.key_id is not None:
             wanted = {"ids": [caller.key_id], "now_ms": now_ms}
-            if not await self._read(lambda reader: reader.rows(sql.WORKING_KEYS, wanted)):
+            if not await self._read(lambda reader: reader.rows(sql["working_keys"], wanted)):
                 raise Unauthenticated
         return Reservation(
             request_id=request_id,
@@ -496,7 +496,7 @@ def open_books(
         connection = store.connect()
         try:
             books_clock.follow(connection)
-            connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": books_clock.now_ms})
+            connection.run(sql["see_owner"], {"id": owner, "now_ms": books_clock.now_ms})
             lease_ms = None if store.is_local else int(settings.lease_s * 1000)
             found = recover(
                 connection,

@@ -18,9 +18,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, Row
 from seekd.accounts.operations import end_claim
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Answer, Claim, Twin
 from seekd.accounts.unit import Needs, Unit
 from seekd.errors import IdempotencyConflict, InvalidParameter
@@ -51,9 +51,9 @@ class TakeClaim:
         Raises:
             IdempotencyConflict: the key was used with another body, or its answer is not kept.
         """
-        rows = unit.connection.rows(sql.FIND_CLAIM, _name(self.twin))
+        rows = unit.connection.rows(sql["lock_claim"], _name(self.twin))
         if rows and _is_over(rows[0], unit.now_ms):
-            unit.connection.run(sql.DELETE_CLAIM, {**_name(self.twin), "request_id": rows[0][1]})
+            unit.connection.run(sql["delete_claim"], {**_name(self.twin), "request_id": rows[0][1]})
             rows = []
         if not rows:
             return self._take(unit)
@@ -64,7 +64,7 @@ class TakeClaim:
 
     def _take(self, unit: Unit) -> Claim | Twin:
         inserted = unit.connection.run(
-            sql.INSERT_CLAIM,
+            sql["insert_claim"],
             {
                 **_name(self.twin),
                 "body_hash": self.twin.body_hash,
@@ -112,7 +112,7 @@ class ForgetClaims:
 
     def apply(self, unit: Unit) -> None:
         """Drop them."""
-        unit.connection.run(sql.FORGET_CLAIMS, {"now_ms": unit.now_ms})
+        unit.connection.run(sql["forget_claims"], {"now_ms": unit.now_ms})
 
 
 def read_claim(connection: Connection, twin: Twin, *, now_ms: int) -> Answer | Twin | None:
@@ -121,7 +121,7 @@ def read_claim(connection: Connection, twin: Twin, *, now_ms: int) -> Answer | T
     Raises:
         IdempotencyConflict: the key was used with another body, or its answer is not kept.
     """
-    rows = connection.rows(sql.READ_CLAIM, _name(twin))
+    rows = connection.rows(sql["read_claim"], _name(twin))
     return None if not rows or _is_over(rows[0], now_ms) else _outcome(rows[0], twin)
 
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from seekd.accounts.driver import Connection, statement
-
-_POSTGRES_MS = statement("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)")
+from seekd.accounts.driver import Connection
+from seekd.accounts.statements import sql
 
 
 class DatabaseClock:
@@ -48,6 +47,6 @@ class DatabaseClock:
         if connection.dialect == "sqlite":
             return
         asked_s = self._monotonic()
-        now_ms: int = connection.rows(_POSTGRES_MS)[0][0]
+        now_ms: int = connection.rows(sql["database_time_ms"])[0][0]
         # It answered between both readings, so half of the round trip is the most that this is wrong.
         self._ahead_s = now_ms / 1000 - (asked_s + self._monotonic()) / 2

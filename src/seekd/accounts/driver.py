@@ -8,7 +8,6 @@ Foreign exceptions end here: a connection raises `TransactionFailed` and nothing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -16,9 +15,6 @@ from typing import Any, Literal, Protocol
 Dialect = Literal["sqlite", "postgresql"]
 Row = tuple[Any, ...]  # Any: the columns of a row have different types
 Parameters = Mapping[str, Any]  # Any: what a driver accepts
-
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-_IN_LIST = re.compile(r"IN_LIST\(:([a-z_]+)\)")
 
 
 class TransactionFailed(Exception):
@@ -36,9 +32,10 @@ class TransactionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, for both databases.
+    """One statement, for both databases; `statements.py` reads them.
 
     Attributes:
+        sqlite: empty where only PostgreSQL has it; `postgresql` the other way round.
         together: PostgreSQL's form for many sets of parameters at once; `%(rows)s` is a JSON array of them.
     """
 
@@ -49,35 +46,6 @@ class Statement:
 
 Write = tuple[Statement, Sequence[Parameters]]
 """A command and the sets of parameters that it runs with."""
-
-
-def statement(text: str, *, together: str | None = None) -> Statement:
-    """Read a statement with `:name` parameters.
-
-    Args:
-        text: for one set of parameters.
-        together: how PostgreSQL does it for all sets at once, where they may be many; `:rows` holds them.
-
-    Two words are replaced: `IN_LIST(:ids)` tests membership in a list parameter, and `FOR UPDATE` locks the rows
-    on PostgreSQL (SQLite has one writer at a time, so that there it is left out).
-    """
-    text = _on_one_line(text)
-    sqlite = _IN_LIST.sub(r"IN (SELECT value FROM json_each(:\1))", text).replace(" FOR UPDATE", "")
-    postgresql = _PARAMETER.sub(r"%(\1)s", _IN_LIST.sub(r"= ANY(:\1)", text))
-    return Statement(
-        sqlite, postgresql, None if together is None else _PARAMETER.sub(r"%(\1)s", _on_one_line(together))
-    )
-
-
-def insert(table: str, columns: str) -> Statement:
-    """A statement that adds rows, each a set of parameters named like the columns."""
-    names = columns.split()
-    columns = ", ".join(names)
-    return statement(
-        f"INSERT INTO {table} ({columns}) VALUES ({', '.join(f':{name}' for name in names)})",  # noqa: S608 - constants
-        together=f"INSERT INTO {table} ({columns}) SELECT {columns} "  # noqa: S608 - constants
-        f"FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json))",
-    )
 
 
 class Connection(Protocol):
@@ -119,7 +87,3 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Give the connection back. Never raises."""
-
-
-def _on_one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, Row
+from seekd.accounts.statements import sql
 from seekd.accounts.types import NO_LIMITS, OPEN_ACCOUNT_ID, Caller, Limits
 from seekd.errors import ConfigError, Unauthenticated
 
@@ -113,14 +113,14 @@ class KeyRing:
         return caller
 
     def _refresh(self, connection: Connection) -> None:
-        version: int = connection.rows(sql.KEYS_VERSION)[0][0]
+        version: int = connection.rows(sql["keys_version"])[0][0]
         if version != self._version:
             self._callers.clear()
-            self._any_key_ever = bool(connection.rows(sql.ANY_KEY_EVER))
+            self._any_key_ever = bool(connection.rows(sql["any_key_ever"]))
             self._version = version
 
     def _find(self, connection: Connection, secret_hash: bytes) -> tuple[bytes, Caller] | None:
-        rows = connection.rows(sql.FIND_KEY, {"secret_hash": secret_hash})
+        rows = connection.rows(sql["find_key"], {"secret_hash": secret_hash})
         if not rows or rows[0][6] is not None or rows[0][10] is not None:  # revoked, or its account is disabled
             return None
         found = (bytes(rows[0][4]), _caller(rows[0]))

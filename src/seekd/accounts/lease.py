@@ -12,10 +12,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from seekd.accounts import statements as sql
 from seekd.accounts.clock import DatabaseClock
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.recovery import recover
+from seekd.accounts.statements import sql
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Lease:
         """Say that this server lives, and end what dead ones left. Raises `TransactionFailed`."""
         self._clock.follow(connection)
         now_ms, lease_ms = self._clock.now_ms, int(self.lease_s * 1000)
-        seen = connection.rows(sql.LAST_SEEN, {"id": self._owner})
-        connection.run(sql.SEE_OWNER, {"id": self._owner, "now_ms": now_ms})
+        seen = connection.rows(sql["last_seen"], {"id": self._owner})
+        connection.run(sql["see_owner"], {"id": self._owner, "now_ms": now_ms})
         if not seen or now_ms - seen[0][0] > lease_ms:
             self._judges_from_s = self._monotonic() + self.lease_s
         if self._monotonic() >= self._judges_from_s:

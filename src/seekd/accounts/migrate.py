@@ -1,83 +1,64 @@
 """Brings the schema of the books to the newest version, at every start.
 
-Alembic and SQLAlchemy are imported only when something has to be
-done, since they cost a second and 40 MB that a running server does not need.
+Each version is a file in `sql/migrations`, named by its number: the statements that lead to it from the version before.
+A release never changes a file of an earlier one; docs/decisions/schema.md says how to add one. All that is missing runs
+in one transaction, so that the books are at the new version or as they were.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 
-from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.driver import Connection, TransactionFailed
+from seekd.accounts.statements import DIRECTORY, load_statements, sql
 from seekd.errors import ConfigError
 
-HEAD = "0002"  # the newest migration; a test compares it with the directory
-
-_REVISION = statement("SELECT version_num FROM alembic_version")
-_ADVISORY_LOCK = 0x5EEC_D001  # any number, the same in every seekd
+MIGRATIONS = DIRECTORY / "migrations"
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether nothing has to be migrated."""
+def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> None:
+    """Create the books or bring them to the newest version; several processes may try at once.
+
+    Raises:
+        ConfigError: the database cannot be written or is none of ours, or the books are newer than this seekd.
+    """
+    files = {path.name[:4]: path for path in sorted(migrations.glob("*.sql"))}
     try:
-        return connection.rows(_REVISION) == [(HEAD,)]
+        if _has_version(connection, max(files)):
+            return
+        connection.begin()
+        try:
+            _upgrade(connection, files)
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+    except TransactionFailed as failure:
+        raise ConfigError(f"The books cannot be opened or migrated: {failure}.") from failure
+
+
+def _has_version(connection: Connection, version: str) -> bool:
+    try:
+        return connection.rows(sql["schema_version"]) == [(version,)]
     except TransactionFailed:  # no such table: an empty database. Trouble of another kind shows in the migration.
         return False
 
 
-def migrate_sqlite(path: Path, *, target: str = "head") -> None:
-    """Create the books or bring them to the newest version, or to an older `target`; several processes may try at once.
-
-    Raises:
-        ConfigError: the file is no database, cannot be written, or is newer than this seekd.
-    """
-    import sqlalchemy as sa
-
-    with _file_lock(path.with_suffix(".migrate.lock")):
-        engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-        # Python's driver would commit before every CREATE TABLE; a migration is done as a whole or not at all.
-        sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        _upgrade(engine, target, lock=None)
-
-
-def migrate_postgres(url: str, *, target: str = "head") -> None:
-    """The same for PostgreSQL; an advisory lock lets one process migrate."""
-    import sqlalchemy as sa
-
-    driver_url = sa.make_url(url).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(driver_url, poolclass=sa.NullPool)
-    _upgrade(engine, target, lock=f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-
-
-def _upgrade(engine: object, target: str, *, lock: str | None) -> None:
-    import sqlalchemy as sa
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    assert isinstance(engine, sa.Engine)
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    try:
-        with engine.begin() as connection:
-            if lock is not None:
-                connection.execute(sa.text(lock))
-            config.attributes["connection"] = connection
-            command.upgrade(config, target)
-    except CommandError as error:
-        raise ConfigError(f"The books were made by a newer seekd: {error}.") from error
-    except sa.exc.SQLAlchemyError as error:
-        raise ConfigError(f"The books cannot be opened or migrated: {error}.") from error
-    finally:
-        engine.dispose()
-
-
-@contextlib.contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _upgrade(connection: Connection, files: dict[str, Path]) -> None:
+    if connection.dialect == "postgresql":  # on SQLite the transaction itself is the lock
+        connection.rows(sql["wait_without_limit"])
+        connection.rows(sql["lock_schema"])
+    connection.run(sql["create_schema_version"])
+    found = connection.rows(sql["schema_version"])  # again: another process may have been faster
+    version: str = found[0][0] if found else ""
+    if version and version not in files:
+        raise ConfigError(
+            f"The books were made by a newer seekd: their version is {version}, this one knows {max(files)} at most. "
+            "Start the newer one, or restore a backup."
+        )
+    for missing in [number for number in files if number > version]:
+        for step in load_statements(files[missing]).values():
+            if step.sqlite if connection.dialect == "sqlite" else step.postgresql:
+                connection.run(step)
+    connection.run(sql["delete_schema_version"])
+    connection.run(sql["insert_schema_version"], {"version": max(files)})

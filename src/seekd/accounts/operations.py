@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from seekd.accounts import statements as sql
 from seekd.accounts.pool import Grant, Payment, Pool
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Answer, Charge, Claim, Price, Reservation, Usage, format_exact
 from seekd.accounts.unit import Hold, Needs, PastUsage, Unit
 from seekd.errors import InsufficientBalance, InvalidParameter, StoreError, Unauthenticated
@@ -233,7 +233,7 @@ class Note:
         """Write it down."""
         request_id = self.reservation.request_id
         progress = json.dumps(asdict(self.usage))
-        is_held = unit.connection.run(sql.SET_PROGRESS, {"request_id": request_id, "progress": progress})
+        is_held = unit.connection.run(sql["set_progress"], {"request_id": request_id, "progress": progress})
         # A usage row means that this is applied again, after the settlement that followed it.
         if not is_held and self.reservation.is_free and request_id not in unit.past_usage:
             unit.add_hold(self.reservation, progress=self.usage)
@@ -336,7 +336,7 @@ def settle(
         is_recovered=is_recovered,
     )
     if past is not None:
-        unit.connection.run(sql.DELETE_RECOVERED_USAGE, {"request_id": reservation.request_id})
+        unit.connection.run(sql["delete_recovered_usage"], {"request_id": reservation.request_id})
     unit.add_usage(reservation.request_id, _usage_row(unit, reservation, usage, total), total)
     return _charge(reservation.request_id, total)
 
@@ -359,7 +359,7 @@ def end_claim(unit: Unit, claim: Claim, answer: Answer | None, expires_at_ms: in
         "request_id": claim.request_id,
     }
     if answer is None:
-        unit.connection.run(sql.DELETE_CLAIM, parameters)
+        unit.connection.run(sql["delete_claim"], parameters)
         return
     parameters |= {
         "status": answer.status,
@@ -367,7 +367,7 @@ def end_claim(unit: Unit, claim: Claim, answer: Answer | None, expires_at_ms: in
         "body": answer.body,
         "expires_at_ms": expires_at_ms,
     }
-    unit.connection.run(sql.ANSWER_CLAIM, parameters)
+    unit.connection.run(sql["answer_claim"], parameters)
 
 
 def _collect(unit: Unit, reservation: Reservation, hold: Hold | None, micros: int) -> Payment:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from seekd.accounts.driver import Dialect, Parameters, Row, Statement, TransactionFailed, Write, statement
+from seekd.accounts.driver import Dialect, Parameters, Row, Statement, TransactionFailed, Write
+from seekd.accounts.statements import statement
 from seekd.errors import ConfigError
 
 if TYPE_CHECKING:

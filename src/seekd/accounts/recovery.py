@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Recover
 from seekd.accounts.refused import RefusedSettlements, run_each, settle_saved
 from seekd.accounts.spool import Spool
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Charge
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def recover(
         num_settled = settle_saved(connection, refused, files, owner=owner, now_ms=now_ms)
     alive_since_ms = 2**62 if lease_ms is None else now_ms() - lease_ms
     others = {"owner": owner, "alive_since_ms": alive_since_ms}
-    dead = iter(connection.rows(sql.HOLDS_OF_OTHERS, others))
+    dead = iter(connection.rows(sql["holds_of_others"], others))
     charges: list[Charge] = []
     while rows := list(islice(dead, _BATCH)):
         rows.sort(key=lambda row: row[1])
@@ -87,9 +87,9 @@ def recover(
                 logger.error("a dead server's request cannot be ended and keeps its hold", extra=extra)
             elif isinstance(outcome.result, Charge):
                 charges.append(outcome.result)
-    connection.run(sql.FORGET_DEAD_CLAIMS, others)
-    connection.run(sql.FORGET_CLAIMS, {"now_ms": now_ms()})
+    connection.run(sql["forget_dead_claims"], others)
+    connection.run(sql["forget_claims"], {"now_ms": now_ms()})
     if lease_ms is not None:
-        connection.run(sql.FORGET_OWNERS, {"before_ms": now_ms() - _KEPT_OWNER_LEASES * lease_ms})
+        connection.run(sql["forget_owners"], {"before_ms": now_ms() - _KEPT_OWNER_LEASES * lease_ms})
     num_charged = sum(charge.cost_micros > 0 for charge in charges)
     return Recovered(num_settled=num_settled, num_charged=num_charged, num_released=len(charges) - num_charged)

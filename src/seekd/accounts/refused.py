@@ -20,9 +20,9 @@ from typing import Protocol
 
 import msgspec
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.operations import Settle
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Reservation, Usage
 from seekd.accounts.unit import Operation, Outcome, run_batch
 
@@ -157,7 +157,7 @@ def settle_saved(
         refusals += now_refused
     still = [refusal.request_id for refusal in refusals]
     if still:
-        connection.run(sql.TAKE_HOLDS, {"owner": owner, "request_ids": still})
+        connection.run(sql["take_holds"], {"owner": owner, "request_ids": still})
         logger.error(
             "the database refuses settlements", extra={"action": "settlements_refused", "num_refused": len(still)}
         )
@@ -229,6 +229,6 @@ async def keep_trying(
 def _missing(connection: Connection, settlements: Sequence[Settle]) -> list[Settle]:
     """Those that the database does not have yet; what a recovery wrote in their place is corrected by them."""
     request_ids = [settlement.reservation.request_id for settlement in settlements]
-    rows = connection.rows(sql.USAGE, {"request_ids": request_ids})
+    rows = connection.rows(sql["find_usage"], {"request_ids": request_ids})
     settled = {row[0] for row in rows if not row[6]}
     return [settlement for settlement in settlements if settlement.reservation.request_id not in settled]

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from seekd.accounts import statements as sql
 from seekd.accounts.audit import AuditTrail
 from seekd.accounts.balances import read_balance
 from seekd.accounts.clock import DatabaseClock
@@ -22,6 +21,7 @@ from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed
 from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_secret, new_secret, shown_parts
 from seekd.accounts.operations import AddGrant, TakeBack, TopUp
 from seekd.accounts.settings import CURRENCIES
+from seekd.accounts.statements import sql
 from seekd.accounts.types import (
     MAX_MODEL_NAME_CHARS,
     NO_LIMITS,
@@ -105,17 +105,17 @@ class Registry:
             "limits": encode_limits(limits),
         }
         with self._change("account.create", account.id, name=name, limits=_shown_limits(limits)):
-            if not self._transact(lambda: self._connection.run(sql.INSERT_ACCOUNT, row)):
+            if not self._transact(lambda: self._connection.run(sql["insert_account"], row)):
                 raise InvalidParameter(f"There is an account {name!r} already.")
         return account
 
     def accounts(self) -> list[AccountView]:
         """All accounts, oldest first, that of open access last."""
-        return [_account(row) for row in self._transact(lambda: self._connection.rows(sql.LIST_ACCOUNTS))]
+        return [_account(row) for row in self._transact(lambda: self._connection.rows(sql["list_accounts"]))]
 
     def account(self, account: str) -> AccountView:
         """One account."""
-        rows = self._transact(lambda: self._connection.rows(sql.FIND_ACCOUNT, {"account": account}))
+        rows = self._transact(lambda: self._connection.rows(sql["find_account"], {"account": account}))
         if not rows:
             known = [name for view in self.accounts() for name in (view.name, view.id)]
             raise InvalidParameter(f"There is no account {account!r}{suggest(account, known)}")
@@ -126,7 +126,7 @@ class Registry:
         account_id = self.account(account).id
         row = {"id": account_id, "limits": encode_limits(limits)}
         with self._change("account.limits", account_id, limits=_shown_limits(limits)):
-            self._transact(lambda: self._run_and_tell(sql.SET_ACCOUNT_LIMITS, row))
+            self._transact(lambda: self._run_and_tell(sql["set_account_limits"], row))
         return self.account(account_id)
 
     def rename(self, account: str, name: str) -> AccountView:
@@ -134,7 +134,9 @@ class Registry:
         _check_name(name, "account")
         account_id = self._own_account(account).id
         with self._change("account.rename", account_id, name=name):
-            if not self._transact(lambda: self._connection.run(sql.RENAME_ACCOUNT, {"id": account_id, "name": name})):
+            if not self._transact(
+                lambda: self._connection.run(sql["rename_account"], {"id": account_id, "name": name})
+            ):
                 raise InvalidParameter(f"There is an account {name!r} already.")
         return self.account(account_id)
 
@@ -265,13 +267,13 @@ class Registry:
             limits=_shown_limits(view.limits),
             allowed_models=models,
         ):
-            self._transact(lambda: self._run_and_tell(sql.INSERT_KEY, row))
+            self._transact(lambda: self._run_and_tell(sql["insert_key"], row))
         return NewKey(view=view, secret=secret)
 
     def keys(self, account: str | None = None) -> list[KeyView]:
         """Keys, oldest first: of one account, or all."""
         account_id = None if account is None else self.account(account).id
-        rows = self._transact(lambda: self._connection.rows(sql.LIST_KEYS))
+        rows = self._transact(lambda: self._connection.rows(sql["list_keys"]))
         return [_key(row) for row in rows if account_id is None or row[1] == account_id]
 
     def revoke_key(self, key_id: str) -> KeyView | None:
@@ -281,7 +283,7 @@ class Registry:
             return None
         with self._change("key.revoke", key_id, account_id=known.account_id):
             row = {"id": key_id, "now_ms": self.now_ms()}
-            self._transact(lambda: self._run_and_tell(sql.REVOKE_KEY, row))
+            self._transact(lambda: self._run_and_tell(sql["revoke_key"], row))
         return self._find_key(key_id)
 
     # --- helpers
@@ -296,13 +298,13 @@ class Registry:
     def _set_disabled(self, view: AccountView, disabled_at_ms: int | None) -> AccountView:
         row = {"id": view.id, "disabled_at_ms": disabled_at_ms}
         with self._change("account.enable" if disabled_at_ms is None else "account.disable", view.id):
-            self._transact(lambda: self._run_and_tell(sql.SET_DISABLED, row))
+            self._transact(lambda: self._run_and_tell(sql["set_disabled"], row))
         return self.account(view.id)
 
     def _run_and_tell(self, command: Statement, row: Mapping[str, object]) -> None:
         """Run a command after which servers must read keys anew."""
         self._connection.run(command, row)
-        self._connection.run(sql.RAISE_KEYS_VERSION)
+        self._connection.run(sql["raise_keys_version"])
 
     def _find_key(self, key_id: str) -> KeyView | None:
         return next((key for key in self.keys() if key.id == key_id), None)

@@ -15,7 +15,8 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed, statement
+from seekd.accounts.driver import Connection, Row, Statement, TransactionFailed
+from seekd.accounts.statements import statement
 from seekd.accounts.types import format_exact
 from seekd.errors import InvalidParameter, StoreError
 

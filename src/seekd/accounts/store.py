@@ -14,7 +14,7 @@ from typing import IO
 
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
-from seekd.accounts.migrate import is_current, migrate_postgres, migrate_sqlite
+from seekd.accounts.migrate import migrate
 from seekd.accounts.postgres import PostgresConnection
 from seekd.accounts.refused import RefusedSettlements
 from seekd.accounts.settings import AccountsSettings, books_path
@@ -67,14 +67,9 @@ class Store:
             raise unusable_directory(self._data_dir, error) from error
         connection = self.connect()
         try:
-            if is_current(connection):
-                return
+            migrate(connection)
         finally:
             connection.close()
-        if self._url is None:
-            migrate_sqlite(self._path)
-        else:
-            migrate_postgres(self._url)
 
     def connect(self, *, is_reader: bool = False) -> Connection:
         """A new connection. Raises `TransactionFailed`."""

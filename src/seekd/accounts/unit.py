@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from seekd.accounts import statements as sql
 from seekd.accounts.driver import Connection, Parameters, Row, Statement, Write
 from seekd.accounts.pool import Grant, Pool, Transfer, sorted_grants
+from seekd.accounts.statements import sql
 from seekd.accounts.types import Price, Reservation, Usage
 from seekd.errors import SeekdError
 
@@ -98,12 +98,12 @@ class Unit:
         account_ids = {"account_ids": sorted(needs.account_ids)}
         queries: dict[str, tuple[Statement, Parameters]] = {}
         if needs.account_ids:
-            queries["pools"] = (sql.POOLS, account_ids)
-            queries["grants"] = (sql.GRANTS, account_ids)
+            queries["pools"] = (sql["lock_pools"], account_ids)
+            queries["grants"] = (sql["grants_left"], account_ids)
         if needs.request_ids:
-            queries["holds"] = (sql.HOLDS, {"request_ids": list(needs.request_ids)})
+            queries["holds"] = (sql["find_holds"], {"request_ids": list(needs.request_ids)})
         if needs.key_ids:
-            queries["keys"] = (sql.WORKING_KEYS, {"ids": list(needs.key_ids), "now_ms": self.now_ms})
+            queries["keys"] = (sql["working_keys"], {"ids": list(needs.key_ids), "now_ms": self.now_ms})
         found = dict(zip(queries, self.connection.rows_together(list(queries.values())), strict=True))
         pools = pools_of(found.get("pools", ()), found.get("grants", ()))
         self._pools = {(pool.account_id, pool.currency): pool for pool in pools}
@@ -111,7 +111,7 @@ class Unit:
         self.working_keys = {row[0] for row in found.get("keys", ())}
         unknown = [request_id for request_id in needs.settled_ids if request_id not in self.holds]
         if unknown:
-            rows = self.connection.rows(sql.USAGE, {"request_ids": unknown})
+            rows = self.connection.rows(sql["find_usage"], {"request_ids": unknown})
             self.past_usage = {row[0]: _past_usage(row) for row in rows}
 
     def pool(self, account_id: str, currency: str) -> Pool | None:
@@ -125,9 +125,13 @@ class Unit:
         """The same, made when it does not exist yet."""
         pool = self.pool(account_id, currency)
         if pool is None:
-            self.connection.run(sql.CREATE_POOL, {"account_id": account_id, "currency": currency, "last_digest": b""})
+            self.connection.run(
+                sql["create_pool"], {"account_id": account_id, "currency": currency, "last_digest": b""}
+            )
             wanted = {"account_ids": [account_id]}
-            pools = pools_of(*self.connection.rows_together([(sql.POOLS, wanted), (sql.GRANTS, wanted)]))
+            pools = pools_of(
+                *self.connection.rows_together([(sql["lock_pools"], wanted), (sql["grants_left"], wanted)])
+            )
             pool = next(pool for pool in pools if pool.currency == currency)
             self._pools[account_id, currency] = pool
         return pool
@@ -168,20 +172,20 @@ class Unit:
         """What has to be written."""
         changed = [pool for pool in self._pools.values() if pool.is_changed]
         writes: list[Write] = [
-            (sql.INSERT_HOLD, [_hold_row(hold) for hold in self._new_holds.values()]),
-            (sql.DELETE_HOLD, [{"request_id": request_id} for request_id in self._gone_holds]),
-            (sql.INSERT_GRANT, self._new_grants),
-            (sql.INSERT_LEDGER, [row for pool in changed for row in _ledger_rows(pool)]),
+            (sql["insert_hold"], [_hold_row(hold) for hold in self._new_holds.values()]),
+            (sql["delete_hold"], [{"request_id": request_id} for request_id in self._gone_holds]),
+            (sql["insert_grant"], self._new_grants),
+            (sql["insert_ledger"], [row for pool in changed for row in _ledger_rows(pool)]),
             (
-                sql.UPDATE_GRANT,
+                sql["update_grant"],
                 [
                     {"id": grant.id, "remaining_micros": grant.remaining_micros}
                     for pool in changed
                     for grant in pool.spent_grants.values()
                 ],
             ),
-            (sql.UPDATE_POOL, [_pool_row(pool) for pool in changed]),
-            (sql.INSERT_USAGE, list(self._usage.values())),
+            (sql["update_pool"], [_pool_row(pool) for pool in changed]),
+            (sql["insert_usage"], list(self._usage.values())),
         ]
         return [(command, parameters) for command, parameters in writes if parameters]
 

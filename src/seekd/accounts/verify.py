@@ -16,31 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seekd.accounts.driver import Connection, Row, TransactionFailed, statement
+from seekd.accounts.driver import Connection, Row, TransactionFailed
 from seekd.accounts.pool import EXPIRED, GIFTS, GRANT_PREFIX, PAYMENTS, REVENUE, TOPPED_UP, Transfer
+from seekd.accounts.statements import sql
 from seekd.accounts.unit import ledger_digest
 from seekd.errors import StoreError
 
-_POOLS = statement("""
-    SELECT account_id, currency, topped_up_micros, granted_micros, held_micros, last_seq, last_digest
-    FROM pools ORDER BY account_id, currency
-""")
-_LEDGER = statement("""
-    SELECT seq, kind, source, target, micros, reference, at_ms, digest
-    FROM ledger WHERE account_id = :account_id AND currency = :currency ORDER BY seq
-""")
-_STRAY = statement("""
-    SELECT DISTINCT l.account_id, l.currency FROM ledger l
-    LEFT JOIN pools p ON p.account_id = l.account_id AND p.currency = l.currency WHERE p.account_id IS NULL
-""")
-_GRANTS = statement("SELECT id, remaining_micros FROM grants WHERE account_id = :account_id AND currency = :currency")
-_HELD = statement("""
-    SELECT COALESCE(SUM(held_micros), 0) FROM holds WHERE account_id = :account_id AND currency = :currency
-""")
-_CHARGES = statement("""
-    SELECT request_id, cost_micros FROM usage
-    WHERE account_id = :account_id AND currency = :currency AND cost_micros > 0
-""")
 _OUTSIDE = frozenset({PAYMENTS, GIFTS, REVENUE, EXPIRED})
 
 
@@ -63,9 +44,9 @@ def verify_ledger(connection: Connection) -> Verification:
     """Replay the ledger. Reads one state of the books, also while a server writes. Raises `StoreError`."""
     try:
         connection.begin_reading()
-        stray = connection.rows(_STRAY)
+        stray = connection.rows(sql["ledger_without_pool"])
         problems = [f"{row[0]} {row[1]}: the ledger has rows, but there is no balance" for row in stray]
-        pools = connection.rows(_POOLS)
+        pools = connection.rows(sql["all_pools"])
         num_rows = 0
         for pool in pools:
             replay = _Replay()
@@ -107,13 +88,15 @@ class _Replay:
 def _check(connection: Connection, pool: Row, replay: _Replay) -> Iterator[str]:
     account_id, currency, topped_up, granted, held, last_seq, last_digest = pool
     name = {"account_id": account_id, "currency": currency}
-    for row in connection.stream(_LEDGER, name):
+    for row in connection.stream(sql["ledger_of_pool"], name):
         yield from replay.apply(row)
     if (replay.last_seq, replay.last_digest) != (last_seq, bytes(last_digest)):
         yield f"the ledger ends with row {replay.last_seq}, the balance remembers row {last_seq}, or another digest"
     if replay.books[TOPPED_UP] != topped_up:
         yield f"topped-up balance is {topped_up}, the ledger replays to {replay.books[TOPPED_UP]}"
-    grants = {GRANT_PREFIX + grant_id: remaining for grant_id, remaining in connection.rows(_GRANTS, name)}
+    grants = {
+        GRANT_PREFIX + grant_id: remaining for grant_id, remaining in connection.rows(sql["grants_of_pool"], name)
+    }
     replayed = {book: micros for book, micros in replay.books.items() if book.startswith(GRANT_PREFIX)}
     for book in sorted(grants.keys() | replayed.keys()):
         if grants.get(book, 0) != replayed.get(book, 0):
@@ -122,10 +105,10 @@ def _check(connection: Connection, pool: Row, replay: _Replay) -> Iterator[str]:
         yield f"granted balance is {granted}, the grants add up to {sum(grants.values())}"
     if sum(replay.books.values()) != 0:
         yield "the ledger does not balance"
-    sum_held = int(connection.rows(_HELD, name)[0][0])
+    sum_held = int(connection.rows(sql["held_of_pool"], name)[0][0])
     if sum_held != held or held > topped_up + granted:
         yield f"{held} are held, running requests hold {sum_held}, the balance is {topped_up + granted}"
-    used: dict[str, int] = {row[0]: row[1] for row in connection.rows(_CHARGES, name)}
+    used: dict[str, int] = {row[0]: row[1] for row in connection.rows(sql["charges_of_pool"], name)}
     for request_id in sorted(used.keys() | replay.charges.keys()):
         if used.get(request_id, 0) != replay.charges.get(request_id, 0):
             yield (

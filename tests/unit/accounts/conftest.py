@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from seekd.accounts.books import Books, open_books
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.prices import Pricing
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting, books_path
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.statements import statement
 from seekd.accounts.types import FREE, Caller, Reservation
 
 # One micro-unit a token of any kind, so that amounts in tests are numbers of tokens.

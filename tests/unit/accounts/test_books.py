@@ -9,11 +9,12 @@ import pytest
 
 from seekd.accounts.access import AccessState
 from seekd.accounts.books import Books, open_books
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.instants import format_instant
 from seekd.accounts.prices import PriceQuestion
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import PriceSetting
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Answer, Caller, Claim, Price, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel

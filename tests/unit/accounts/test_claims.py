@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from seekd.accounts.claims import EndClaim, ForgetClaims, TakeClaim, check_key, hash_body, read_claim
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Answer, Claim, Twin
 from seekd.accounts.unit import run_batch
 from seekd.errors import IdempotencyConflict, InvalidParameter

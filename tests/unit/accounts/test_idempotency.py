@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from seekd.accounts.books import Books
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.registry import Registry
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Answer, Caller, Claim, Twin, Usage
 from seekd.accounts.waiting import POLL_S
 from seekd.errors import IdempotencyConflict, InvalidParameter, Overloaded, StoreError

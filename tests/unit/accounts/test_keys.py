@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.keys import KEY_PREFIX, KeyRing, bearer_key, load_admin_token, new_secret
 from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Limits
 from seekd.errors import ConfigError, Unauthenticated
 

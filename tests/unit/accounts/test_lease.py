@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from seekd.accounts.clock import DatabaseClock
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.lease import Lease, keep_lease
 from seekd.accounts.operations import Note
+from seekd.accounts.statements import statement
 from seekd.accounts.store import Store
 from seekd.accounts.types import Usage
 from seekd.accounts.unit import run_batch

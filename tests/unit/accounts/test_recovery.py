@@ -1,12 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from seekd.accounts import statements as sql
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Note, Settle
 from seekd.accounts.recovery import Recovered, recover
 from seekd.accounts.refused import Refusal, RefusedSettlements
+from seekd.accounts.statements import sql, statement
 from seekd.accounts.types import Reservation, Usage
 from seekd.accounts.unit import run_batch
 from tests.unit.accounts.conftest import free_reservation, refuse_usage, take_usage_again
@@ -18,7 +18,7 @@ HELD = statement("SELECT request_id FROM holds ORDER BY request_id")
 
 
 def start_request(connection: Connection, request_id: str, owner: str) -> Reservation:
-    connection.run(sql.SEE_OWNER, {"id": owner, "now_ms": NOW_MS})
+    connection.run(sql["see_owner"], {"id": owner, "now_ms": NOW_MS})
     reservation = free_reservation(request_id)
     run_batch(connection, [Note(reservation=reservation, usage=NOTHING)], now_ms=NOW_MS, owner=owner)
     return reservation

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Settle, TopUp
 from seekd.accounts.refused import Refusal, RefusedSettlements, keep_trying, run_each, settle_saved
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Usage
 from seekd.accounts.unit import Needs, Unit
 from tests.unit.accounts.conftest import Waits, free_reservation, refuse_usage, take_usage_again

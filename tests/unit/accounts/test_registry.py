@@ -2,8 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.registry import KeyOptions, Registry
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Limits
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import InvalidParameter, StoreError

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.statements import statement
 
 COUNT = statement("SELECT count(*) FROM owners")
 INSERT = statement("INSERT INTO owners VALUES (:id, 0, 0)")

@@ -3,9 +3,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.operations import Reserve, TopUp
 from seekd.accounts.pool import Transfer
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Price, Reservation
 from seekd.accounts.unit import Needs, Unit, ledger_digest, run_batch
 from seekd.errors import InsufficientBalance

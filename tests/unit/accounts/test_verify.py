@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from seekd.accounts.driver import Connection, TransactionFailed, statement
+from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.operations import AddGrant, Reserve, Settle, TopUp
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Price, Reservation, Usage
 from seekd.accounts.unit import run_batch
 from seekd.accounts.verify import verify_ledger

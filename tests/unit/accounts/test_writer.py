@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from seekd.accounts.claims import TakeClaim
-from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, Write, statement
+from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, TransactionFailed, Write
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Reserve, Settle, TopUp
 from seekd.accounts.refused import RefusedSettlements
+from seekd.accounts.statements import statement
 from seekd.accounts.types import Answer, Claim, Price, Reservation, Twin, Usage
 from seekd.accounts.unit import Needs, Unit, run_batch
 from seekd.accounts.verify import verify_ledger

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from seekd.accounts.driver import statement
 from seekd.accounts.operations import Settle
 from seekd.accounts.refused import Refusal
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.statements import statement
 from seekd.accounts.store import refused_settlements
 from seekd.accounts.types import Price, Usage
 from seekd.cli import accounts, ledger

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seekd.accounts.driver import statement
 from seekd.accounts.settings import books_path
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.statements import statement
 from seekd.cli.main import app, main
 from seekd.models.locate import find_model_file
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seekd.accounts.driver import statement
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.statements import statement
 from seekd.cli import usage
 from seekd.errors import InvalidParameter
 from tests.unit.cli.test_accounts import run, run_json

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from seekd.accounts.books import open_books
-from seekd.accounts.driver import Connection, statement
+from seekd.accounts.driver import Connection
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.recovery import recover
 from seekd.accounts.registry import Registry
 from seekd.accounts.settings import AccountsSettings, PriceSetting
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, Computed, Delay, Emit, EmitText, Fail, Finish, Script, ScriptedEngine, say

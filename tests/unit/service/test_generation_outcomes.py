@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from seekd.accounts.books import Books, open_books
-from seekd.accounts.driver import statement
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.settings import AccountsSettings
+from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, EmitText, Fail, Script, ScriptedEngine, say

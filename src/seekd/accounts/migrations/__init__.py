@@ -1,1 +1,0 @@
-"""Alembic migrations of the books; `accounts.migrate` runs them at start."""
