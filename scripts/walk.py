@@ -7,7 +7,7 @@ model, and every call of a function of `seekd` is written down:
 
 - in: from the ASGI application to the engine;
 - out: from the engine's update to the bytes of its frame, for an update in the middle of a stream;
-- a dollar: what runs in `accounts` and `service/tab.py` from the reservation to the settlement, in any thread.
+- a dollar: what runs in `accounts` and `service/billing.py` from the reservation to the settlement, in any thread.
 
 A function counts once however often it runs. Accessors do not count: functions of one statement that call nothing of
 `seekd`. Nor does what stands in for a model here. A form is a class of data (a dataclass or a msgspec struct) of which
@@ -50,8 +50,9 @@ from seekd.testing import Emit, Finish, ScriptedEngine
 SOURCE = Path(seekd.__file__).parent
 BODY = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hello"}], "stream": True, "max_tokens": 9}
 LETTERS = "abcdef"
-RESERVATION = ("service/tab.py", "Counter.open_tab")
+RESERVATION = ("service/billing.py", "Billing.reserve")
 """Where a dollar's way begins."""
+DOLLAR_MODULES = ("seekd.accounts.", "seekd.service.billing")
 MIDDLE = "d"
 """The token whose way out is counted: nothing happens for the first or the last time with it."""
 
@@ -183,11 +184,11 @@ async def measured() -> dict[str, Walk]:
     with tempfile.TemporaryDirectory() as folder:
         await _send(Path(folder) / "free", way_in=way_in, way_out=way_out)
         await _send(Path(folder) / "priced", way_in=everything, way_out=None, is_priced=True)
-    of_money = [place for place in everything.functions if place[0].startswith(("accounts/", "service/tab"))]
+    of_money = [place for place in everything.functions if place[0].startswith(("accounts/", "service/billing"))]
     dollar = replace(
         everything,
         functions=dict.fromkeys(of_money[of_money.index(RESERVATION) :]),
-        forms={name: None for name in everything.forms if name.startswith(("seekd.accounts.", "seekd.service.tab"))},
+        forms={name: None for name in everything.forms if name.startswith(DOLLAR_MODULES)},
     )
     ways = {"in": way_in, "out": way_out, "a dollar": dollar}
     return {name: walk.without_accessors() for name, walk in ways.items()}
@@ -200,11 +201,9 @@ async def _send(data_dir: Path, *, way_in: Walk, way_out: Walk | None, is_priced
         await application.start()
         await _ask(application)  # the first request fills caches
         recorder.walk = way_in
-        frames = await _ask(application)
-        if not is_priced:
-            recorder.walk = None
-        await application.close()  # waits for the books
+        frames = await _ask(application)  # a charge is committed before the last frame
         recorder.walk = None
+        await application.close()
     assert frames.endswith(b"[DONE]\n\n"), frames
 
 

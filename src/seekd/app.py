@@ -47,6 +47,7 @@ from seekd.models.store import ModelStore
 from seekd.prompt.abilities import abilities_of
 from seekd.prompt.render.chat_formats import chat_format, facts_of
 from seekd.prompt.types import PromptFormat
+from seekd.service.billing import Billing
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
 from seekd.service.moderation import Moderator
@@ -55,7 +56,6 @@ from seekd.service.response_cache.cache import open_response_cache
 from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
-from seekd.service.tab import Counter
 from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
 from seekd.ui.pages import Pages
 from seekd.wire.dialect import CLASSIC, DIALECTS
@@ -122,7 +122,7 @@ class Application:
         self._cache = open_response_cache(settings.response_cache, settings.server.data_dir, metrics=metrics)
         self._service = GenerationService(
             models=models,
-            counter=Counter(books, self._limiter),
+            billing=Billing(books, self._limiter),
             metrics=metrics,
             deadline_s=limit_s or None,
             context=settings.context,

@@ -43,7 +43,7 @@ async def answer(books: Books, key: str, request_id: str, randomness: random.Ran
         os.write(1, f"refused {request_id}\n".encode())
         return
     if randomness.random() < 0.5:
-        books.note(reservation, lambda: Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=1))
+        books.note(reservation, Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=1))
         await asyncio.sleep(0)
     num_completion = randomness.randint(0, MOST)
     usage = Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=num_completion, latency_ms=1.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from seekd.accounts.driver import Connection
 from seekd.accounts.statements import sql
+from seekd.accounts.transaction import pools_of
 from seekd.accounts.types import Balance, CurrencyBalance
-from seekd.accounts.unit import pools_of
 
 
 def read_balance(

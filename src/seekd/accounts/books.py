@@ -93,7 +93,6 @@ class Books:
         )
         self.claims = ClaimDesk(self._writer, settings, read=self._read, now_ms=self._now_ms)
         self._freed = Changes()
-        self._noted_s: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -131,6 +130,11 @@ class Books:
         except (StoreError, TimeoutError):
             return True
         return self._writer.is_behind
+
+    @property
+    def progress_interval_s(self) -> float:
+        """How often a running request should be noted at most."""
+        return self._settings.progress_interval_s
 
     @property
     def num_refused(self) -> int:
@@ -208,8 +212,8 @@ class Books:
             Unauthenticated: the key was revoked after `authenticate`.
             StoreError: the database is away. Nothing is held.
         """
-        whole = self._prices_of(model, caller.account_id)
-        prices = tuple((currency, price.part(price_share)) for currency, price in whole)
+        whole = self.price(model, caller.account_id)
+        prices = tuple((currency, price.part(price_share)) for currency, price in whole.items())
         if all(price.is_free for _, price in prices):
             return await self._reserve_nothing(caller, request_id, model, is_retry_safe=is_retry_safe)
         deadline_s = time.monotonic() + self._settings.hold_wait_s
@@ -251,7 +255,7 @@ class Books:
         """
         least = {
             currency: price.worst_case_micros(num_prompt_tokens=1, max_completion_tokens=1)
-            for currency, price in self._prices_of(model, caller.account_id)
+            for currency, price in self.price(model, caller.account_id).items()
         }
         if least:
             balance = await self.balance(caller.account_id)
@@ -301,15 +305,10 @@ class Books:
         undo = ReleaseUnknown(account_id=operation.account_id, request_id=operation.request_id)
         self._writer.post(undo, is_durable=True)
 
-    def note(self, reservation: Reservation, usage: Callable[[], Usage]) -> None:
-        """Tell what a running request has used so far, for a recovery; asked for every few seconds at most. Cheap."""
-        if reservation.is_retry_safe:
-            return
-        now_s = time.monotonic()
-        noted_s = self._noted_s.setdefault(reservation.request_id, now_s)
-        if now_s - noted_s >= self._settings.progress_interval_s:
-            self._noted_s[reservation.request_id] = now_s
-            self._writer.post(Note(reservation=reservation, usage=usage()), is_durable=False)
+    def note(self, reservation: Reservation, usage: Usage) -> None:
+        """Write down what a running request has used so far, for a recovery. Waits for nothing."""
+        if not reservation.is_retry_safe:
+            self._writer.post(Note(reservation=reservation, usage=usage), is_durable=False)
 
     async def settle(
         self, reservation: Reservation, usage: Usage, *, claim: Claim | None = None, answer: Answer | None = None
@@ -327,18 +326,17 @@ class Books:
             claim: the request's idempotency claim, which ends in the same transaction.
             answer: the whole answer, kept for retries; None frees the claim's key.
         """
-        self._noted_s.pop(reservation.request_id, None)
         operation = Settle(
             reservation=reservation,
             usage=usage,
             claim=claim,
-            answer=self.claims.kept(answer),
+            answer=None if claim is None else self.claims.kept(answer),
             answer_expires_at_ms=self._now_ms() + int(self._settings.idempotency_lifetime_s * 1000),
         )
-        if reservation.is_free and claim is None and self._is_spooled(operation):
+        if reservation.price.is_free and claim is None and self._is_spooled(operation):
             self._writer.post(operation, is_durable=True)
             return Charge(request_id=reservation.request_id, currency=reservation.currency, cost_micros=0)
-        future = self._writer.submit_durable(operation)
+        future = self._writer.submit(operation, is_durable=True)
         future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
         if claim is not None:
             future.add_done_callback(lambda _: self.claims.ended(claim))
@@ -386,10 +384,9 @@ class Books:
 
     async def release(self, reservation: Reservation) -> None:
         """Give back the hold of a request that used nothing. Sure to happen even when the database is away now."""
-        self._noted_s.pop(reservation.request_id, None)
-        if reservation.is_free:  # it noted nothing, so nothing was written
+        if reservation.price.is_free:  # it noted nothing, so nothing was written
             return
-        future = self._writer.submit_durable(Release(reservation=reservation))
+        future = self._writer.submit(Release(reservation=reservation), is_durable=True)
         future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
         if not done or future.exception() is not None:
@@ -413,7 +410,7 @@ class Books:
         return sum(entry.total_micros for entry in (await self.balance(account_id)).currencies)
 
     def price(self, model: str, account_id: str) -> Mapping[str, Price]:
-        """What a model costs an account now, by currency; empty when it is free.
+        """What a model costs an account now, by currency in the order in which balances are tried; empty is free.
 
         Raises:
             UnpricedModel: it has no price while others have one.
@@ -421,23 +418,19 @@ class Books:
         """
         self.check_price(model)
         now_ms = self._now_ms()
-        table = self._prices.prices(model, now_ms)
-        if self._pricing is None:
-            return table
-        question = PriceQuestion(model=model, account_id=account_id, at_ms=now_ms, table=table)
-        try:
-            own = self._pricing.prices(question)
-            if any(min(price.hit_micros, price.miss_micros, price.output_micros) < 0 for price in own.values()):
-                raise ValueError("a price is below 0")
-        except Exception as error:  # another package's code: without a price nothing is served
-            raise StoreError(
-                "The price of the request cannot be had. Nothing was charged.", reason=str(error)
-            ) from error
-        return {currency: price for currency, price in own.items() if not price.is_free}
-
-    def _prices_of(self, model: str, account_id: str) -> tuple[tuple[str, Price], ...]:
-        prices = self.price(model, account_id)
-        return tuple((currency, prices[currency]) for currency in self._settings.currency_order if currency in prices)
+        prices: Mapping[str, Price] = self._prices.prices(model, now_ms)
+        if self._pricing is not None:
+            question = PriceQuestion(model=model, account_id=account_id, at_ms=now_ms, table=prices)
+            try:
+                prices = self._pricing.prices(question)
+                if any(min(price.hit_micros, price.miss_micros, price.output_micros) < 0 for price in prices.values()):
+                    raise ValueError("a price is below 0")
+            except Exception as error:  # another package's code: without a price nothing is served
+                raise StoreError(
+                    "The price of the request cannot be had. Nothing was charged.", reason=str(error)
+                ) from error
+        order = self._settings.currency_order
+        return {name: prices[name] for name in order if name in prices and not prices[name].is_free}
 
     # --- reading
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from seekd.accounts.driver import Connection, Row
 from seekd.accounts.operations import end_claim
 from seekd.accounts.statements import sql
+from seekd.accounts.transaction import Needs, Transaction
 from seekd.accounts.types import Answer, Claim, Twin
-from seekd.accounts.unit import Needs, Unit
 from seekd.errors import IdempotencyConflict, InvalidParameter
 
 MAX_KEY_CHARACTERS = 255
@@ -42,36 +42,38 @@ class TakeClaim:
         """See `Operation`."""
         return self.twin.account_id
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
+        return Needs()
 
-    def apply(self, unit: Unit) -> Claim | Answer | Twin:
+    def apply(self, transaction: Transaction) -> Claim | Answer | Twin:
         """Take it, or say who has it.
 
         Raises:
             IdempotencyConflict: the key was used with another body, or its answer is not kept.
         """
-        rows = unit.connection.rows(sql["lock_claim"], _name(self.twin))
-        if rows and _is_over(rows[0], unit.now_ms):
-            unit.connection.run(sql["delete_claim"], {**_name(self.twin), "request_id": rows[0][1]})
+        rows = transaction.connection.rows(sql["lock_claim"], _name(self.twin))
+        if rows and _is_over(rows[0], transaction.now_ms):
+            transaction.connection.run(sql["delete_claim"], {**_name(self.twin), "request_id": rows[0][1]})
             rows = []
         if not rows:
-            return self._take(unit)
+            return self._take(transaction)
         _, request_id, owner, *_ = rows[0]
         outcome = _outcome(rows[0], self.twin)
-        is_own = request_id == self.request_id and owner == unit.owner  # this operation, applied twice
+        is_own = request_id == self.request_id and owner == transaction.owner  # this operation, applied twice
         return self._claim() if is_own and outcome is self.twin else outcome
 
-    def _take(self, unit: Unit) -> Claim | Twin:
-        inserted = unit.connection.run(
+    def _take(self, transaction: Transaction) -> Claim | Twin:
+        inserted = transaction.connection.run(
             sql["insert_claim"],
             {
                 **_name(self.twin),
                 "body_hash": self.twin.body_hash,
                 "request_id": self.request_id,
-                "owner": unit.owner,
-                "now_ms": unit.now_ms,
-                "expires_at_ms": unit.now_ms + self.lifetime_ms,
+                "owner": transaction.owner,
+                "now_ms": transaction.now_ms,
+                "expires_at_ms": transaction.now_ms + self.lifetime_ms,
             },
         )
         return self._claim() if inserted else self.twin  # another gateway was faster
@@ -93,12 +95,14 @@ class EndClaim:
         """See `Operation`."""
         return self.claim.account_id
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
+        return Needs()
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """End it."""
-        end_claim(unit, self.claim, self.answer, self.answer_expires_at_ms)
+        end_claim(transaction, self.claim, self.answer, self.answer_expires_at_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +111,14 @@ class ForgetClaims:
 
     account_id: str = ""
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
+        return Needs()
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Drop them."""
-        unit.connection.run(sql["forget_claims"], {"now_ms": unit.now_ms})
+        transaction.connection.run(sql["forget_claims"], {"now_ms": transaction.now_ms})
 
 
 def read_claim(connection: Connection, twin: Twin, *, now_ms: int) -> Answer | Twin | None:

@@ -82,8 +82,5 @@ class Connection(Protocol):
     def run(self, command: Statement, parameters: Parameters | None = None) -> int:
         """Run one command; the number of rows that it changed."""
 
-    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
-        """Run one command once for each set of parameters."""
-
     def close(self) -> None:
         """Give the connection back. Never raises."""

@@ -148,7 +148,7 @@ class ClaimDesk:
             future.exception()  # seen: who still waits for it logs it
             self.ended(claim)
 
-        future = self._writer.submit_durable(EndClaim(claim=claim))
+        future = self._writer.submit(EndClaim(claim=claim), is_durable=True)
         future.add_done_callback(done)
         return future
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from seekd.accounts.pool import Grant, Payment, Pool
+from seekd.accounts.pool import NOTHING, Grant, Payment
 from seekd.accounts.statements import sql
-from seekd.accounts.types import Answer, Charge, Claim, Price, Reservation, Usage, format_exact
-from seekd.accounts.unit import Hold, Needs, PastUsage, Unit
+from seekd.accounts.transaction import Hold, Needs, Transaction
+from seekd.accounts.types import FREE, Answer, Charge, Claim, Price, Reservation, Usage, format_exact
 from seekd.errors import InsufficientBalance, InvalidParameter, StoreError, Unauthenticated
 
 
@@ -44,14 +44,12 @@ class Reserve:
     is_retry_safe: bool
     is_abandoned: bool = False
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.request_ids.add(self.request_id)
-        if self.key_id is not None:
-            needs.key_ids.add(self.key_id)
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id, hold_id=self.request_id, key_id=self.key_id or "")
 
-    def apply(self, unit: Unit) -> Reservation | Blocked:
+    def apply(self, transaction: Transaction) -> Reservation | Blocked:
         """Hold it.
 
         Raises:
@@ -59,16 +57,16 @@ class Reserve:
             Unauthenticated: the key was revoked or has expired.
             StoreError: nobody waits for the reservation any more.
         """
-        hold = unit.holds.get(self.request_id)
-        if hold is not None and hold.owner == unit.owner:
+        hold = transaction.holds.get(self.request_id)
+        if hold is not None and hold.owner == transaction.owner:
             return hold.reservation
         if self.is_abandoned:
             raise StoreError
-        if self.key_id is not None and self.key_id not in unit.working_keys:
+        if self.key_id is not None and self.key_id not in transaction.working_keys:
             raise Unauthenticated
         could_fit_later = False
         for currency, price in self.prices:
-            pool = unit.pool(self.account_id, currency)
+            pool = transaction.pool(self.account_id, currency)
             if pool is None:
                 continue
             micros = price.worst_case_micros(
@@ -76,26 +74,23 @@ class Reserve:
             )
             if micros <= pool.available_micros:
                 pool.hold(micros)
-                return self._hold(unit, currency, price, micros)
+                reservation = Reservation(
+                    request_id=self.request_id,
+                    account_id=self.account_id,
+                    key_id=self.key_id,
+                    model=self.model,
+                    currency=currency,
+                    held_micros=micros,
+                    price=price,
+                    is_retry_safe=self.is_retry_safe,
+                    reserved_at_ms=transaction.now_ms,
+                )
+                transaction.add_hold(reservation)
+                return reservation
             could_fit_later = could_fit_later or micros <= pool.total_micros
         if could_fit_later:
             return Blocked()
         raise InsufficientBalance
-
-    def _hold(self, unit: Unit, currency: str, price: Price, micros: int) -> Reservation:
-        reservation = Reservation(
-            request_id=self.request_id,
-            account_id=self.account_id,
-            key_id=self.key_id,
-            model=self.model,
-            currency=currency,
-            held_micros=micros,
-            price=price,
-            is_retry_safe=self.is_retry_safe,
-            reserved_at_ms=unit.now_ms,
-        )
-        unit.add_hold(reservation)
-        return reservation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +101,7 @@ class Settle:
         claim: idempotency claim that the request answered; None without one.
         answer: the answer to keep under it; None frees the key.
         answer_expires_at_ms: until when the answer is kept.
+        is_recovered: another server ends the request.
     """
 
     reservation: Reservation
@@ -113,32 +109,58 @@ class Settle:
     claim: Claim | None = None
     answer: Answer | None = None
     answer_expires_at_ms: int = 0
+    is_recovered: bool = False
 
     @property
     def account_id(self) -> str:
         """See `Operation`."""
         return self.reservation.account_id
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.request_ids.add(self.reservation.request_id)
-        needs.settled_ids.add(self.reservation.request_id)
-        if not self.reservation.is_free:
-            needs.account_ids.add(self.account_id)
+        return Needs(
+            account_id="" if self.reservation.price == FREE else self.reservation.account_id,
+            hold_id=self.reservation.request_id,
+            charge_id=self.reservation.request_id,
+        )
 
-    def apply(self, unit: Unit) -> Charge:
-        """Charge it, once."""
-        request_id = self.reservation.request_id
-        hold = unit.holds.get(request_id)
-        past = unit.past_usage.get(request_id)
+    def apply(self, transaction: Transaction) -> Charge:
+        """Charge the usage, once; of a request that a recovery has charged, what it used beyond that.
+
+        Without a hold (a recovery took it, since this gateway was silent for too long) the account pays from what is
+        available; what it cannot pay is reported as uncollected and never makes a balance negative.
+        """
+        held, usage = self.reservation, self.usage
+        hold = transaction.holds.get(held.request_id)
+        past = transaction.charges.get(held.request_id)
         if hold is None and past is not None and not past.is_recovered:
-            return _charge(request_id, past)
-        self._end_claim(unit)
-        return settle(unit, self.reservation, self.usage, hold=hold, past=past)
-
-    def _end_claim(self, unit: Unit) -> None:
+            return past
         if self.claim is not None:
-            end_claim(unit, self.claim, self.answer, self.answer_expires_at_ms)
+            end_claim(transaction, self.claim, self.answer, self.answer_expires_at_ms)
+        paid = Payment(granted_micros=past.granted_micros, topped_up_micros=past.topped_up_micros) if past else NOTHING
+        due_micros = (
+            held.price.cost_micros(
+                num_hit_tokens=usage.num_hit_tokens,
+                num_miss_tokens=usage.num_miss_tokens,
+                num_completion_tokens=usage.num_completion_tokens,
+            )
+            - paid.total_micros
+        )
+        now = _collect(transaction, held, hold, max(0, due_micros))
+        charge = Charge(
+            request_id=held.request_id,
+            currency=held.currency,
+            cost_micros=paid.total_micros + now.total_micros,
+            granted_micros=paid.granted_micros + now.granted_micros,
+            topped_up_micros=paid.topped_up_micros + now.topped_up_micros,
+            uncollected_micros=max(0, due_micros - now.total_micros),
+            is_recovered=self.is_recovered,
+        )
+        if past is not None:
+            transaction.connection.run(sql["delete_recovered_usage"], {"request_id": held.request_id})
+        transaction.add_usage(held, usage, charge)
+        return charge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,17 +174,17 @@ class Release:
         """See `Operation`."""
         return self.reservation.account_id
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.request_ids.add(self.reservation.request_id)
-        if self.reservation.held_micros:
-            needs.account_ids.add(self.account_id)
+        held = self.reservation
+        return Needs(account_id=held.account_id if held.held_micros else "", hold_id=held.request_id)
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Give it back, once."""
-        hold = unit.holds.get(self.reservation.request_id)
+        hold = transaction.holds.get(self.reservation.request_id)
         if hold is not None:
-            give_back(unit, hold)
+            give_back(transaction, hold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +194,16 @@ class ReleaseUnknown:
     account_id: str
     request_id: str
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.request_ids.add(self.request_id)
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id, hold_id=self.request_id)
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Give it back, if it is there."""
-        hold = unit.holds.get(self.request_id)
-        if hold is not None and hold.owner == unit.owner:
-            give_back(unit, hold)
+        hold = transaction.holds.get(self.request_id)
+        if hold is not None and hold.owner == transaction.owner:
+            give_back(transaction, hold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,20 +218,20 @@ class Recover:
     account_id: str
     request_id: str
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.request_ids.add(self.request_id)
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id, hold_id=self.request_id)
 
-    def apply(self, unit: Unit) -> Charge | None:
+    def apply(self, transaction: Transaction) -> Charge | None:
         """End it; None when somebody else did."""
-        hold = unit.holds.get(self.request_id)
-        if hold is None or hold.owner == unit.owner:
+        hold = transaction.holds.get(self.request_id)
+        if hold is None or hold.owner == transaction.owner:
             return None
         nothing = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0)
         noted = nothing if hold.progress is None or hold.reservation.is_retry_safe else hold.progress
         usage = Usage(**{**asdict(noted), "outcome": "recovered", "is_error": True})
-        return settle(unit, hold.reservation, usage, hold=hold, past=None, is_recovered=True)
+        return Settle(reservation=hold.reservation, usage=usage, is_recovered=True).apply(transaction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,19 +246,19 @@ class Note:
         """See `Operation`."""
         return self.reservation.account_id
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        if self.reservation.is_free:
-            needs.settled_ids.add(self.reservation.request_id)
+        return Needs(charge_id=self.reservation.request_id if self.reservation.price == FREE else "")
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Write it down."""
         request_id = self.reservation.request_id
         progress = json.dumps(asdict(self.usage))
-        is_held = unit.connection.run(sql["set_progress"], {"request_id": request_id, "progress": progress})
+        is_held = transaction.connection.run(sql["set_progress"], {"request_id": request_id, "progress": progress})
         # A usage row means that this is applied again, after the settlement that followed it.
-        if not is_held and self.reservation.is_free and request_id not in unit.past_usage:
-            unit.add_hold(self.reservation, progress=self.usage)
+        if not is_held and self.reservation.price == FREE and request_id not in transaction.charges:
+            transaction.add_hold(self.reservation, progress=self.usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,14 +270,15 @@ class TopUp:
     micros: int
     reference: str
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id)
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Add it."""
-        pool = unit.create_pool(self.account_id, self.currency)
-        pool.top_up(self.micros, reference=self.reference, at_ms=unit.now_ms)
+        pool = transaction.create_pool(self.account_id, self.currency)
+        pool.top_up(self.micros, reference=self.reference, at_ms=transaction.now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,20 +290,21 @@ class TakeBack:
     micros: int
     reference: str
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id)
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Take it, where it is there and no running request holds it."""
-        pool = unit.pool(self.account_id, self.currency)
+        pool = transaction.pool(self.account_id, self.currency)
         most = 0 if pool is None else min(pool.topped_up_micros, pool.available_micros)
         if pool is None or self.micros > most:
             raise InvalidParameter(
                 f"At most {format_exact(most)} {self.currency} can be taken back: the rest of what was paid is spent "
                 "or held by running requests."
             )
-        pool.take_back(self.micros, reference=self.reference, at_ms=unit.now_ms)
+        pool.take_back(self.micros, reference=self.reference, at_ms=transaction.now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,65 +317,30 @@ class AddGrant:
     grant_id: str
     expires_at_ms: int | None
 
-    def declare(self, needs: Needs) -> None:
+    @property
+    def needs(self) -> Needs:
         """See `Operation`."""
-        needs.account_ids.add(self.account_id)
+        return Needs(account_id=self.account_id)
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Give it."""
-        pool = unit.create_pool(self.account_id, self.currency)
+        pool = transaction.create_pool(self.account_id, self.currency)
         grant = Grant(id=self.grant_id, remaining_micros=self.micros, expires_at_ms=self.expires_at_ms)
-        unit.add_grant(pool, grant)
+        transaction.add_grant(pool, grant)
 
 
-def settle(
-    unit: Unit,
-    reservation: Reservation,
-    usage: Usage,
-    *,
-    hold: Hold | None,
-    past: PastUsage | None,
-    is_recovered: bool = False,
-) -> Charge:
-    """Charge a request's usage beyond what a recovery has charged already, and write its usage row.
-
-    Without a hold (a recovery took it, since this gateway was silent for too long) the account pays from what is
-    available; what it cannot pay is reported as uncollected and never makes a balance negative.
-    """
-    cost = reservation.price.cost_micros(
-        num_hit_tokens=usage.num_hit_tokens,
-        num_miss_tokens=usage.num_miss_tokens,
-        num_completion_tokens=usage.num_completion_tokens,
-    )
-    paid = Payment(
-        granted_micros=past.granted_micros if past else 0, topped_up_micros=past.topped_up_micros if past else 0
-    )
-    now = _collect(unit, reservation, hold, max(0, cost - paid.total_micros))
-    total = PastUsage(
-        currency=reservation.currency,
-        cost_micros=paid.total_micros + now.total_micros,
-        granted_micros=paid.granted_micros + now.granted_micros,
-        topped_up_micros=paid.topped_up_micros + now.topped_up_micros,
-        uncollected_micros=max(0, cost - paid.total_micros - now.total_micros),
-        is_recovered=is_recovered,
-    )
-    if past is not None:
-        unit.connection.run(sql["delete_recovered_usage"], {"request_id": reservation.request_id})
-    unit.add_usage(reservation.request_id, _usage_row(unit, reservation, usage, total), total)
-    return _charge(reservation.request_id, total)
-
-
-def give_back(unit: Unit, hold: Hold) -> None:
+def give_back(transaction: Transaction, hold: Hold) -> None:
     """Remove a hold and make its amount available again."""
     held = hold.reservation
-    unit.remove_hold(held.request_id)
+    transaction.remove_hold(held.request_id)
     if held.held_micros:
-        pool = _pool(unit, held)
+        pool = transaction.pool(held.account_id, held.currency)
+        assert pool is not None  # a hold of money names a pool, and pools are never deleted
         pool.unhold(held.held_micros)
-        pool.expire(unit.now_ms)
+        pool.expire(transaction.now_ms)
 
 
-def end_claim(unit: Unit, claim: Claim, answer: Answer | None, expires_at_ms: int) -> None:
+def end_claim(transaction: Transaction, claim: Claim, answer: Answer | None, expires_at_ms: int) -> None:
     """Keep the answer of an idempotency key, or free the key when there is none."""
     parameters: dict[str, object] = {
         "account_id": claim.account_id,
@@ -359,7 +348,7 @@ def end_claim(unit: Unit, claim: Claim, answer: Answer | None, expires_at_ms: in
         "request_id": claim.request_id,
     }
     if answer is None:
-        unit.connection.run(sql["delete_claim"], parameters)
+        transaction.connection.run(sql["delete_claim"], parameters)
         return
     parameters |= {
         "status": answer.status,
@@ -367,59 +356,21 @@ def end_claim(unit: Unit, claim: Claim, answer: Answer | None, expires_at_ms: in
         "body": answer.body,
         "expires_at_ms": expires_at_ms,
     }
-    unit.connection.run(sql["answer_claim"], parameters)
+    transaction.connection.run(sql["answer_claim"], parameters)
 
 
-def _collect(unit: Unit, reservation: Reservation, hold: Hold | None, micros: int) -> Payment:
-    pool = unit.pool(reservation.account_id, reservation.currency)
+def _collect(transaction: Transaction, reservation: Reservation, hold: Hold | None, micros: int) -> Payment:
+    """Charge an account as much of an amount as it has, of what it held for the request or of what is available."""
+    pool = transaction.pool(reservation.account_id, reservation.currency)
     if hold is not None:
-        unit.remove_hold(reservation.request_id)
+        transaction.remove_hold(reservation.request_id)
         if pool is not None:
             pool.unhold(hold.reservation.held_micros)
     if pool is None:
-        return Payment(granted_micros=0, topped_up_micros=0)
+        return NOTHING
     # Charged before expiry, so that a grant that ended while the request ran still pays for it.
-    payment = pool.charge(min(micros, pool.available_micros), reference=reservation.request_id, at_ms=unit.now_ms)
-    pool.expire(unit.now_ms)
-    return payment
-
-
-def _pool(unit: Unit, reservation: Reservation) -> Pool:
-    pool = unit.pool(reservation.account_id, reservation.currency)
-    assert pool is not None  # a hold of money names a pool, and pools are never deleted
-    return pool
-
-
-def _charge(request_id: str, past: PastUsage) -> Charge:
-    return Charge(
-        request_id=request_id,
-        currency=past.currency,
-        cost_micros=past.cost_micros,
-        granted_micros=past.granted_micros,
-        topped_up_micros=past.topped_up_micros,
-        uncollected_micros=past.uncollected_micros,
+    payment = pool.charge(
+        min(micros, pool.available_micros), reference=reservation.request_id, at_ms=transaction.now_ms
     )
-
-
-def _usage_row(unit: Unit, reservation: Reservation, usage: Usage, total: PastUsage) -> dict[str, object]:
-    return {
-        "request_id": reservation.request_id,
-        "account_id": reservation.account_id,
-        "key_id": reservation.key_id,
-        "model": reservation.model,
-        "at_ms": unit.now_ms,
-        "outcome": usage.outcome,
-        "is_error": int(usage.is_error),
-        "is_recovered": int(total.is_recovered),
-        "num_hit_tokens": usage.num_hit_tokens,
-        "num_miss_tokens": usage.num_miss_tokens,
-        "num_completion_tokens": usage.num_completion_tokens,
-        "num_reasoning_tokens": usage.num_reasoning_tokens,
-        "currency": total.currency,
-        "cost_micros": total.cost_micros,
-        "granted_micros": total.granted_micros,
-        "topped_up_micros": total.topped_up_micros,
-        "uncollected_micros": total.uncollected_micros,
-        "first_token_ms": usage.first_token_ms,
-        "latency_ms": usage.latency_ms,
-    }
+    pool.expire(transaction.now_ms)
+    return payment

@@ -12,12 +12,14 @@ grants without expiry, then topped-up balance.
 Invariants: every amount is at least 0; held <= granted + topped up. An expiry takes what is not needed to cover the
 holds; the rest of an expired grant goes when the holds shrink, so that a request that was admitted can always pay.
 
-Each movement is a `Transfer` from one book to another, which is what the ledger stores.
+Each movement is a `Transfer` from one book to another, a row of the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 PAYMENTS = "payments"  # where top-ups come from
@@ -33,16 +35,20 @@ class Transfer:
     """One movement: `micros` leave the book `source` and enter the book `target`.
 
     Attributes:
+        seq: its number among those of the account and currency, from 1.
         kind: "top_up", "take_back", "grant", "charge" or "expiry".
         reference: the request, grant or payment that caused it.
+        digest: see `ledger_digest`.
     """
 
+    seq: int
     kind: str
     source: str
     target: str
     micros: int
     reference: str
     at_ms: int
+    digest: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +80,9 @@ class Payment:
     def total_micros(self) -> int:
         """Both parts."""
         return self.granted_micros + self.topped_up_micros
+
+
+NOTHING = Payment(granted_micros=0, topped_up_micros=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +119,7 @@ class Pool:
     @property
     def available_micros(self) -> int:
         """What a new request may hold."""
-        return self.total_micros - self.held_micros
+        return self.granted_micros + self.topped_up_micros - self.held_micros
 
     def top_up(self, micros: int, *, reference: str, at_ms: int) -> None:
         """Add paid balance."""
@@ -176,9 +185,31 @@ class Pool:
 
     def _move(self, kind: str, source: str, target: str, micros: int, reference: str, at_ms: int) -> None:
         self.is_changed = True
+        self.last_seq += 1
+        row = (self.last_seq, kind, source, target, micros, reference, at_ms)
+        self.last_digest = ledger_digest(self.last_digest, row)
         self.transfers.append(
-            Transfer(kind=kind, source=source, target=target, micros=micros, reference=reference, at_ms=at_ms)
+            Transfer(
+                seq=self.last_seq,
+                kind=kind,
+                source=source,
+                target=target,
+                micros=micros,
+                reference=reference,
+                at_ms=at_ms,
+                digest=self.last_digest,
+            )
         )
+
+
+def ledger_digest(previous: bytes, row: Sequence[object]) -> bytes:
+    """SHA-256 over a ledger row and the digest of the row before it, which makes a change of any row visible.
+
+    Args:
+        previous: digest of the row before; empty for the first.
+        row: number, kind, source, target, amount, reference and instant.
+    """
+    return hashlib.sha256(previous + json.dumps(row, separators=(",", ":")).encode()).digest()
 
 
 def sorted_grants(grants: Iterable[Grant]) -> list[Grant]:

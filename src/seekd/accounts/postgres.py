@@ -100,10 +100,6 @@ class PostgresConnection:
         """Run one command; the number of rows that it changed."""
         return self._translated(lambda: self._execute(command, parameters).rowcount)
 
-    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
-        """Run one command for each set of parameters, in one network round trip."""
-        self._translated(lambda: self._execute_many(command, parameters))
-
     def close(self) -> None:
         """Close the connection."""
         with suppress(self._psycopg.Error):

@@ -85,8 +85,8 @@ def recover(
             if isinstance(outcome, TransactionFailed):
                 extra = {"action": "recover_failed", "ended_request": end.request_id, "reason": str(outcome)}
                 logger.error("a dead server's request cannot be ended and keeps its hold", extra=extra)
-            elif isinstance(outcome.result, Charge):
-                charges.append(outcome.result)
+            elif isinstance(outcome, Charge):
+                charges.append(outcome)
     connection.run(sql["forget_dead_claims"], others)
     connection.run(sql["forget_claims"], {"now_ms": now_ms()})
     if lease_ms is not None:

@@ -23,8 +23,8 @@ import msgspec
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.operations import Settle
 from seekd.accounts.statements import sql
+from seekd.accounts.transaction import Operation, run_batch
 from seekd.accounts.types import Reservation, Usage
-from seekd.accounts.unit import Operation, Outcome, run_batch
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def settle_saved(
 
 def run_each(
     connection: Connection, operations: Sequence[Operation[object]], *, now_ms: int, owner: str
-) -> list[Outcome[object] | TransactionFailed]:
+) -> list[object | TransactionFailed]:
     """Run operations together where that works, and those that the database refuses apart from the others.
 
     Raises:

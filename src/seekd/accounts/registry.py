@@ -22,6 +22,7 @@ from seekd.accounts.keys import KEY_PREFIX, decode_limits, encode_limits, hash_s
 from seekd.accounts.operations import AddGrant, TakeBack, TopUp
 from seekd.accounts.settings import CURRENCIES
 from seekd.accounts.statements import sql
+from seekd.accounts.transaction import Operation, run_batch
 from seekd.accounts.types import (
     MAX_MODEL_NAME_CHARS,
     NO_LIMITS,
@@ -33,9 +34,8 @@ from seekd.accounts.types import (
     NewKey,
     is_model_name,
 )
-from seekd.accounts.unit import Operation, run_batch
 from seekd.config import suggest
-from seekd.errors import InvalidParameter, StoreError
+from seekd.errors import InvalidParameter, SeekdError, StoreError
 
 T = TypeVar("T")
 
@@ -324,11 +324,11 @@ class Registry:
 
     def _apply(self, operation: Operation[object]) -> None:
         try:
-            outcome = run_batch(self._connection, [operation], now_ms=self.now_ms(), owner="")[0]
+            result = run_batch(self._connection, [operation], now_ms=self.now_ms(), owner="")[0]
         except TransactionFailed as failure:
             raise StoreError("The books could not be written.", reason=str(failure)) from failure
-        if outcome.error is not None:
-            raise outcome.error
+        if isinstance(result, SeekdError):
+            raise result
 
     def _transact(self, action: Callable[[], T]) -> T:
         try:

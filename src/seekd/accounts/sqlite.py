@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -44,7 +45,7 @@ class SqliteConnection:
     def commit(self, writes: Sequence[Write] = ()) -> None:
         """Write these, then make the transaction permanent."""
         for command, parameters in writes:
-            self.run_many(command, parameters)
+            _translated(partial(self._connection.executemany, command.sqlite, parameters))
         _translated(lambda: self._connection.execute("COMMIT"))
 
     def rollback(self) -> None:
@@ -70,10 +71,6 @@ class SqliteConnection:
     def run(self, command: Statement, parameters: Parameters | None = None) -> int:
         """Run one command; the number of rows that it changed."""
         return _translated(lambda: self._connection.execute(command.sqlite, _plain(parameters)).rowcount)
-
-    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
-        """Run one command for each set of parameters."""
-        _translated(lambda: self._connection.executemany(command.sqlite, parameters))
 
     def close(self) -> None:
         """Close the file."""

@@ -126,7 +126,8 @@ class Reservation:
         request_id: names the request in every book.
         currency: what it is paid in; the default currency when it is free.
         held_micros: what is held; 0 when it is free.
-        price: the price at the time of the reservation, which the settlement uses.
+        price: the price at the time of the reservation, which the settlement uses. The hold of a free request is
+            written only with its first note.
         is_retry_safe: the request carries an idempotency key, so that a recovery never charges a part of it.
         reserved_at_ms: when.
     """
@@ -140,11 +141,6 @@ class Reservation:
     price: Price
     is_retry_safe: bool
     reserved_at_ms: int
-
-    @property
-    def is_free(self) -> bool:
-        """Whether the request holds and costs nothing; its hold is written only with the first note."""
-        return self.price.is_free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +178,7 @@ class Charge:
         granted_micros: the part that granted balance paid.
         topped_up_micros: the part that topped-up balance paid.
         uncollected_micros: what the usage cost beyond what was held and left; 0 unless more was used than reserved.
+        is_recovered: a recovery charged it, so that the server of the request may still charge the rest.
     """
 
     request_id: str
@@ -190,6 +187,7 @@ class Charge:
     granted_micros: int = 0
     topped_up_micros: int = 0
     uncollected_micros: int = 0
+    is_recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

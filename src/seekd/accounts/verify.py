@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seekd.accounts.driver import Connection, Row, TransactionFailed
-from seekd.accounts.pool import EXPIRED, GIFTS, GRANT_PREFIX, PAYMENTS, REVENUE, TOPPED_UP, Transfer
+from seekd.accounts.pool import EXPIRED, GIFTS, GRANT_PREFIX, PAYMENTS, REVENUE, TOPPED_UP, ledger_digest
 from seekd.accounts.statements import sql
-from seekd.accounts.unit import ledger_digest
 from seekd.errors import StoreError
 
 _OUTSIDE = frozenset({PAYMENTS, GIFTS, REVENUE, EXPIRED})
@@ -70,19 +69,18 @@ class _Replay:
 
     def apply(self, row: Row) -> Iterator[str]:
         """Replay one row; what is wrong with it."""
-        seq, digest = row[0], bytes(row[7])
-        transfer = Transfer(kind=row[1], source=row[2], target=row[3], micros=row[4], reference=row[5], at_ms=row[6])
+        seq, kind, source, target, micros, reference, _, digest = row
         if seq != self.last_seq + 1:
             yield f"row {self.last_seq + 1} is missing"
-        if digest != ledger_digest(self.last_digest, seq, transfer):
+        if bytes(digest) != ledger_digest(self.last_digest, row[:7]):
             yield f"row {seq} was changed, or one before it is missing"
-        self.last_seq, self.last_digest = seq, digest
-        self.books[transfer.source] -= transfer.micros
-        self.books[transfer.target] += transfer.micros
-        if transfer.source not in _OUTSIDE and self.books[transfer.source] < 0:
-            yield f"row {seq} takes more from {transfer.source} than it has"
-        if transfer.kind == "charge":
-            self.charges[transfer.reference] += transfer.micros
+        self.last_seq, self.last_digest = seq, bytes(digest)
+        self.books[source] -= micros
+        self.books[target] += micros
+        if source not in _OUTSIDE and self.books[source] < 0:
+            yield f"row {seq} takes more from {source} than it has"
+        if kind == "charge":
+            self.charges[reference] += micros
 
 
 def _check(connection: Connection, pool: Row, replay: _Replay) -> Iterator[str]:

@@ -32,8 +32,8 @@ from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Settle
 from seekd.accounts.refused import Refusal, RefusedSettlements
-from seekd.accounts.unit import Operation, Outcome, run_batch
-from seekd.errors import StoreError
+from seekd.accounts.transaction import Operation, run_batch
+from seekd.errors import SeekdError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _Item:
     """An operation on its way.
 
     Attributes:
-        number: how manieth it was queued, from 1.
+        number: its place among all that were queued, from 1.
         deadline_s: monotonic time after which nobody waits; None for what must not be lost.
         is_journaled: a settlement that is on disk already.
     """
@@ -116,18 +116,24 @@ class Writer:
         """The number up to which no operation waits to be written any more."""
         return self._num_written
 
-    def submit(self, operation: Operation[Any]) -> asyncio.Future[Any]:
-        """Queue an operation that somebody waits for; the future fails with `StoreError` after the store timeout."""
-        return self._put(operation, time.monotonic() + self._store_timeout_s)
+    def submit(self, operation: Operation[Any], *, is_durable: bool = False) -> asyncio.Future[Any]:
+        """Queue an operation whose result somebody waits for.
 
-    def submit_durable(self, operation: Operation[Any]) -> asyncio.Future[Any]:
-        """Queue an operation that must not be lost; the future is done when it is committed."""
-        return self._put(operation, None)
+        Args:
+            operation: is written with what else is queued.
+            is_durable: it must not be lost; the future is done when it is committed. Otherwise the future fails with
+                `StoreError` after the store timeout.
+        """
+        assert self._loop is not None
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.post(operation, is_durable=is_durable, future=future)
+        return future
 
-    def post(self, operation: Operation[Any], *, is_durable: bool) -> None:
-        """Queue an operation whose result nobody waits for."""
+    def post(self, operation: Operation[Any], *, is_durable: bool, future: asyncio.Future[Any] | None = None) -> None:
+        """The same, of an operation whose result nobody waits for, or somebody with a future of their own."""
+        self._num_queued += 1
         deadline_s = None if is_durable else time.monotonic() + self._store_timeout_s
-        self._enqueue(operation, None, deadline_s)
+        self._queue.put(_Item(operation=operation, future=future, number=self._num_queued, deadline_s=deadline_s))
 
     def save(self, settlement: Settle) -> None:
         """Write a settlement that the database has not answered to the journal. Blocks; called on any thread.
@@ -153,16 +159,6 @@ class Writer:
         self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join()
-
-    def _put(self, operation: Operation[Any], deadline_s: float | None) -> asyncio.Future[Any]:
-        assert self._loop is not None
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._enqueue(operation, future, deadline_s)
-        return future
-
-    def _enqueue(self, operation: Operation[Any], future: asyncio.Future[Any] | None, deadline_s: float | None) -> None:
-        self._num_queued += 1
-        self._queue.put(_Item(operation=operation, future=future, number=self._num_queued, deadline_s=deadline_s))
 
     # --- the thread
 
@@ -196,7 +192,7 @@ class Writer:
             while True:
                 self._take(pending, self._queue.get_nowait())
         self._save_settlements(pending)
-        self._deliver([(item, Outcome(error=StoreError())) for item in pending])
+        self._deliver([(item, StoreError()) for item in pending])
 
     def _gather(self, pending: list[_Item], retry_s: float) -> None:
         """Take what is queued; wait for the first operation, or for the time to try again. Empty at the end."""
@@ -218,31 +214,38 @@ class Writer:
 
     def _process(self, batch: list[_Item]) -> list[_Item]:
         """Run a batch; what has to be tried again."""
+        batch.sort(key=lambda item: item.operation.account_id)  # stable: an account's operations keep their order
+        operations = [item.operation for item in batch]
         try:
-            outcomes = self._transact(batch)
-        except TransactionFailed as failure:
-            if failure.is_away:
-                return self._keep(batch, failure)
-            half = len(batch) // 2
-            return (
-                self._process(batch[:half]) + self._process(batch[half:]) if half else self._refuse(batch[0], failure)
-            )
-        self._deliver(list(zip(batch, outcomes, strict=True)))
-        return []
+            if self._connection is None:
+                self._connection = self._connect()
+            results = run_batch(self._connection, operations, now_ms=self._now_ms(), owner=self._owner)
+        except TransactionFailed as error:
+            failure = error
+        except Exception as error:  # a bug in one operation must not end the thread that all requests need
+            failure = TransactionFailed(f"{type(error).__name__}: {error}", is_away=False)
+            failure.__cause__ = error
+        else:
+            self._deliver(list(zip(batch, results, strict=True)))
+            return []
+        if failure.is_away:
+            return self._keep(batch, failure)
+        half = len(batch) // 2
+        return self._process(batch[:half]) + self._process(batch[half:]) if half else self._refuse(batch[0], failure)
 
     def _refuse(self, item: _Item, failure: TransactionFailed) -> list[_Item]:
         """Keep a settlement that the database refuses, and tell whoever waits; what has to be tried again."""
         logger.error("an operation of the books failed", exc_info=failure, extra={"action": "books_failed"})
         operation = item.operation
         if not isinstance(operation, Settle):
-            self._deliver([(item, Outcome(error=_store_error(failure)))])
+            self._deliver([(item, _store_error(failure))])
             return []
         try:
             self._refused.add([Refusal(settlement=operation, reason=str(failure))])
         except OSError:
             logger.exception("a refused settlement cannot be written down", extra={"action": "refused"})
             return [item]
-        self._deliver([(item, Outcome(result=SAVED))])
+        self._deliver([(item, SAVED)])
         if operation.claim is None:
             return []
         end = EndClaim(
@@ -250,25 +253,12 @@ class Writer:
         )
         return self._process([replace(item, operation=end, future=None)])
 
-    def _transact(self, batch: list[_Item]) -> list[Outcome[object]]:
-        batch.sort(key=lambda item: item.operation.account_id)  # stable: an account's operations keep their order
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            return run_batch(
-                self._connection, [item.operation for item in batch], now_ms=self._now_ms(), owner=self._owner
-            )
-        except TransactionFailed:
-            raise
-        except Exception as error:  # a bug in one operation must not end the thread that all requests need
-            raise TransactionFailed(f"{type(error).__name__}: {error}", is_away=False) from error
-
     def _keep(self, batch: list[_Item], failure: TransactionFailed) -> list[_Item]:
         """After the database was away: refuse what is too late, keep the rest, save settlements."""
         now_s = time.monotonic()
         late = [item for item in batch if item.deadline_s is not None and item.deadline_s <= now_s]
         kept = [item for item in batch if item.deadline_s is None or item.deadline_s > now_s]
-        self._deliver([(item, Outcome(error=_store_error(failure))) for item in late])
+        self._deliver([(item, _store_error(failure)) for item in late])
         self._save_settlements(kept)
         logger.warning(
             "the database of the books is away",
@@ -290,7 +280,7 @@ class Writer:
             return
         for item in items:
             item.is_journaled = True
-        self._deliver([(item, Outcome(result=SAVED)) for item in items])
+        self._deliver([(item, SAVED) for item in items])
 
     def _forget_committed(self, batch: list[_Item], left: list[_Item]) -> None:
         if self._saved and not left:
@@ -304,21 +294,21 @@ class Writer:
                 self._journal.clear()
                 self._has_journal = False
 
-    def _deliver(self, results: Sequence[tuple[_Item, Outcome[object]]]) -> None:
+    def _deliver(self, results: Sequence[tuple[_Item, object | SeekdError]]) -> None:
         assert self._loop is not None
-        waited = [(item.future, outcome) for item, outcome in results if item.future is not None]
+        waited = [(item.future, result) for item, result in results if item.future is not None]
         if waited:
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, waited)
 
 
-def _resolve(results: list[tuple[asyncio.Future[Any], Outcome[object]]]) -> None:
-    for future, outcome in results:
+def _resolve(results: list[tuple[asyncio.Future[Any], object | SeekdError]]) -> None:
+    for future, result in results:
         if not future.done():
-            if outcome.error is None:
-                future.set_result(outcome.result)
+            if isinstance(result, SeekdError):
+                future.set_exception(result)
             else:
-                future.set_exception(outcome.error)
+                future.set_result(result)
 
 
 def _store_error(failure: TransactionFailed) -> StoreError:

@@ -13,20 +13,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from seekd.accounts.types import Answer, Charge, Claim, Usage
+from seekd.accounts.types import Answer, Caller, Charge, Claim, Usage
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
+from seekd.service.billing import Bill, Billing
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Counter, Order, Tab
 
 _log = logging.getLogger(__name__)
 
@@ -92,9 +92,10 @@ class Generation:
         engine_request: EngineRequest,
         parser: OutputParser,
         watch: AnswerWatch | None = None,
-        counter: Counter,
+        billing: Billing,
+        caller: Caller,
+        served_model: str,
         ticket: Ticket | None,
-        order: Order,
         one_token_at_a_time: bool,
         warnings: Sequence[str],
         metrics: Metrics,
@@ -105,10 +106,11 @@ class Generation:
         self.context = context
         self.charge: Charge | None = None
         self._metrics = metrics
-        self._counter = counter
+        self._billing = billing
+        self._caller = caller
+        self._served_model = served_model
         self._ticket = ticket
-        self._order = order
-        self._tab: Tab | None = None
+        self._bill: Bill | None = None
         self._keeper: AnswerKeeper | None = None
         self._lease = lease
         self._model_key = model_key
@@ -151,12 +153,12 @@ class Generation:
                 yield turn
         except BaseException:
             if not has_come:
-                await self._counter.give_up(self._claim)
+                await self._billing.abandon(self._claim)
             raise
 
     async def _run(self, turn: Turn) -> AsyncGenerator[Sequence[OutputChunk], None]:
         started_s = self._clock()
-        tab = self._tab = await self._counter.open_tab(self._order_of(turn), claim=self._claim)
+        bill = self._bill = await self._reserve(turn)
         try:
             async with self._lease() as model, aclosing(self._updates(turn, model)) as updates:
                 vocabulary = model.vocabulary
@@ -174,13 +176,13 @@ class Generation:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
                         answer = None if self._keeper is None else self._keeper.compose(events)
-                        self.charge = await tab.settle(self._usage(), answer=answer)
+                        self.charge = await bill.settle(self._usage(), answer=answer)
                         turn.ended(was_cut=self.record.finish == "length")
                     if events:
                         yield events
                     if self.record.finish is not None:
                         return
-                    tab.note(self._usage)
+                    bill.note(self._usage)
             raise EngineError
         except GeneratorExit:
             self.record.finish = self.record.finish or "disconnect"
@@ -196,15 +198,20 @@ class Generation:
             self.record.total_s = self._clock() - started_s
             self._parser.close()
             self._report()
-            await tab.settle(self._usage() if self._was_admitted or self.record.num_computed_tokens else None)
+            await bill.settle(self._usage() if self._was_admitted or self.record.num_computed_tokens else None)
 
-    def _order_of(self, turn: Turn) -> Order:
-        if turn.recording is None or self._ticket is None:
-            return self._order
-        return replace(
-            self._order,
-            max_completion_tokens=turn.recording.num_completion_tokens,
-            price_share=self._ticket.price_share,
+    async def _reserve(self, turn: Turn) -> Bill:
+        max_tokens, price_share = self._engine_request.max_tokens, 1.0
+        if turn.recording is not None and self._ticket is not None:
+            max_tokens, price_share = turn.recording.num_completion_tokens, self._ticket.price_share
+        return await self._billing.reserve(
+            self._caller,
+            request_id=self.request_id,
+            model=self._served_model,
+            num_prompt_tokens=self.record.num_prompt_tokens,
+            max_completion_tokens=max_tokens,
+            price_share=price_share,
+            claim=self._claim,
         )
 
     def _updates(self, turn: Turn, model: ServedModel) -> AsyncGenerator[EngineUpdate, None]:
@@ -215,8 +222,8 @@ class Generation:
     def _note_progress(self, update: EngineUpdate) -> None:
         """Take what the engine says before the first token, also while it is being closed."""
         self._note_prompt(update)
-        if self._tab is not None and self.record.num_computed_tokens:
-            self._tab.note(self._usage)
+        if self._bill is not None and self.record.num_computed_tokens:
+            self._bill.note(self._usage)
 
     def _note_prompt(self, update: EngineUpdate) -> None:
         record = self.record
@@ -259,12 +266,12 @@ class Generation:
     @property
     def is_admitted(self) -> bool:
         """Whether its limits and its balance have let it in."""
-        return self._tab is not None
+        return self._bill is not None
 
     @property
     def limit_headers(self) -> Sequence[tuple[str, str]]:
         """Where the caller stands in its limits; empty before the first event and without limits."""
-        return () if self._tab is None else self._tab.admission.headers
+        return () if self._bill is None else self._bill.admission.headers
 
     def response(self) -> Json:
         """The whole response; valid after `chunks` has ended by itself."""

@@ -25,6 +25,7 @@ from seekd.prompt.types import (
     ResponseIdentity,
 )
 from seekd.request import GenerationRequest, LongConversation
+from seekd.service.billing import Billing
 from seekd.service.constraints import RuleCompiler
 from seekd.service.generation import Generation
 from seekd.service.long_conversations.fitting import LongConversations
@@ -37,7 +38,6 @@ from seekd.service.prompt_encoder import MAX_TOKENIZED_BYTES, PromptEncoder
 from seekd.service.response_cache.cache import NO_WISH, CacheWish, ResponseCache
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
-from seekd.service.tab import Counter, Order
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class GenerationService:
 
     Args:
         models: answer.
-        counter: opens the tabs of what is run.
+        billing: reserves and charges what is run.
         cache: answers repeats; None answers everything anew.
         metrics: take note of every generation.
         deadline_s: most seconds that one request may run; None for no limit.
@@ -82,7 +82,7 @@ class GenerationService:
         self,
         *,
         models: ModelPool,
-        counter: Counter,
+        billing: Billing,
         metrics: Metrics,
         cache: ResponseCache | None = None,
         deadline_s: float | None = None,
@@ -92,12 +92,12 @@ class GenerationService:
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._models = models
-        self._counter = counter
+        self._billing = billing
         self._metrics = metrics
         self._cache = cache
         self._rules = RuleCompiler()
         self._told: set[tuple[str, str]] = set()
-        self._encoder = PromptEncoder(counter, max_bytes=max_tokenized_bytes)
+        self._encoder = PromptEncoder(billing, max_bytes=max_tokenized_bytes)
         self._deadline_s = deadline_s
         self._clock = clock
         self._unix_time = unix_time
@@ -152,9 +152,9 @@ class GenerationService:
             Overloaded: the model was not loaded in time, or the output rule not compiled.
         """
         member = self._member(request.served_model, caller)
-        self._counter.check_price(request.served_model)
+        self._billing.books.check_price(request.served_model)
         if not member.is_usable:  # who cannot pay makes no other model leave
-            await self._counter.check_means(caller, request.served_model)
+            await self._billing.check(caller, request.served_model)
         started_s = self._clock()
         lease = partial(self._models.lease, member)
         async with lease() as model:
@@ -224,15 +224,10 @@ class GenerationService:
             engine_request=engine_request,
             parser=parser,
             watch=watch,
-            counter=self._counter,
+            billing=self._billing,
+            caller=caller,
+            served_model=request.served_model,
             ticket=ticket,
-            order=Order(
-                caller=caller,
-                request_id=request_id,
-                model=request.served_model,
-                num_prompt_tokens=len(prompt_token_ids),
-                max_completion_tokens=max_tokens,
-            ),
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             one_token_at_a_time=bool(request.body.stops) or start is not AnswerStart.CONTENT,
             warnings=warnings,
@@ -268,7 +263,7 @@ class GenerationService:
         member = self._models.find() if model is None else self._member(model, caller)
         name = model or (*member.names, _UNNAMED)[0]
         async with (
-            self._counter.counting(caller, model=name, request_id=request_id) as admission,
+            self._billing.counting(caller, model=name, request_id=request_id) as admission,
             self._models.lease(member) as served,
         ):
             token_ids = await self._encoder.encode_admitted(body, served, caller=caller)

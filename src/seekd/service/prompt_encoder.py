@@ -22,9 +22,9 @@ from seekd.accounts.types import Caller
 from seekd.errors import LimitExceeded
 from seekd.prompt.render.segments import encode_pieces
 from seekd.prompt.types import Renderable, Segment
+from seekd.service.billing import Billing
 from seekd.service.fair_semaphore import FairSemaphore
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Counter
 
 LONG_PROMPT_CHARS = 20_000
 """Prompts above this many characters are tokenized in a thread: below it the switch costs more than the work."""
@@ -39,7 +39,7 @@ class PromptEncoder:
     """Tokenizes for all requests and models of a server.
 
     Args:
-        counter: knows who may have a long prompt read.
+        billing: knows who may have a long prompt read.
         max_bytes: of a text that no context bounds.
         num_threads: that tokenize at the same time; None for half of the processors, four at most.
         slice_s: after which others have their turn; long beside a switch of threads, short beside what a caller waits
@@ -48,13 +48,13 @@ class PromptEncoder:
 
     def __init__(
         self,
-        counter: Counter,
+        billing: Billing,
         *,
         max_bytes: int = MAX_TOKENIZED_BYTES,
         num_threads: int | None = None,
         slice_s: float = 0.05,
     ) -> None:
-        self._counter = counter
+        self._billing = billing
         self._max_bytes = max_bytes
         self._slice_s = slice_s
         number = num_threads or max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -86,7 +86,7 @@ class PromptEncoder:
             return list(chain.from_iterable(pieces))
         if stop_after is None:
             self._check_size(segments)
-        await self._counter.check_means(caller, model_name)
+        await self._billing.check(caller, model_name)
         return await self.in_turns(pieces, caller, stop_after=stop_after)
 
     async def encode_admitted(self, body: Renderable, model: ServedModel, *, caller: Caller) -> list[int]:

@@ -408,24 +408,8 @@ async def test_an_empty_balance_is_available_only_where_everything_is_free(
 # --- recovery
 
 
-def _usage_of(num_tokens: int) -> Callable[[], Usage]:
-    return lambda: Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=num_tokens)
-
-
-async def test_what_is_not_written_is_not_asked_for(make_books: OpenBooks, registry: Registry) -> None:
-    books = await make_books(progress_interval_s=3600.0)
-    caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
-    reservation = await reserve(books, caller, "r", model="free")
-    asked: list[str] = []
-
-    def usage() -> Usage:
-        asked.append("usage")
-        return FULL
-
-    for _ in range(3):
-        books.note(reservation, usage)
-    assert asked == []
-    await books.settle(reservation, FULL)
+def _usage_of(num_tokens: int) -> Usage:
+    return Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=num_tokens)
 
 
 async def test_a_dead_servers_requests_are_charged_for_what_they_noted_and_no_more(

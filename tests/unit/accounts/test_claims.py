@@ -7,8 +7,8 @@ import pytest
 from seekd.accounts.claims import EndClaim, ForgetClaims, TakeClaim, check_key, hash_body, read_claim
 from seekd.accounts.driver import Connection
 from seekd.accounts.statements import statement
+from seekd.accounts.transaction import run_batch
 from seekd.accounts.types import Answer, Claim, Twin
-from seekd.accounts.unit import run_batch
 from seekd.errors import IdempotencyConflict, InvalidParameter
 
 ANSWER = Answer(status=200, headers=(), body=b"whole")
@@ -21,7 +21,7 @@ def twin_of(key: str, body: bytes = b"body") -> Twin:
 
 def take(connection: Connection, key: str, *, request_id: str = "r", owner: str = "me") -> object:
     operation = TakeClaim(twin=twin_of(key), request_id=request_id, lifetime_ms=600)
-    return run_batch(connection, [operation], now_ms=NOW_MS, owner=owner)[0].result
+    return run_batch(connection, [operation], now_ms=NOW_MS, owner=owner)[0]
 
 
 def keep(connection: Connection, claim: object, *, until_ms: int) -> None:

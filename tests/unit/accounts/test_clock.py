@@ -1,7 +1,6 @@
 """Whose clock counts; that PostgreSQL's does is tested against a real one in tests/integration."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from seekd.accounts.clock import DatabaseClock
 from seekd.accounts.driver import Connection, Dialect, Parameters, Row, Statement, Write
@@ -34,9 +33,6 @@ class WithClock:
         raise NotImplementedError
 
     def run(self, command: Statement, parameters: Parameters | None = None) -> int:
-        raise NotImplementedError
-
-    def run_many(self, command: Statement, parameters: Sequence[Any]) -> None:
         raise NotImplementedError
 
 

@@ -10,8 +10,8 @@ from seekd.accounts.lease import Lease, keep_lease
 from seekd.accounts.operations import Note
 from seekd.accounts.statements import statement
 from seekd.accounts.store import Store
+from seekd.accounts.transaction import run_batch
 from seekd.accounts.types import Usage
-from seekd.accounts.unit import run_batch
 from tests.unit.accounts.conftest import Clock, Waits, free_reservation, settings
 
 SEEN = statement("SELECT id, seen_at_ms FROM owners")

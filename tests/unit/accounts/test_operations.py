@@ -26,10 +26,10 @@ from seekd.accounts.refused import RefusedSettlements
 from seekd.accounts.registry import Registry
 from seekd.accounts.settings import books_path
 from seekd.accounts.sqlite import SqliteConnection
+from seekd.accounts.transaction import Operation, run_batch
 from seekd.accounts.types import Price, Reservation, Usage
-from seekd.accounts.unit import Operation, Outcome, run_batch
 from seekd.accounts.verify import verify_ledger
-from seekd.errors import InsufficientBalance
+from seekd.errors import InsufficientBalance, SeekdError
 
 PRICE = Price(hit_micros=250_000, miss_micros=1_000_000, output_micros=2_000_000)
 CURRENCIES = ("USD", "CNY")
@@ -62,8 +62,9 @@ class CrashingConnection:
         self._inner.begin_reading()
 
     def commit(self, writes: Sequence[Write] = ()) -> None:
-        for command, parameters in writes:
-            self.run_many(command, parameters)
+        for command, rows in writes:
+            for parameters in rows:
+                self.run(command, parameters)
         self._tick()
         self._inner.commit()
 
@@ -83,10 +84,6 @@ class CrashingConnection:
     def run(self, command: Statement, parameters: Parameters | None = None) -> int:
         self._tick()
         return self._inner.run(command, parameters)
-
-    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
-        self._tick()
-        self._inner.run_many(command, parameters)
 
     def close(self) -> None:
         self._inner.close()
@@ -210,22 +207,22 @@ class BooksMachine(RuleBasedStateMachine):
         self.connection.crash_at = -1
         assert [self.plain(outcome) for outcome in outcomes] == expect()
         for operation, outcome in zip(operations, outcomes, strict=True):
-            if isinstance(outcome.result, Reservation):
-                self.reservations[outcome.result.request_id] = outcome.result
+            if isinstance(outcome, Reservation):
+                self.reservations[outcome.request_id] = outcome
             if isinstance(operation, Settle):
                 self.settled[operation.reservation.request_id] = operation
         if crash_at is not None:  # all its statements were done: it dies after the commit
             self.restart()
 
     @staticmethod
-    def plain(outcome: Outcome[Any]) -> Any:
-        if outcome.error is not None:
-            return type(outcome.error)
-        if isinstance(outcome.result, Reservation):
-            return ("held", outcome.result.currency, outcome.result.held_micros)
-        if isinstance(outcome.result, Blocked):
+    def plain(outcome: object) -> Any:
+        if isinstance(outcome, SeekdError):
+            return type(outcome)
+        if isinstance(outcome, Reservation):
+            return ("held", outcome.currency, outcome.held_micros)
+        if isinstance(outcome, Blocked):
             return "blocked"
-        return getattr(outcome.result, "cost_micros", None)
+        return getattr(outcome, "cost_micros", None)
 
     def restart(self) -> None:
         """The process is dead; a new one opens the books and recovers, and may die in that, too."""

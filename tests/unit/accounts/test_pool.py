@@ -1,6 +1,6 @@
 import pytest
 
-from seekd.accounts.pool import EXPIRED, GIFTS, PAYMENTS, REVENUE, TOPPED_UP, Grant, Pool
+from seekd.accounts.pool import EXPIRED, GIFTS, PAYMENTS, REVENUE, TOPPED_UP, Grant, Pool, ledger_digest
 
 
 def make() -> Pool:
@@ -72,3 +72,22 @@ def test_an_amount_that_cannot_be_credited_changes_nothing(micros: int) -> None:
     with pytest.raises(ValueError, match="more than 0"):
         pool.top_up(micros, reference="p", at_ms=0)
     assert pool.total_micros == 160
+
+
+FIRST = (1, "charge", "a", "b", 1, "r", 5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (2, "charge", "a", "b", 1, "r", 5),
+        (1, "top_up", "a", "b", 1, "r", 5),
+        (1, "charge", "b", "a", 1, "r", 5),
+        (1, "charge", "a", "b", 2, "r", 5),
+        (1, "charge", "a", "b", 1, 'r","', 5),
+        (1, "charge", "a", "b", 1, "r", 6),
+    ],
+)
+def test_every_field_of_a_row_is_in_its_digest(other: tuple[object, ...]) -> None:
+    assert ledger_digest(b"", FIRST) != ledger_digest(b"", other)
+    assert ledger_digest(b"", FIRST) != ledger_digest(b"x", FIRST)

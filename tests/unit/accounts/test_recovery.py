@@ -7,8 +7,8 @@ from seekd.accounts.operations import Note, Settle
 from seekd.accounts.recovery import Recovered, recover
 from seekd.accounts.refused import Refusal, RefusedSettlements
 from seekd.accounts.statements import sql, statement
+from seekd.accounts.transaction import run_batch
 from seekd.accounts.types import Reservation, Usage
-from seekd.accounts.unit import run_batch
 from tests.unit.accounts.conftest import free_reservation, refuse_usage, take_usage_again
 
 NOW_MS = 1_000_000

@@ -11,8 +11,8 @@ from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Settle, TopUp
 from seekd.accounts.refused import Refusal, RefusedSettlements, keep_trying, run_each, settle_saved
 from seekd.accounts.statements import statement
+from seekd.accounts.transaction import Needs, Transaction
 from seekd.accounts.types import Usage
-from seekd.accounts.unit import Needs, Unit
 from tests.unit.accounts.conftest import Waits, free_reservation, refuse_usage, take_usage_again
 
 USED = statement("SELECT request_id FROM usage ORDER BY request_id")
@@ -116,10 +116,11 @@ class Bug:
 
     account_id = "open"
 
-    def declare(self, needs: Needs) -> None:
-        pass
+    @property
+    def needs(self) -> Needs:
+        return Needs()
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         raise ZeroDivisionError
 
 

@@ -7,8 +7,8 @@ from seekd.accounts.driver import Connection
 from seekd.accounts.instants import parse_instant
 from seekd.accounts.operations import Settle
 from seekd.accounts.reports import Dimension, UsageQuery, percentile, to_csv, usage_report
+from seekd.accounts.transaction import run_batch
 from seekd.accounts.types import Usage
-from seekd.accounts.unit import run_batch
 from tests.unit.accounts.conftest import free_reservation
 
 

@@ -14,7 +14,8 @@ INSERT = statement("INSERT INTO owners VALUES (:id, 0, 0)")
 def test_a_rollback_forgets_and_a_commit_keeps(connect: Callable[[], Connection]) -> None:
     writer, reader = connect(), connect()
     writer.begin()
-    writer.run_many(INSERT, [{"id": "a"}, {"id": "b"}])
+    writer.run(INSERT, {"id": "a"})
+    writer.run(INSERT, {"id": "b"})
     assert reader.rows(COUNT) == [(0,)]
     writer.rollback()
     writer.rollback()  # nothing to forget is no fault
@@ -36,7 +37,8 @@ def test_a_reading_transaction_sees_one_state_and_blocks_no_writer(connect: Call
 
 def test_a_list_is_a_parameter_and_rows_can_be_streamed(connect: Callable[[], Connection]) -> None:
     connection = connect()
-    connection.run_many(INSERT, [{"id": f"{number:04}"} for number in range(2500)])
+    connection.begin()
+    connection.commit([(INSERT, [{"id": f"{number:04}"} for number in range(2500)])])
     found = connection.rows(
         statement("SELECT id FROM owners WHERE id IN_LIST(:ids)"), {"ids": ["0001", "x'--", "0002"]}
     )

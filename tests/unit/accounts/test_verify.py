@@ -7,8 +7,8 @@ import pytest
 from seekd.accounts.driver import Connection, TransactionFailed
 from seekd.accounts.operations import AddGrant, Reserve, Settle, TopUp
 from seekd.accounts.statements import statement
+from seekd.accounts.transaction import run_batch
 from seekd.accounts.types import Price, Reservation, Usage
-from seekd.accounts.unit import run_batch
 from seekd.accounts.verify import verify_ledger
 
 PRICE = Price(hit_micros=1_000_000, miss_micros=1_000_000, output_micros=1_000_000)
@@ -38,7 +38,7 @@ def connection(connect: Callable[[], Connection]) -> Connection:
             max_completion_tokens=10,
             is_retry_safe=False,
         )
-        reservation = run_batch(connection, [reserve], now_ms=2, owner="o")[0].result
+        reservation = run_batch(connection, [reserve], now_ms=2, owner="o")[0]
         assert isinstance(reservation, Reservation)
         if number < 3:
             usage = Usage(num_hit_tokens=0, num_miss_tokens=100, num_completion_tokens=number)

@@ -13,8 +13,8 @@ from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Reserve, Settle, TopUp
 from seekd.accounts.refused import RefusedSettlements
 from seekd.accounts.statements import statement
+from seekd.accounts.transaction import Needs, Transaction, run_batch
 from seekd.accounts.types import Answer, Claim, Price, Reservation, Twin, Usage
-from seekd.accounts.unit import Needs, Unit, run_batch
 from seekd.accounts.verify import verify_ledger
 from seekd.accounts.writer import MAX_BATCH, SAVED, Writer
 from seekd.errors import StoreError
@@ -66,9 +66,6 @@ class Faulty:
     def run(self, command: Statement, parameters: Parameters | None = None) -> int:
         return self._inner.run(command, parameters)
 
-    def run_many(self, command: Statement, parameters: Sequence[Parameters]) -> None:
-        self._inner.run_many(command, parameters)
-
     def close(self) -> None:
         self._inner.close()
 
@@ -78,10 +75,11 @@ class Bug:
 
     account_id = "open"
 
-    def declare(self, needs: Needs) -> None:
-        pass
+    @property
+    def needs(self) -> Needs:
+        return Needs()
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, transaction: Transaction) -> None:
         raise ZeroDivisionError
 
 
@@ -140,7 +138,7 @@ async def test_while_the_database_is_away_waiting_ends_and_what_must_not_be_lost
     writer = make(store_timeout_s=0.0)
     faulty.away = 3
     writer.start(asyncio.get_running_loop())
-    durable = writer.submit_durable(top_up(1))
+    durable = writer.submit(top_up(1), is_durable=True)
     with pytest.raises(StoreError):
         await writer.submit(top_up(2))
     await durable
@@ -152,7 +150,7 @@ async def test_what_is_written_is_known_by_its_number(make: Callable[..., Writer
     writer = make()
     writer.start(asyncio.get_running_loop())
     assert (writer.num_queued, writer.num_written) == (0, 0)
-    await asyncio.gather(*(writer.submit_durable(top_up(number)) for number in range(3)))
+    await asyncio.gather(*(writer.submit(top_up(number), is_durable=True) for number in range(3)))
     async with asyncio.timeout(30):
         while writer.num_written != 3:
             await asyncio.sleep(0.001)
@@ -181,7 +179,7 @@ async def test_stopping_gives_up_on_a_database_that_stays_away(make: Callable[..
     writer = make()
     faulty.away = 10**9
     writer.start(asyncio.get_running_loop())
-    durable = writer.submit_durable(top_up(1))
+    durable = writer.submit(top_up(1), is_durable=True)
     await asyncio.to_thread(writer.stop, give_up_after_s=0.0)
     with pytest.raises(StoreError):
         await durable
@@ -209,7 +207,7 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     assert reservation.held_micros == 60
     faulty.lost_answers = 1
     usage = Usage(num_hit_tokens=0, num_miss_tokens=50, num_completion_tokens=0)
-    assert await writer.submit_durable(Settle(reservation=reservation, usage=usage)) is SAVED
+    assert await writer.submit(Settle(reservation=reservation, usage=usage), is_durable=True) is SAVED
     await asyncio.to_thread(writer.stop, give_up_after_s=5)
     assert connect().rows(statement("SELECT topped_up_micros, held_micros FROM pools")) == [(50, 0)]
     assert verify_ledger(connect()).problems == ()
@@ -239,7 +237,7 @@ async def test_a_settlement_waits_no_longer_than_until_the_journal_has_it(
     faulty.away = 10**9
     writer.start(asyncio.get_running_loop())
     async with asyncio.timeout(30):
-        assert await writer.submit_durable(settlement("r")) is SAVED
+        assert await writer.submit(settlement("r"), is_durable=True) is SAVED
     assert [saved.reservation.request_id for saved in Journal(tmp_path / "journal").read()] == ["r"]
     faulty.away = 0
     await asyncio.to_thread(writer.stop, give_up_after_s=30)
@@ -269,7 +267,7 @@ async def test_a_settlement_that_is_refused_is_written_down_and_holds_up_no_othe
     writer = make()
     writer._loop = asyncio.get_running_loop()  # queued before the thread runs, so that all are in one batch
     names = ["r1", "r2", "r bad", "r3", "r4"]
-    futures = [writer.submit_durable(settlement(name)) for name in names]
+    futures = [writer.submit(settlement(name), is_durable=True) for name in names]
     writer.start(asyncio.get_running_loop())
     async with asyncio.timeout(30):
         results = await asyncio.gather(*futures)
@@ -290,7 +288,7 @@ async def test_the_idempotency_key_of_a_refused_settlement_keeps_its_answer(
     twin = Twin(account_id="open", idempotency_key="k", body_hash=b"")
     take = TakeClaim(twin=twin, request_id="r bad", lifetime_ms=10**6)
     claim, kept = await writer.submit(take), Answer(status=200, headers=(), body=b"{}")
-    assert await writer.submit_durable(settlement("r bad", claim=claim, answer=kept)) is SAVED
+    assert await writer.submit(settlement("r bad", claim=claim, answer=kept), is_durable=True) is SAVED
     assert await writer.submit(take) == kept
     await asyncio.to_thread(writer.stop, give_up_after_s=5)
 
@@ -302,11 +300,11 @@ async def test_a_refused_settlement_that_cannot_be_written_down_is_tried_until_i
     (tmp_path / "refused").mkdir()
     writer = make()
     writer.start(asyncio.get_running_loop())
-    refused = writer.submit_durable(settlement("r bad"))
+    refused = writer.submit(settlement("r bad"), is_durable=True)
     async with asyncio.timeout(30):
         while not writer.is_behind:
             await asyncio.sleep(0.001)
-        assert await writer.submit_durable(settlement("r1")) is not SAVED
+        assert await writer.submit(settlement("r1"), is_durable=True) is not SAVED
         assert not refused.done()
         (tmp_path / "refused").rmdir()
         assert await refused is SAVED

@@ -20,6 +20,7 @@ from seekd.engine.scripted import EmitText, Script, ScriptedEngine, ScriptStep
 from seekd.engine.types import EngineRequest
 from seekd.models.settings import LongConversationName, ModelSettings
 from seekd.request import LongConversation
+from seekd.service.billing import Billing
 from seekd.service.generation import Generation
 from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.metrics import Metrics
@@ -27,7 +28,6 @@ from seekd.service.model_pool import single_model
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
-from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC
 
@@ -105,9 +105,9 @@ async def talking(
         pool = single_model(model)
         await pool.start()
         metrics = Metrics(engines={})
-        counter = Counter(books, Limiter(AccountsSettings(), total_micros=books.total_micros))
+        billing = Billing(books, Limiter(AccountsSettings(), total_micros=books.total_micros))
         service = GenerationService(
-            models=pool, counter=counter, metrics=metrics, deadline_s=deadline_s, context=context
+            models=pool, billing=billing, metrics=metrics, deadline_s=deadline_s, context=context
         )
         try:
             yield Talk(service=service, engine=engine, books=books, metrics=metrics)

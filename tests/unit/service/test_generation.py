@@ -35,12 +35,12 @@ from seekd.errors import (
     UnpricedModel,
 )
 from seekd.models.settings import ModelSettings
+from seekd.service.billing import Billing
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
 from seekd.service.opening import GenerationService
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC
 
@@ -85,7 +85,7 @@ async def _service(
         try:
             metrics = Metrics(engines={})
             limiter = Limiter(accounts, total_micros=books.total_micros)
-            yield GenerationService(models=pool, counter=Counter(books, limiter), metrics=metrics), engine
+            yield GenerationService(models=pool, billing=Billing(books, limiter), metrics=metrics), engine
         finally:
             await pool.close()
             await books.close()
@@ -118,8 +118,8 @@ async def test_who_cannot_pay_or_has_no_price_is_refused_before_a_model_is_loade
         books = open_books(settings, Path(data_dir), allows_open=True)
         await books.start()
         pool = single_model(model)
-        counter = Counter(books, Limiter(settings, total_micros=books.total_micros))
-        service = GenerationService(models=pool, counter=counter, metrics=Metrics(engines={}))
+        billing = Billing(books, Limiter(settings, total_micros=books.total_micros))
+        service = GenerationService(models=pool, billing=billing, metrics=Metrics(engines={}))
         try:
             with pytest.raises(InsufficientBalance):
                 await _open(service)

@@ -21,6 +21,7 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID, Caller
 from seekd.engine.scripted import Cached, EmitText, Fail, Script, ScriptedEngine, say
 from seekd.errors import EngineError
 from seekd.models.settings import ModelSettings
+from seekd.service.billing import Billing
 from seekd.service.generation import Generation
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
@@ -29,7 +30,6 @@ from seekd.service.response_cache.answer_stores import MemoryStore
 from seekd.service.response_cache.cache import CacheResult, ResponseCache
 from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Counter
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC
 
@@ -94,8 +94,8 @@ async def _served(script: Script, data_dir: Path, *, caches: bool = True) -> Asy
         store = MemoryStore(budget_bytes=100_000, lifetime_s=100.0)
         cache = ResponseCache(ResponseCacheSettings(use="on", replay="original"), store, metrics=metrics)
         await cache.start()
-    counter = Counter(books, Limiter(AccountsSettings(), total_micros=books.total_micros))
-    service = GenerationService(models=pool, counter=counter, metrics=metrics, cache=cache)
+    billing = Billing(books, Limiter(AccountsSettings(), total_micros=books.total_micros))
+    service = GenerationService(models=pool, billing=billing, metrics=metrics, cache=cache)
     try:
         yield Served(service=service, books=books, metrics=metrics, data_dir=data_dir)
     finally:

@@ -19,9 +19,9 @@ from seekd.engine.scripted import ScriptedEngine, ScriptedVocabulary, say
 from seekd.engine.text_pieces import PIECE_CHARS
 from seekd.errors import InsufficientBalance, LimitExceeded, RateLimited
 from seekd.models.settings import ModelSettings
+from seekd.service.billing import Billing
 from seekd.service.prompt_encoder import LONG_PROMPT_CHARS, PromptEncoder
 from seekd.service.served_model import ServedModel
-from seekd.service.tab import Counter
 from seekd.wire.tokenize import TextToCount
 
 LONG = "x" * (LONG_PROMPT_CHARS + 1)
@@ -80,9 +80,9 @@ async def _desk(
     books = open_books(settings, data_dir, allows_open=True)
     await books.start()
     await model.start()
-    counter = Counter(books, Limiter(settings, total_micros=books.total_micros))
+    billing = Billing(books, Limiter(settings, total_micros=books.total_micros))
     try:
-        yield Desk(PromptEncoder(counter, max_bytes=max_bytes, num_threads=1, slice_s=0), model, vocabulary)
+        yield Desk(PromptEncoder(billing, max_bytes=max_bytes, num_threads=1, slice_s=0), model, vocabulary)
     finally:
         vocabulary.may_read.set()
         await model.close()

@@ -13,7 +13,7 @@ from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.store import open_connection
 from seekd.accounts.types import Answer, Caller, Claim, Limits, Usage
 from seekd.errors import InsufficientBalance, RateLimited, UnpricedModel
-from seekd.service.tab import Counter, Order
+from seekd.service.billing import Bill, Billing
 
 SETTINGS = AccountsSettings(
     prices=(PriceSetting(model="m", currency="USD", hit="1", miss="1", output="1"),),
@@ -41,8 +41,8 @@ async def books(connection: Connection, tmp_path: Path) -> AsyncIterator[Books]:
 
 
 @pytest.fixture
-def counter(books: Books) -> Counter:
-    return Counter(books, Limiter(SETTINGS, total_micros=books.total_micros))
+def billing(books: Books) -> Billing:
+    return Billing(books, Limiter(SETTINGS, total_micros=books.total_micros))
 
 
 @pytest.fixture
@@ -53,13 +53,22 @@ async def caller(books: Books, connection: Connection) -> Caller:
     return await books.authenticate(registry.create_key(account.id).secret)
 
 
-def order(caller: Caller, request_id: str, *, num_prompt_tokens: int = 60, most: int = 40) -> Order:
-    return Order(
-        caller=caller,
+async def reserve(
+    billing: Billing,
+    caller: Caller,
+    request_id: str,
+    *,
+    num_prompt_tokens: int = 60,
+    most: int = 40,
+    claim: Claim | None = None,
+) -> Bill:
+    return await billing.reserve(
+        caller,
         request_id=request_id,
         model="m",
         num_prompt_tokens=num_prompt_tokens,
         max_completion_tokens=most,
+        claim=claim,
     )
 
 
@@ -76,32 +85,32 @@ def report(connection: Connection) -> UsageLine:
 
 @pytest.mark.parametrize("outcome", ["error", "shutdown", "cancelled"])
 async def test_an_attempt_that_the_server_failed_is_charged_only_without_a_key(
-    books: Books, counter: Counter, caller: Caller, connection: Connection, outcome: str
+    books: Books, billing: Billing, caller: Caller, connection: Connection, outcome: str
 ) -> None:
-    tab = await counter.open_tab(order(caller, "keyed"), claim=await claim(books, caller, "keyed"))
-    await tab.settle(used(outcome, is_error=True))
+    bill = await reserve(billing, caller, "keyed", claim=await claim(books, caller, "keyed"))
+    await bill.settle(used(outcome, is_error=True))
     assert (report(connection).cost, report(connection).num_errors) == ("0.00", 1)
-    tab = await counter.open_tab(order(caller, "plain"), claim=None)
-    await tab.settle(used(outcome, is_error=True))
+    bill = await reserve(billing, caller, "plain", claim=None)
+    await bill.settle(used(outcome, is_error=True))
     assert report(connection).cost == "0.00007"
 
 
 async def test_a_retry_of_a_failed_attempt_runs_and_is_charged_once(
-    books: Books, counter: Counter, caller: Caller, connection: Connection
+    books: Books, billing: Billing, caller: Caller, connection: Connection
 ) -> None:
-    tab = await counter.open_tab(order(caller, "first"), claim=await claim(books, caller, "first"))
-    await tab.settle(used("error", is_error=True))
-    tab = await counter.open_tab(order(caller, "second"), claim=await claim(books, caller, "second"))
-    await tab.settle(used("stop"), answer=ANSWER)
+    bill = await reserve(billing, caller, "first", claim=await claim(books, caller, "first"))
+    await bill.settle(used("error", is_error=True))
+    bill = await reserve(billing, caller, "second", claim=await claim(books, caller, "second"))
+    await bill.settle(used("stop"), answer=ANSWER)
     assert await books.claims.take(caller, idempotency_key="k", body=b"body", request_id="third") == ANSWER
     assert report(connection).cost == "0.00007"
 
 
 async def test_an_attempt_that_took_too_long_is_charged_also_under_a_key(
-    books: Books, counter: Counter, caller: Caller, connection: Connection
+    books: Books, billing: Billing, caller: Caller, connection: Connection
 ) -> None:
-    tab = await counter.open_tab(order(caller, "r"), claim=await claim(books, caller, "r"))
-    await tab.settle(used("deadline", is_error=True))
+    bill = await reserve(billing, caller, "r", claim=await claim(books, caller, "r"))
+    await bill.settle(used("deadline", is_error=True))
     assert report(connection).cost == "0.00007"
 
 
@@ -109,18 +118,18 @@ async def test_an_attempt_that_took_too_long_is_charged_also_under_a_key(
     ("num_prompt_tokens", "most", "error"), [(60, 10_000, InsufficientBalance), (2000, 1, RateLimited)]
 )
 async def test_a_refused_request_leaves_its_idempotency_key_free(
-    books: Books, counter: Counter, caller: Caller, num_prompt_tokens: int, most: int, error: type[Exception]
+    books: Books, billing: Billing, caller: Caller, num_prompt_tokens: int, most: int, error: type[Exception]
 ) -> None:
     claimed = await claim(books, caller, "first")
     with pytest.raises(error):
-        await counter.open_tab(order(caller, "first", num_prompt_tokens=num_prompt_tokens, most=most), claim=claimed)
+        await reserve(billing, caller, "first", num_prompt_tokens=num_prompt_tokens, most=most, claim=claimed)
     await claim(books, caller, "second")
 
 
-async def test_settling_twice_counts_once(counter: Counter, caller: Caller, connection: Connection) -> None:
-    tab = await counter.open_tab(order(caller, "r"), claim=None)
-    first = await tab.settle(used("stop"))
-    assert await tab.settle(used("error", is_error=True)) is first
+async def test_settling_twice_counts_once(billing: Billing, caller: Caller, connection: Connection) -> None:
+    bill = await reserve(billing, caller, "r", claim=None)
+    first = await bill.settle(used("stop"))
+    assert await bill.settle(used("error", is_error=True)) is first
     assert report(connection).num_requests == 1
 
 
@@ -128,24 +137,48 @@ async def test_counting_is_admitted_for_as_long_as_it_lasts_and_costs_nothing(
     books: Books, caller: Caller, connection: Connection
 ) -> None:
     limiter = Limiter(replace(SETTINGS, account_limits=Limits(max_concurrency=1)), total_micros=books.total_micros)
-    counter = Counter(books, limiter)
-    async with counter.counting(caller, model="m", request_id="c"):
+    billing = Billing(books, limiter)
+    async with billing.counting(caller, model="m", request_id="c"):
         with pytest.raises(RateLimited):
-            await counter.check_means(caller, "m")
-    await counter.check_means(caller, "m")
+            await billing.check(caller, "m")
+    await billing.check(caller, "m")
     assert usage_report(connection, UsageQuery()) == []
 
 
 async def test_who_could_pay_for_nothing_may_not_count_either(
-    books: Books, counter: Counter, connection: Connection
+    books: Books, billing: Billing, connection: Connection
 ) -> None:
     registry = Registry(connection)
     poor = await books.authenticate(registry.create_key(registry.create_account("poor").id).secret)
     with pytest.raises(InsufficientBalance):
-        await counter.check_means(poor, "m")
+        await billing.check(poor, "m")
     with pytest.raises(InsufficientBalance):
-        async with counter.counting(poor, model="m", request_id="c"):
+        async with billing.counting(poor, model="m", request_id="c"):
             pass
     with pytest.raises(UnpricedModel):
-        async with counter.counting(poor, model="without a price", request_id="c"):
+        async with billing.counting(poor, model="without a price", request_id="c"):
             pass
+
+
+@pytest.mark.parametrize(("progress_interval_s", "cost"), [(0.0, "0.00007"), (3600.0, "0.00")])
+async def test_a_recovery_charges_what_was_noted_and_notes_are_written_now_and_then(
+    connection: Connection, tmp_path: Path, progress_interval_s: float, cost: str
+) -> None:
+    settings = replace(SETTINGS, progress_interval_s=progress_interval_s)
+    registry = Registry(connection)
+    registry.top_up("open", currency="USD", micros=1000)
+    books = open_books(settings, tmp_path, allows_open=True)
+    await books.start()
+    billing = Billing(books, Limiter(settings, total_micros=books.total_micros))
+    bill = await reserve(billing, await books.authenticate(None), "r")
+    asked: list[str] = []
+
+    def usage() -> Usage:
+        asked.append("r")
+        return used("running")
+
+    bill.note(usage)
+    assert bool(asked) == (progress_interval_s == 0)  # what is not written is not asked for
+    await books.close()  # without a settlement: as if it had been killed
+    await open_books(settings, tmp_path, allows_open=True).close()
+    assert report(connection).cost == cost
