@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from seekd.accounts.gauges import Full, GaugeLimit, RedisGauge
+from seekd.accounts.concurrency import ConcurrencyLimit, Full, RedisConcurrencyCounter
 from seekd.accounts.limiter import Limiter
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.types import Caller, Limits
@@ -17,7 +17,7 @@ from seekd.config import Secret
 from seekd.errors import RateLimited, StoreError
 from tests.integration.services import free_port, redis_url  # noqa: F401 - a fixture
 
-ACCOUNT, KEY = GaugeLimit(name="account", limit=2), GaugeLimit(name="key", limit=1)
+ACCOUNT, KEY = ConcurrencyLimit(name="account", limit=2), ConcurrencyLimit(name="key", limit=1)
 
 
 async def no_money(account_id: str) -> int:
@@ -57,8 +57,8 @@ async def test_gateways_share_every_limit(gateways: list[Limiter], request: pyte
     assert dict(caught.value.headers)["x-ratelimit-remaining-requests"] == "0"
 
 
-async def test_a_place_is_taken_in_all_gauges_or_in_none_and_ends_with_its_lease(redis_url: str) -> None:  # noqa: F811
-    dead, alive = RedisGauge(redis_url), RedisGauge(redis_url)
+async def test_a_place_is_taken_under_all_names_or_none_and_ends_with_its_lease(redis_url: str) -> None:  # noqa: F811
+    dead, alive = RedisConcurrencyCounter(redis_url), RedisConcurrencyCounter(redis_url)
     assert await dead.enter("1", [ACCOUNT, KEY]) is None
     assert await alive.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
     assert await alive.enter("3", [ACCOUNT]) is None
@@ -68,8 +68,8 @@ async def test_a_place_is_taken_in_all_gauges_or_in_none_and_ends_with_its_lease
         for limit in (ACCOUNT, KEY):
             await client.zadd(f"seekd:running:{limit.name}", {"1": time.time() - 1}, xx=True)
     assert await alive.enter("5", [ACCOUNT, KEY]) is None
-    for gauge in (dead, alive):
-        await gauge.close()
+    for counter in (dead, alive):
+        await counter.close()
 
 
 # Enters with a clock that is hours off, and dies: its place stays taken until its lease ends.
@@ -103,14 +103,14 @@ async def test_a_place_that_a_gateway_with_another_clock_took_is_taken(
 
 
 async def test_a_place_is_renewed_for_as_long_as_it_is_taken(redis_url: str) -> None:  # noqa: F811
-    place = GaugeLimit(name="renewed", limit=1)
+    place = ConcurrencyLimit(name="renewed", limit=1)
     renewals = asyncio.Semaphore(0)
 
     async def until_told(_: float) -> None:
         await renewals.acquire()
 
-    gauge = RedisGauge(redis_url, lease_s=60.0, sleep=until_told)
-    assert await gauge.enter("1", [place]) is None
+    counter = RedisConcurrencyCounter(redis_url, lease_s=60.0, sleep=until_told)
+    assert await counter.enter("1", [place]) is None
     async with redis.asyncio.Redis.from_url(redis_url) as client:
 
         async def ends_later_than(end_s: float) -> None:
@@ -124,9 +124,9 @@ async def test_a_place_is_renewed_for_as_long_as_it_is_taken(redis_url: str) -> 
         renewals.release()
         await ends_later_than(nearly_over_s + 45.0)
         assert await client.ttl("seekd:running:renewed") > 60
-        await gauge.leave("1", [place])
+        await counter.leave("1", [place])
         assert await client.zcard("seekd:running:renewed") == 0
-    await gauge.close()
+    await counter.close()
 
 
 async def test_while_redis_is_away_nothing_is_let_in_uncounted() -> None:

@@ -25,13 +25,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from seekd.accounts.access import AccessState
+from seekd.accounts.backoff import FailureBackoff
 from seekd.accounts.balances import read_balance
-from seekd.accounts.brake import FailureBrake
 from seekd.accounts.clock import DatabaseClock
 from seekd.accounts.driver import Connection, TransactionFailed
-from seekd.accounts.idempotency import ClaimDesk
+from seekd.accounts.idempotency import IdempotencyClaims
 from seekd.accounts.keys import KeyRing
 from seekd.accounts.lease import Lease, keep_lease
+from seekd.accounts.notifications import POLL_S, Notifications
 from seekd.accounts.operations import Blocked, Note, Release, ReleaseUnknown, Reserve, Settle
 from seekd.accounts.prices import PriceQuestion, PriceTable, Pricing, load_prices
 from seekd.accounts.recovery import recover
@@ -40,7 +41,6 @@ from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.statements import sql
 from seekd.accounts.store import Store, unopened
 from seekd.accounts.types import FREE, Answer, Balance, Caller, Charge, Claim, Price, Reservation, Usage
-from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
 
@@ -78,7 +78,7 @@ class Books:
         self._prices = prices
         self._pricing = pricing
         self._ring = KeyRing(allows_open=allows_open)
-        self._brake = FailureBrake(num_free=settings.failed_auth_free, max_delay_s=settings.failed_auth_delay_s)
+        self._backoff = FailureBackoff(num_free=settings.failed_auth_free, max_delay_s=settings.failed_auth_delay_s)
         self._num_slowed = 0
         self._reader = store.connect(is_reader=True)
         # SQLite answers from memory and a log that readers never wait for; a network round trip leaves the loop.
@@ -91,8 +91,8 @@ class Books:
             now_ms=self._now_ms,
             store_timeout_s=settings.store_timeout_s,
         )
-        self.claims = ClaimDesk(self._writer, settings, read=self._read, now_ms=self._now_ms)
-        self._freed = Changes()
+        self.claims = IdempotencyClaims(self._writer, settings, read=self._read, now_ms=self._now_ms)
+        self._freed = Notifications()
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -172,7 +172,7 @@ class Books:
 
     async def slow_down(self, peer: str) -> None:
         """Wait before a wrong key or token is answered: longer with each one that the peer has sent."""
-        delay_s = self._brake.failed(peer, now_s=time.monotonic())
+        delay_s = self._backoff.failed(peer, now_s=time.monotonic())
         if delay_s and self._num_slowed < _MAX_SLOWED:
             self._num_slowed += 1
             try:
@@ -239,14 +239,14 @@ class Books:
             if freed is not None and not freed.done():
                 await asyncio.wait({freed}, timeout=min(remaining_s, POLL_S))
             # Taken before the next attempt, so that a settlement between attempt and wait is not missed.
-            freed = self._freed.next(caller.account_id)
+            freed = self._freed.listen(caller.account_id)
 
     def check_price(self, model: str) -> None:
         """Refuse a model that has no price while others have one. Raises `UnpricedModel`."""
         if self._prices.lacks(model, self._now_ms()):
             raise UnpricedModel(model)
 
-    async def check_means(self, caller: Caller, model: str) -> None:
+    async def check_can_pay(self, caller: Caller, model: str) -> None:
         """Refuse an account that could not pay for one token in and one out, before work of any kind is done for it.
 
         Raises:
@@ -337,7 +337,7 @@ class Books:
             self._writer.post(operation, is_durable=True)
             return Charge(request_id=reservation.request_id, currency=reservation.currency, cost_micros=0)
         future = self._writer.submit(operation, is_durable=True)
-        future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
+        future.add_done_callback(lambda _: self._freed.notify(reservation.account_id))
         if claim is not None:
             future.add_done_callback(lambda _: self.claims.ended(claim))
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
@@ -387,7 +387,7 @@ class Books:
         if reservation.price.is_free:  # it noted nothing, so nothing was written
             return
         future = self._writer.submit(Release(reservation=reservation), is_durable=True)
-        future.add_done_callback(lambda _: self._freed.happened(reservation.account_id))
+        future.add_done_callback(lambda _: self._freed.notify(reservation.account_id))
         done, _ = await asyncio.wait({future}, timeout=self._settings.store_timeout_s)
         if not done or future.exception() is not None:
             logger.error("a change of the books waits for the database", extra={"action": "write_later"})

@@ -19,9 +19,9 @@ from typing import Protocol, TypeVar
 
 from seekd.accounts.claims import NOT_KEPT, EndClaim, ForgetClaims, TakeClaim, check_key, hash_body, read_claim
 from seekd.accounts.driver import Connection
+from seekd.accounts.notifications import POLL_S, Notifications
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.types import Answer, Caller, Claim, Twin
-from seekd.accounts.waiting import POLL_S, Changes
 from seekd.accounts.writer import Writer
 from seekd.errors import Overloaded, StoreError
 
@@ -40,7 +40,7 @@ class Read(Protocol):
         """Raises `StoreError`."""
 
 
-class ClaimDesk:
+class IdempotencyClaims:
     """Gives claims out, one a key at a time."""
 
     def __init__(self, writer: Writer, settings: AccountsSettings, *, read: Read, now_ms: Callable[[], int]) -> None:
@@ -48,7 +48,7 @@ class ClaimDesk:
         self._settings = settings
         self._read = read
         self._now_ms = now_ms
-        self._ended = Changes()
+        self._ended = Notifications()
         self._forget_until_s = 0.0
 
     async def take(
@@ -97,7 +97,7 @@ class ClaimDesk:
         """
         pause_s = POLL_S
         while True:
-            ended = self._ended.next(_name(twin))  # before looking, so that no end between is missed
+            ended = self._ended.listen(_name(twin))  # before looking, so that no end between is missed
             known = await self._find(twin)
             if isinstance(known, Answer):
                 return known
@@ -124,7 +124,7 @@ class ClaimDesk:
 
     def ended(self, claim: Claim) -> None:
         """Wake the twins of a request whose claim has ended."""
-        self._ended.happened(_name(claim))
+        self._ended.notify(_name(claim))
 
     def kept(self, answer: Answer | None) -> Answer | None:
         """What is written down of an answer."""

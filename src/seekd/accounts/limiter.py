@@ -1,7 +1,7 @@
 """Limits: how many requests and tokens a key, an account and a model may have.
 
-The counting in time is the `limits` library's,
-in memory or in Redis; it is imported when the first limit is met, since most servers have none.
+The counting in time is the `limits` library's, in memory or in Redis; it is imported when the first limit is met, since
+most servers have none.
 
 | limit | window | counts |
 |---|---|---|
@@ -26,7 +26,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from seekd.accounts.gauges import Full, Gauge, GaugeLimit, LocalGauge, RedisGauge
+from seekd.accounts.concurrency import (
+    ConcurrencyCounter,
+    ConcurrencyLimit,
+    Full,
+    LocalConcurrencyCounter,
+    RedisConcurrencyCounter,
+)
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.types import NO_LIMITS, Caller, Limits
 from seekd.errors import RateLimited, StoreError
@@ -61,7 +67,7 @@ class Admission:
 
     request_id: str
     headers: tuple[tuple[str, str], ...]
-    gauges: tuple[GaugeLimit, ...]
+    places: tuple[ConcurrencyLimit, ...]
     windows: tuple[_Window, ...]
 
 
@@ -98,7 +104,7 @@ class Limiter:
         self._total_micros = total_micros
         self._clock = clock
         url = settings.limits_redis_url
-        self._gauge: Gauge = LocalGauge() if not url else RedisGauge(url)
+        self._running: ConcurrencyCounter = LocalConcurrencyCounter() if not url else RedisConcurrencyCounter(url)
         self._strategies: dict[Kind, RateLimiter] | None = None
         self._loading = asyncio.Lock()
 
@@ -109,12 +115,12 @@ class Limiter:
             RateLimited: a limit is reached.
             StoreError: Redis is away.
         """
-        gauges, windows, derived = await self._limits_of(caller, model)
+        places, windows, derived = await self._limits_of(caller, model)
         await self._check(windows, dict.fromkeys(windows, 1))
-        if gauges:
+        if places:
             probe = uuid.uuid4().hex
-            await self._enter(probe, gauges, windows, derived)
-            await asyncio.shield(self._gauge.leave(probe, gauges))
+            await self._enter(probe, places, windows, derived)
+            await asyncio.shield(self._running.leave(probe, places))
 
     async def admit(self, caller: Caller, *, model: str, request_id: str, num_prompt_tokens: int | None) -> Admission:
         """Let a request in; `finish` must follow, whatever becomes of it.
@@ -129,28 +135,28 @@ class Limiter:
             RateLimited: a limit is reached.
             StoreError: Redis is away. Nothing is let in uncounted.
         """
-        gauges, windows, derived = await self._limits_of(caller, model)
+        places, windows, derived = await self._limits_of(caller, model)
         if num_prompt_tokens is None:
             windows = tuple(window for window in windows if window.kind != "tokens")
-        if not gauges and not windows:
-            return Admission(request_id=request_id, headers=(), gauges=(), windows=())
+        if not places and not windows:
+            return Admission(request_id=request_id, headers=(), places=(), windows=())
         costs = {window: 1 if window.kind == "requests" else num_prompt_tokens or 0 for window in windows}
         await self._check(windows, costs)
-        await self._enter(request_id, gauges, windows, derived)
+        await self._enter(request_id, places, windows, derived)
         try:
             for window in windows:
                 if not await self._count(window, costs[window]):
                     raise await self._refusal(window, windows)
             headers = await self._headers(windows)
         except BaseException:
-            await self._gauge.leave(request_id, gauges)
+            await self._running.leave(request_id, places)
             raise
-        return Admission(request_id=request_id, headers=headers, gauges=gauges, windows=windows)
+        return Admission(request_id=request_id, headers=headers, places=places, windows=windows)
 
     async def finish(self, admission: Admission, *, num_completion_tokens: int) -> None:
         """The request has ended. Never raises."""
-        if admission.gauges:
-            await self._gauge.leave(admission.request_id, admission.gauges)
+        if admission.places:
+            await self._running.leave(admission.request_id, admission.places)
         for window in admission.windows:
             if window.kind == "tokens" and num_completion_tokens:
                 try:
@@ -160,36 +166,36 @@ class Limiter:
 
     async def close(self) -> None:
         """Give connections back."""
-        await self._gauge.close()
+        await self._running.close()
 
     async def _limits_of(
         self, caller: Caller, model: str
-    ) -> tuple[tuple[GaugeLimit, ...], tuple[_Window, ...], GaugeLimit | None]:
+    ) -> tuple[tuple[ConcurrencyLimit, ...], tuple[_Window, ...], ConcurrencyLimit | None]:
         settings = self._settings
         scopes = [(f"account:{caller.account_id}", _own_or(caller.account_limits, settings.account_limits))]
         if caller.key_id is not None:
             scopes.append((f"key:{caller.key_id}", _own_or(caller.key_limits, settings.key_limits)))
         if model in settings.model_limits:
             scopes.append((f"model:{caller.account_id}:{model}", settings.model_limits[model]))
-        gauges = [
-            GaugeLimit(name=name, limit=limits.max_concurrency)
+        places = [
+            ConcurrencyLimit(name=name, limit=limits.max_concurrency)
             for name, limits in scopes
             if limits.max_concurrency is not None
         ]
         derived = None
         if settings.balance_per_concurrency_micros:
             total = await self._total_micros(caller.account_id)
-            derived = GaugeLimit(
+            derived = ConcurrencyLimit(
                 name=f"balance:{caller.account_id}", limit=max(1, total // settings.balance_per_concurrency_micros)
             )
-            gauges.append(derived)
+            places.append(derived)
         windows = [
             _Window(kind=kind, scope=name, limit=limit)
             for name, limits in scopes
             for kind, limit in _in_time(limits)
             if limit is not None
         ]
-        return tuple(gauges), tuple(windows), derived
+        return tuple(places), tuple(windows), derived
 
     async def _check(self, windows: tuple[_Window, ...], costs: dict[_Window, int]) -> None:
         for window in windows:
@@ -208,11 +214,11 @@ class Limiter:
     async def _enter(
         self,
         request_id: str,
-        gauges: tuple[GaugeLimit, ...],
+        places: tuple[ConcurrencyLimit, ...],
         windows: tuple[_Window, ...],
-        derived: GaugeLimit | None,
+        derived: ConcurrencyLimit | None,
     ) -> None:
-        full = await self._gauge.enter(request_id, gauges) if gauges else None
+        full = await self._running.enter(request_id, places) if places else None
         if full is not None:
             raise _busy(full, is_balance_derived=full.limit is derived, headers=await self._headers(windows))
 
@@ -270,9 +276,10 @@ class Limiter:
         from limits.aio.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 
         storage: RedisStorage | MemoryStorage
-        if isinstance(self._gauge, RedisGauge):
-            # The library has no way to close its connections, so they are the gauge's.
-            pool = cast("Any", self._gauge.connection_pool)  # Any: the library's types leave this documented option out
+        if isinstance(self._running, RedisConcurrencyCounter):
+            # The library has no way to close its connections, so they are the counter's.
+            # Any: the library's types leave this documented option out
+            pool = cast("Any", self._running.connection_pool)
             storage = RedisStorage(
                 "async+redis://", wrap_exceptions=True, implementation="redispy", connection_pool=pool
             )

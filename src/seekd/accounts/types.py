@@ -110,8 +110,8 @@ class Price:
 
     def worst_case_micros(self, *, num_prompt_tokens: int, max_completion_tokens: int) -> int:
         """The most that a request of this size can cost: nothing cached, every completion token used."""
-        dearest_prompt = max(self.hit_micros, self.miss_micros)
-        total = num_prompt_tokens * dearest_prompt + max_completion_tokens * self.output_micros
+        highest_prompt_micros = max(self.hit_micros, self.miss_micros)
+        total = num_prompt_tokens * highest_prompt_micros + max_completion_tokens * self.output_micros
         return -(-total // 1_000_000)
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from seekd import log
-from seekd.accounts.idempotency import ClaimDesk
+from seekd.accounts.idempotency import IdempotencyClaims
 from seekd.accounts.types import Answer, Caller, Claim, Twin, format_exact
 from seekd.api.caching import CACHE_HEADER, cache_wish
 from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_connected
@@ -354,7 +354,7 @@ async def _frames_later(opening: _Opening) -> AsyncGenerator[bytes, None]:
             yield frame
 
 
-async def _frames_to_keep(opening: _Opening, claim: Claim, claims: ClaimDesk) -> AsyncGenerator[bytes, None]:
+async def _frames_to_keep(opening: _Opening, claim: Claim, claims: IdempotencyClaims) -> AsyncGenerator[bytes, None]:
     """The frames of a request with an idempotency key; the claim ends with them."""
     async with claims.freed_on_failure(claim):
         generation = await opening.finish()

@@ -36,7 +36,7 @@ class Billing:
             StoreError: a database is away.
         """
         await self.limiter.check(caller, model=model)
-        await self.books.check_means(caller, model)
+        await self.books.check_can_pay(caller, model)
 
     @asynccontextmanager
     async def counting(self, caller: Caller, *, model: str, request_id: str) -> AsyncIterator[Admission]:
@@ -51,7 +51,7 @@ class Billing:
         """
         admission = await self.limiter.admit(caller, model=model, request_id=request_id, num_prompt_tokens=None)
         try:
-            await self.books.check_means(caller, model)
+            await self.books.check_can_pay(caller, model)
             yield admission
         finally:
             await asyncio.shield(self.limiter.finish(admission, num_completion_tokens=0))

@@ -210,7 +210,7 @@ async def test_the_wait_for_holds_ends(make_books: OpenBooks, registry: Registry
 
 
 async def test_a_model_without_a_price_is_refused_where_others_have_one(books: Books, caller: Caller) -> None:
-    for refused in (reserve(books, caller, "r", model="forgotten"), books.check_means(caller, "forgotten")):
+    for refused in (reserve(books, caller, "r", model="forgotten"), books.check_can_pay(caller, "forgotten")):
         with pytest.raises(UnpricedModel, match="no price for the model 'forgotten'"):
             await refused
     with pytest.raises(UnpricedModel):
@@ -298,11 +298,11 @@ async def test_where_the_file_cannot_be_written_a_free_request_waits_for_the_dat
 async def test_who_could_not_pay_for_two_tokens_is_known_without_a_prompt(
     books: Books, caller: Caller, registry: Registry
 ) -> None:
-    await books.check_means(caller, "free")
+    await books.check_can_pay(caller, "free")
     with pytest.raises(InsufficientBalance):
-        await books.check_means(caller, "priced")
+        await books.check_can_pay(caller, "priced")
     top_up(registry, caller, 2)
-    await books.check_means(caller, "priced")
+    await books.check_can_pay(caller, "priced")
 
 
 async def test_books_that_cannot_be_read_or_written_are_away(
@@ -610,7 +610,7 @@ async def test_a_pricing_says_what_is_held_and_charged(make_books: OpenBooks, re
 async def test_without_a_price_of_it_a_request_is_free(make_books: OpenBooks, registry: Registry) -> None:
     books = await make_books(pricing=_OnePrice({"USD": _each(0)}))
     caller = await books.authenticate(registry.create_key(registry.create_account("a").id).secret)
-    await books.check_means(caller, "priced")
+    await books.check_can_pay(caller, "priced")
     assert (await reserve(books, caller, "r")).held_micros == 0
 
 

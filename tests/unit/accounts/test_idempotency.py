@@ -7,10 +7,10 @@ import pytest
 
 from seekd.accounts.books import Books
 from seekd.accounts.driver import Connection
+from seekd.accounts.notifications import POLL_S
 from seekd.accounts.registry import Registry
 from seekd.accounts.statements import statement
 from seekd.accounts.types import Answer, Caller, Claim, Twin, Usage
-from seekd.accounts.waiting import POLL_S
 from seekd.errors import IdempotencyConflict, InvalidParameter, Overloaded, StoreError
 from tests.unit.accounts.conftest import Clock, OpenBooks
 

@@ -1,4 +1,4 @@
-"""The gauge of one process, and how the one in Redis renews its places; its counting is tested against a real Redis."""
+"""The counter of one process, and how the one in Redis renews its places, which is tested against a real Redis too."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,26 +6,26 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from seekd.accounts.gauges import Full, GaugeLimit, LocalGauge, RedisGauge
+from seekd.accounts.concurrency import ConcurrencyLimit, Full, LocalConcurrencyCounter, RedisConcurrencyCounter
 from tests.unit.accounts.conftest import Waits
 
-ACCOUNT, KEY = GaugeLimit(name="account", limit=2), GaugeLimit(name="key", limit=1)
+ACCOUNT, KEY = ConcurrencyLimit(name="account", limit=2), ConcurrencyLimit(name="key", limit=1)
 
 
-async def test_a_place_is_taken_in_all_gauges_or_in_none() -> None:
-    gauge = LocalGauge()
-    assert await gauge.enter("1", [ACCOUNT, KEY]) is None
-    assert await gauge.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
-    assert await gauge.enter("3", [ACCOUNT]) is None  # the refused one left no trace in the account's gauge
-    assert await gauge.enter("4", [ACCOUNT]) == Full(limit=ACCOUNT, num_running=2)
+async def test_a_place_is_taken_under_all_names_or_none() -> None:
+    counter = LocalConcurrencyCounter()
+    assert await counter.enter("1", [ACCOUNT, KEY]) is None
+    assert await counter.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
+    assert await counter.enter("3", [ACCOUNT]) is None  # the refused one left no trace in the account's counter
+    assert await counter.enter("4", [ACCOUNT]) == Full(limit=ACCOUNT, num_running=2)
 
 
 async def test_places_come_back_and_leave_nothing_behind() -> None:
-    gauge = LocalGauge()
+    counter = LocalConcurrencyCounter()
     for number in range(100):
-        assert await gauge.enter(str(number), [KEY]) is None
-        await gauge.leave(str(number), [KEY])
-    assert not gauge._running
+        assert await counter.enter(str(number), [KEY]) is None
+        await counter.leave(str(number), [KEY])
+    assert not counter._running
 
 
 class RecordingRedis:
@@ -67,12 +67,12 @@ async def redis() -> AsyncIterator[RecordingRedis]:
 
 
 @asynccontextmanager
-async def gauge_at(redis: RecordingRedis, waits: Waits) -> AsyncIterator[RedisGauge]:
-    gauge = RedisGauge(redis.url, lease_s=60.0, sleep=waits)
+async def counter_at(redis: RecordingRedis, waits: Waits) -> AsyncIterator[RedisConcurrencyCounter]:
+    counter = RedisConcurrencyCounter(redis.url, lease_s=60.0, sleep=waits)
     try:
-        yield gauge
+        yield counter
     finally:
-        await gauge.close()
+        await counter.close()
 
 
 ACCOUNT_NAME, KEY_NAME = "seekd:running:account", "seekd:running:key"
@@ -80,9 +80,9 @@ ACCOUNT_NAME, KEY_NAME = "seekd:running:account", "seekd:running:key"
 
 async def test_every_place_is_renewed_for_a_whole_lease_three_times_in_its_length(redis: RecordingRedis) -> None:
     waits = Waits()
-    async with gauge_at(redis, waits) as gauge:
-        assert await gauge.enter("1", [ACCOUNT, KEY]) is None
-        assert await gauge.enter("2", [ACCOUNT]) is None
+    async with counter_at(redis, waits) as counter:
+        assert await counter.enter("1", [ACCOUNT, KEY]) is None
+        assert await counter.enter("2", [ACCOUNT]) is None
         assert redis.scripts == [[ACCOUNT_NAME, KEY_NAME, "60.0", "1", "2", "1"], [ACCOUNT_NAME, "60.0", "2", "2"]]
         redis.scripts.clear()
         await waits.end_one()
@@ -92,15 +92,15 @@ async def test_every_place_is_renewed_for_a_whole_lease_three_times_in_its_lengt
 
 async def test_a_place_that_was_left_or_never_taken_is_not_renewed(redis: RecordingRedis) -> None:
     waits = Waits()
-    async with gauge_at(redis, waits) as gauge:
-        await gauge.enter("1", [ACCOUNT])
+    async with counter_at(redis, waits) as counter:
+        await counter.enter("1", [ACCOUNT])
         redis.answer = b"*2\r\n:2\r\n:1\r\n"
-        assert await gauge.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
+        assert await counter.enter("2", [ACCOUNT, KEY]) == Full(limit=KEY, num_running=1)
         redis.scripts.clear()
         await waits.end_one()
         assert redis.scripts == [[ACCOUNT_NAME, "60.0", "1"]]
         redis.scripts.clear()
-        await gauge.leave("1", [ACCOUNT])
+        await counter.leave("1", [ACCOUNT])
         await waits.end_one()
         assert redis.scripts == []
 
@@ -109,8 +109,8 @@ async def test_a_renewal_that_fails_is_followed_by_the_next(
     redis: RecordingRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     waits = Waits()
-    async with gauge_at(redis, waits) as gauge:
-        await gauge.enter("1", [ACCOUNT])
+    async with counter_at(redis, waits) as counter:
+        await counter.enter("1", [ACCOUNT])
         redis.scripts.clear()
         redis.is_refusing = True
         await waits.end_one()
@@ -120,12 +120,12 @@ async def test_a_renewal_that_fails_is_followed_by_the_next(
         assert redis.scripts == [[ACCOUNT_NAME, "60.0", "1"]]
 
 
-async def test_a_closed_gauge_renews_nothing_and_one_that_was_never_used_can_be_closed(redis: RecordingRedis) -> None:
+async def test_a_closed_counter_renews_nothing_and_one_that_was_never_used_can_be_closed(redis: RecordingRedis) -> None:
     waits = Waits()
-    async with gauge_at(redis, waits) as gauge:
-        await gauge.enter("1", [ACCOUNT])
-        task = gauge._renewal
+    async with counter_at(redis, waits) as counter:
+        await counter.enter("1", [ACCOUNT])
+        task = counter._renewal
     assert task is not None
     assert task.cancelled()
-    async with gauge_at(redis, waits):
+    async with counter_at(redis, waits):
         pass

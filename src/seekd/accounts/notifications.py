@@ -1,6 +1,7 @@
-"""Waiting until something of a name has changed, here or in another process.
+"""Waiting until somebody says that something of a name has changed.
 
-Used on the event loop's thread.
+Used on one event loop's thread. What another process changes is told to nobody, so whoever waits also looks now and
+then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from weakref import WeakValueDictionary
 POLL_S = 0.25  # how soon a waiter sees what another process did
 
 
-class Changes:
+class Notifications:
     """Futures by name: those who wait for a change, and those who make it, know the name."""
 
     def __init__(self) -> None:
@@ -22,14 +23,14 @@ class Changes:
         """How many names are waited for."""
         return len(self._futures)
 
-    def next(self, name: str) -> asyncio.Future[None]:
-        """What the next `happened` ends. Take it before looking, so that no change between is missed."""
+    def listen(self, name: str) -> asyncio.Future[None]:
+        """Is done at the next `notify` of the name. Take it before looking, so that no change between is missed."""
         future = self._futures.get(name)
         if future is None or future.done():
             future = self._futures[name] = asyncio.get_running_loop().create_future()
         return future
 
-    def happened(self, name: str) -> None:
+    def notify(self, name: str) -> None:
         """Wake all who wait."""
         future = self._futures.pop(name, None)
         if future is not None and not future.done():

@@ -1,7 +1,7 @@
 """Slows whoever keeps sending wrong keys.
 
 Only answers to wrong keys are delayed: a right key behind the same address never waits. 128 random bits cannot be
-guessed at any speed; the brake keeps a guesser from costing more than he spends.
+guessed at any speed; the delay keeps a guesser from costing more than they spend.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Failures:
     last_s: float
 
 
-class FailureBrake:
+class FailureBackoff:
     """Counts wrong keys by peer. Used by one thread."""
 
     def __init__(self, *, num_free: int, max_delay_s: float) -> None:

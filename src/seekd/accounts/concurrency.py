@@ -27,8 +27,8 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 """
 
-# KEYS: the gauges. ARGV: seconds of the lease, request id, then one limit a gauge. Takes a place in all or in none.
-# Answers 0, or the number of the gauge that is full and how many run there.
+# KEYS: the names. ARGV: seconds of the lease, request id, then one limit a name. Takes a place under all or none.
+# Answers 0, or the number of the name that is full and how many run there.
 _ENTER = (
     _NOW
     + """
@@ -45,7 +45,7 @@ return {0, 0}
 """
 )
 
-# KEYS: the gauges. ARGV: seconds of the lease, request id. A place that is gone is not taken again.
+# KEYS: the names. ARGV: seconds of the lease, request id. A place that is gone is not taken again.
 _RENEW = (
     _NOW
     + """
@@ -58,7 +58,7 @@ end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GaugeLimit:
+class ConcurrencyLimit:
     """How many may run under one name."""
 
     name: str
@@ -67,33 +67,33 @@ class GaugeLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Full:
-    """A gauge that let nobody in."""
+    """A limit that let nobody in."""
 
-    limit: GaugeLimit
+    limit: ConcurrencyLimit
     num_running: int
 
 
-class Gauge(Protocol):
+class ConcurrencyCounter(Protocol):
     """Counts running requests."""
 
-    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:
+    async def enter(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> Full | None:
         """Take a place under every name, or under none: then the first that is full. Raises `StoreError`."""
 
-    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:
+    async def leave(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> None:
         """Give the places back. Never raises."""
 
     async def close(self) -> None:
-        """Give back what the gauge itself uses."""
+        """Give back what the counter itself uses."""
 
 
-class LocalGauge:
+class LocalConcurrencyCounter:
     """Counts in this process."""
 
     def __init__(self) -> None:
         self._running: Counter[str] = Counter()
 
-    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:  # noqa: ARG002 - see Gauge
-        """See `Gauge`."""
+    async def enter(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> Full | None:  # noqa: ARG002 - see ConcurrencyCounter
+        """See `ConcurrencyCounter`."""
         for limit in limits:
             if self._running[limit.name] >= limit.limit:
                 return Full(limit=limit, num_running=self._running[limit.name])
@@ -101,18 +101,18 @@ class LocalGauge:
             self._running[limit.name] += 1
         return None
 
-    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:  # noqa: ARG002 - see Gauge
-        """See `Gauge`."""
+    async def leave(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> None:  # noqa: ARG002 - see ConcurrencyCounter
+        """See `ConcurrencyCounter`."""
         for limit in limits:
             self._running[limit.name] -= 1
             if self._running[limit.name] <= 0:
                 del self._running[limit.name]
 
     async def close(self) -> None:
-        """See `Gauge`."""
+        """See `ConcurrencyCounter`."""
 
 
-class RedisGauge:
+class RedisConcurrencyCounter:
     """Counts in Redis or Valkey, for all gateways. Places are leases that a living gateway renews.
 
     Args:
@@ -138,11 +138,11 @@ class RedisGauge:
         self._renew = self._client.register_script(_RENEW)
         self._lease_s = lease_s
         self._sleep = sleep
-        self._places: dict[str, Sequence[GaugeLimit]] = {}
+        self._places: dict[str, Sequence[ConcurrencyLimit]] = {}
         self._renewal: asyncio.Task[None] | None = None
 
-    async def enter(self, request_id: str, limits: Sequence[GaugeLimit]) -> Full | None:
-        """See `Gauge`."""
+    async def enter(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> Full | None:
+        """See `ConcurrencyCounter`."""
         if self._renewal is None:
             self._renewal = asyncio.create_task(self._keep_places())
         try:
@@ -157,8 +157,8 @@ class RedisGauge:
         self._places[request_id] = limits
         return None
 
-    async def leave(self, request_id: str, limits: Sequence[GaugeLimit]) -> None:
-        """See `Gauge`. A place that Redis cannot take back now ends with its lease."""
+    async def leave(self, request_id: str, limits: Sequence[ConcurrencyLimit]) -> None:
+        """See `ConcurrencyCounter`. A place that Redis cannot take back now ends with its lease."""
         self._places.pop(request_id, None)
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
@@ -169,7 +169,7 @@ class RedisGauge:
             logger.warning("a place could not be given back", extra={"action": "limits", "reason": str(error)})
 
     async def close(self) -> None:
-        """See `Gauge`."""
+        """See `ConcurrencyCounter`."""
         if self._renewal is not None:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -188,5 +188,5 @@ class RedisGauge:
                 logger.warning("places could not be renewed", extra={"action": "limits", "reason": str(error)})
 
 
-def _keys(limits: Sequence[GaugeLimit]) -> list[str]:
+def _keys(limits: Sequence[ConcurrencyLimit]) -> list[str]:
     return [_PREFIX + limit.name for limit in limits]
