@@ -201,7 +201,18 @@ class Transaction:
             (
                 sql["insert_ledger"],
                 [
-                    {"account_id": pool.account_id, "currency": pool.currency, **asdict(transfer)}
+                    {
+                        "account_id": pool.account_id,
+                        "currency": pool.currency,
+                        "seq": transfer.seq,
+                        "kind": transfer.kind,
+                        "source": transfer.source,
+                        "target": transfer.target,
+                        "micros": transfer.micros,
+                        "reference": transfer.reference,
+                        "at_ms": transfer.at_ms,
+                        "digest": transfer.digest,
+                    }
                     for pool in changed
                     for transfer in pool.transfers
                 ],
