@@ -27,6 +27,7 @@ _DELTAS: Mapping[str, frozenset[str]] = MappingProxyType(
         "tool_use": frozenset(("input_json_delta",)),
     }
 )
+_INPUT_COUNTERS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _STOP_REASONS = frozenset(("end_turn", "max_tokens", "tool_use", "stop_sequence", "refusal"))
 
 
@@ -99,6 +100,7 @@ class _Reader(EventReader[MessagesAnswer]):
     def _start(self, message: Json) -> None:
         demand(message["type"] == "message" and message["role"] == "assistant", "message_start holds no message")
         demand(message["content"] == [] and message["stop_reason"] is None, "the message is not empty at its start")
+        _demand_counters(message["usage"])
         demand(message["usage"]["output_tokens"] == 0, "output was counted before the start")
         self.answer.message_id = message["id"]
         self.answer.usage = message["usage"]
@@ -154,16 +156,21 @@ class _Reader(EventReader[MessagesAnswer]):
         demand(not (reason == "end_turn" and self.answer.tool_uses), "a call was made, but the turn ended")
         assert self.answer.usage is not None
         usage = event["usage"]
-        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
+        _demand_counters(usage)
+        for name in _INPUT_COUNTERS:
             demand(usage[name] == self.answer.usage[name], f"{name} changes within the stream")
-            demand(usage[name] >= 0, f"{name} is negative")
-        demand(usage["output_tokens"] >= 0, "output_tokens is negative")
         if reason != "max_tokens":
             for call in self.answer.tool_uses:
                 call["input"] = _input(call["input"])
         self.answer.stop_reason = reason
         self.answer.usage = usage
         self.expect_only("message_stop")
+
+
+def _demand_counters(usage: Json) -> None:
+    # A client of DeepSeek's own takes a counter that is null for a malformed stream.
+    for name in (*_INPUT_COUNTERS, "output_tokens"):
+        demand(type(usage[name]) is int and usage[name] >= 0, f"{name} is no counter: {usage[name]!r}")
 
 
 def _input(text: str) -> Json:
