@@ -199,7 +199,7 @@ def _classic_context(error: SeekdError) -> str:
     wanted = f" and {facts.num_requested_tokens} were asked for" if facts.num_requested_tokens else ""
     at_least = "at least " if facts.is_minimum else ""
     return (
-        f"{facts.message}: the context holds {facts.context_length} tokens, "
+        f"{facts.message}: this model's maximum context length is {facts.context_length} tokens, "
         f"the prompt has {at_least}{facts.num_prompt_tokens}{wanted}. Shorten the messages or lower max_tokens."
     )
 

@@ -16,7 +16,7 @@ from seekd.wire.dialect import Dialect
 from seekd.wire.model_names import answer_name
 from seekd.wire.rules import output_rule
 
-MAX_USER_ID_CHARS = 512
+MAX_USER_ID_BYTES = 512
 """Source: docs/reference/wire.md §6.1."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
@@ -61,10 +61,11 @@ def text_or_none(value: object) -> str | None:
 def user_id_or_none(value: object, *, member: str) -> str | None:
     """The caller's own name for its user. Raises `InvalidParameter` where it is too long, naming the member."""
     user_id = text_or_none(value)
-    if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
+    num_bytes = 0 if user_id is None else len(user_id.encode())
+    if num_bytes > MAX_USER_ID_BYTES:
         raise InvalidParameter(
-            f"Invalid '{member}': string too long. Expected a string with maximum length {MAX_USER_ID_CHARS}, "
-            f"but got a string with length {len(user_id)} instead"
+            f"Invalid '{member}': string too long. Expected a string with maximum length {MAX_USER_ID_BYTES}, "
+            f"but got a string with length {num_bytes} instead"
         )
     return user_id
 

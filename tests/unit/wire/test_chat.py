@@ -174,9 +174,10 @@ def test_classic_echoes_the_requested_name_and_hosted_the_serving_one() -> None:
 
 def test_the_user_id_is_kept_and_its_length_limited() -> None:
     assert chat({"user_id": "a user"}).request.user_id == "a user"
-    assert chat({"user_id": "x" * 512}).request.user_id == "x" * 512
-    with pytest.raises(InvalidParameter, match="got a string with length 513 instead"):
-        chat({"user_id": "x" * 513})
+    for longest in ("x" * 512, "ключ" * 64, "深度 用户" * 39 + "x" * 5):
+        assert chat({"user_id": longest}).request.user_id == longest
+        with pytest.raises(InvalidParameter, match="got a string with length 513 instead"):
+            chat({"user_id": f"{longest}x"})
 
 
 # --- output rules -----------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_classic_answers_are_always_json_envelopes(error_class: type[SeekdError]
         (
             ContextTooLong(context_length=8, num_prompt_tokens=9, is_minimum=True),
             400,
-            "Maximum context length exceeded: the context holds 8 tokens, the prompt has at least 9.",
+            "Maximum context length exceeded: this model's maximum context length is 8 tokens, the prompt has at least",
             "invalid_request_error",
             "context_length_exceeded",
         ),
@@ -118,6 +118,13 @@ def test_a_wrong_key_has_a_code_by_which_gateways_know_it() -> None:
 
 def test_a_size_is_said_in_bytes() -> None:
     assert "the 1024 bytes that" in BodyTooLarge(limit_bytes=ByteSize(1024)).message
+
+
+@BOTH
+def test_clients_know_a_full_context_by_one_phrase(dialect: Dialect) -> None:
+    # DeepSeek's own harness compacts a conversation where it reads these words.
+    error = ContextTooLong(context_length=8, num_prompt_tokens=9)
+    assert "maximum context length" in error_facts(error, dialect).message
 
 
 def test_details_follow_the_classic_sentence() -> None:
