@@ -60,7 +60,7 @@ from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, 
 from seekd.ui.pages import Pages
 from seekd.wire.dialect import CLASSIC, DIALECTS
 from seekd.wire.failures import failure_response
-from seekd.wire.model_names import AllNames, accepted_names
+from seekd.wire.model_names import AllNames, listed_names
 from seekd.wire.models import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -251,7 +251,7 @@ class Application:
     def _model_cards(self) -> Sequence[ModelCard]:
         names = self._models.own_names
         cards = []
-        for name in names if self._models.default is None else accepted_names(names):
+        for name in names if self._models.default is None else listed_names(names):
             outline = _outline(self._models.find(name))
             if outline is not None:
                 cards.append(

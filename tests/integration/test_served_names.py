@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -53,8 +54,29 @@ def test_a_name_written_otherwise_costs_what_its_model_costs(seekd_server: Start
     server = seekd_server(say("x"), accounts=AccountsSettings(official_prices=True))
     headers = {"X-Seekd-Dialect": dialect}
     statuses = {name: _message(server, name, headers=headers).status_code for name in (*ALIASES, "deepseek-v4-pro")}
-    assert set(statuses.values()) == {402}, statuses
+    unknown = {"gpt-4", ""} if dialect == "hosted" else set()
+    assert statuses == {name: 400 if name in unknown else 402 for name in statuses}
     assert not server.engine.requests
+
+
+def test_hosted_refuses_an_unknown_name_of_a_message_in_the_services_words(seekd_server: Start) -> None:
+    server = seekd_server(say("x"))
+    headers = {"X-Seekd-Dialect": "hosted"}
+    body = {"model": "gpt-4", "messages": HI}
+    counted = httpx.post(f"{server.url}/anthropic/v1/messages/count_tokens", json=body, headers=headers)
+    for refused in (_message(server, "gpt-4", headers=headers), counted):
+        assert refused.status_code == 400
+        assert re.fullmatch("The supported API model names are .*, but you passed gpt-4.", _error(refused))
+    assert not server.engine.requests
+
+
+def test_a_model_for_pictures_is_not_listed(seekd_server: Start) -> None:
+    server = seekd_server(say("x"))
+    name = "deepseek-v4-flash-vision-exp"
+    listed = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert name not in [item["id"] for item in listed]
+    assert httpx.get(f"{server.url}/v1/models/{name}").status_code == 404
+    assert _chat(server, name).status_code == 200, "who asks for it with text alone is answered"
 
 
 @pytest.mark.fault("price-by-alias")

@@ -131,13 +131,15 @@ def patient(max_examples: int) -> settings:
     )
 
 
-def _package_verdict(request_class: Any, body: bytes, thinks: Callable[[str], bool], *, any_name: bool) -> Verdict:
+def _package_verdict(
+    request_class: Any, body: bytes, thinks: Callable[[str], bool], *, knows: Callable[[str], bool] = NAMES.__contains__
+) -> Verdict:
     try:
         request = request_class(body)
     except ValueError as error:
         kind = "syntax" if str(error).startswith("invalid JSON request: ") else "shape"
         return Verdict(kind=kind, text=_PLACE.sub("", str(error).partition(": ")[2]))
-    names = (request.model,) if any_name else NAMES
+    names = (request.model,) if knows(request.model) else NAMES
     options = recipe.ConversionOptions(
         default_thinking_mode=thinks(request.model),
         reasoning_content_behavior=recipe.ReasoningContentBehavior.Reject,
@@ -150,7 +152,7 @@ def _package_verdict(request_class: Any, body: bytes, thinks: Callable[[str], bo
 
 
 def _package_chat_verdict(body: bytes) -> Verdict:
-    return _package_verdict(recipe.ChatCompletionRequest, body, thinks_by_default, any_name=False)
+    return _package_verdict(recipe.ChatCompletionRequest, body, thinks_by_default)
 
 
 def _seekd_verdict(parse: Callable[[], Call]) -> Verdict:
@@ -210,12 +212,18 @@ def test_chat_bodies_on_beta_meet_the_same_fate(body: bytes) -> None:
     _check(_package_chat_verdict(body), own, allowed=CHAT_ON_BETA)
 
 
+def _is_known_message(name: str) -> bool:
+    return name in NAMES or name.startswith("claude")
+
+
+def _message_thinks(name: str) -> bool:
+    return thinks_by_default(served_name(name, (), takes_any=True))
+
+
 @patient(450)
 @given(body=as_sent(message_bodies))
 def test_messages_bodies_meet_the_same_fate(body: bytes) -> None:
-    package = _package_verdict(
-        recipe.MessagesRequest, body, lambda name: thinks_by_default(served_name(name, ())), any_name=True
-    )
+    package = _package_verdict(recipe.MessagesRequest, body, _message_thinks, knows=_is_known_message)
     own = _seekd_verdict(lambda: parse_messages(body, dialect=HOSTED))
     _check(package, own, allowed=COMMON)
 
@@ -223,6 +231,6 @@ def test_messages_bodies_meet_the_same_fate(body: bytes) -> None:
 @patient(450)
 @given(body=as_sent(response_bodies))
 def test_responses_bodies_meet_the_same_fate(body: bytes) -> None:
-    package = _package_verdict(recipe.ResponsesRequest, body, thinks_by_default, any_name=False)
+    package = _package_verdict(recipe.ResponsesRequest, body, thinks_by_default)
     own = _seekd_verdict(lambda: parse_responses(body, dialect=HOSTED))
     _check(package, own, allowed=COMMON)

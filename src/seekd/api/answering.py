@@ -158,7 +158,8 @@ class Answering:
             body = await self._body(request)
             countable = parse(body, dialect=dialect, models=self.models)
             name = text_or_none(decoded_object(body).get("model"))
-            model = None if name is None else served_name(name, self.models)
+            takes_any = dialect.serves_any_name
+            model = None if name is None else served_name(name, self.models, takes_any=takes_any)
             async with while_connected(request.receive, request.state.interruption):
                 counted = await self.service.count(
                     countable, model=model, caller=caller, request_id=request.state.request_id

@@ -24,6 +24,8 @@ class Dialect:
         name: what the configuration and the header call it.
         has_prefixed_ids: ids are `chatcmpl-…`, `cmpl-…`, `resp_…` or `msg_…` by their format; otherwise bare UUIDs.
         echoes_model: answers carry the requested model name; otherwise the name that the service serves it as.
+        serves_any_name: Messages serves an unknown model name as `deepseek-flash`; otherwise only if it begins with
+            `claude`, and refuses the rest.
         non_thinking_max_tokens: what an unset `max_tokens` becomes outside thinking.
         lowers_max_tokens: a `max_tokens` above the room left is lowered to it; otherwise refused.
         samples_as_asked: temperature, top_p and both penalties act in both thinking modes; otherwise the service's
@@ -52,6 +54,7 @@ class Dialect:
     name: str
     has_prefixed_ids: bool
     echoes_model: bool
+    serves_any_name: bool
     non_thinking_max_tokens: int
     lowers_max_tokens: bool
     samples_as_asked: bool
@@ -76,6 +79,7 @@ CLASSIC = Dialect(
     name="classic",
     has_prefixed_ids=True,
     echoes_model=True,
+    serves_any_name=True,
     non_thinking_max_tokens=4096,
     lowers_max_tokens=True,
     samples_as_asked=True,
@@ -96,6 +100,7 @@ HOSTED = Dialect(
     name="hosted",
     has_prefixed_ids=False,
     echoes_model=False,
+    serves_any_name=False,
     non_thinking_max_tokens=8192,
     lowers_max_tokens=False,
     samples_as_asked=False,

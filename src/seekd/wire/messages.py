@@ -1,7 +1,8 @@
 """`POST /anthropic/v1/messages` and its `count_tokens`: body bytes to a `Call`.
 
-Any model name is served here, as the service does. Errors keep the service's envelope, which is not Anthropic's, except
-inside a stream, where only an event of Anthropic's own shape reaches the caller. Source: docs/reference/wire.md §14.
+Names of Anthropic's models are served here, as the service does. Errors keep the service's envelope, which is not
+Anthropic's, except inside a stream, where only an event of Anthropic's own shape reaches the caller. Source:
+docs/reference/wire.md §14.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
     Raises:
         MalformedBody: not JSON, or not of the shape of the protocol.
         InvalidParameter: a rule of the protocol is broken.
+        UnknownModel: no model answers the name.
     """
     try:
         read = ReadBody(WireProtocol.MESSAGES, body)
     except MalformedBody as error:
         raise located(error, WireProtocol.MESSAGES, body=body, rewritten=body) from error
-    served_model = served_name(read.model, models)
+    served_model = served_name(read.model, models, takes_any=dialect.serves_any_name)
     parsed = read.convert(
         ConversionPlan(
             models=(read.model,),

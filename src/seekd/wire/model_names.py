@@ -25,10 +25,12 @@ class OfficialModel:
     Attributes:
         thinks: whether a body that says nothing about thinking thinks.
         answers_as: the name that the service's answers carry.
+        is_for_pictures: who asks for it means to send pictures.
     """
 
     thinks: bool
     answers_as: str
+    is_for_pictures: bool = False
 
 
 OFFICIAL_MODELS: Mapping[str, OfficialModel] = MappingProxyType(
@@ -37,7 +39,9 @@ OFFICIAL_MODELS: Mapping[str, OfficialModel] = MappingProxyType(
         "deepseek-reasoner": OfficialModel(thinks=True, answers_as="deepseek-v4-flash"),
         "deepseek-flash": OfficialModel(thinks=True, answers_as="deepseek-flash"),
         "deepseek-v4-flash": OfficialModel(thinks=True, answers_as="deepseek-v4-flash"),
-        "deepseek-v4-flash-vision-exp": OfficialModel(thinks=True, answers_as="deepseek-v4-flash-vision-exp"),
+        "deepseek-v4-flash-vision-exp": OfficialModel(
+            thinks=True, answers_as="deepseek-v4-flash-vision-exp", is_for_pictures=True
+        ),
         "deepseek-v4-pro": OfficialModel(thinks=True, answers_as="deepseek-v4-pro"),
     }
 )
@@ -54,6 +58,13 @@ def accepted_names(configured: Collection[str]) -> tuple[str, ...]:
     if isinstance(configured, AllNames):
         return configured
     return tuple(dict.fromkeys((*OFFICIAL_MODELS, *configured)))
+
+
+def listed_names(configured: Collection[str]) -> tuple[str, ...]:
+    """The accepted names that promise nothing which no model here can do: none of them sees pictures."""
+    return tuple(
+        name for name in accepted_names(configured) if name in configured or not OFFICIAL_MODELS[name].is_for_pictures
+    )
 
 
 def thinks_by_default(name: str) -> bool:
@@ -80,23 +91,27 @@ def known_name(requested: str, names: Collection[str]) -> str:
     return requested
 
 
-def served_name(requested: str, models: Collection[str]) -> str:
-    """The served name where any is taken, as in the Messages API. Source: docs/reference/wire.md §14.1.
+def served_name(requested: str, models: Collection[str], *, takes_any: bool) -> str:
+    """The served name where those of Anthropic's models are taken, as in the Messages API.
+
+    Source: docs/reference/wire.md §14.1.
 
     Args:
         requested: as written.
         models: names that this server answers to besides the official ones, or all as `AllNames`.
+        takes_any: whether a name of no kind that is known stands for `deepseek-flash`.
 
     Raises:
         InvalidParameter: it is too long or not printable.
-        UnknownModel: it stands for an official name, which no model answers.
+        UnknownModel: it stands for no name, or for an official one, which no model answers.
     """
     official: Collection[str] = () if isinstance(models, AllNames) else OFFICIAL_MODELS
     for name in (requested, requested.removesuffix(_LONG_CONTEXT_SUFFIX)):
         if name in official or name in models:
             return name
     name = "deepseek-v4-pro" if _checked(requested).startswith("claude-opus") else "deepseek-flash"
-    if name not in official and name not in models:
+    is_taken = takes_any or requested.startswith("claude")
+    if not is_taken or (name not in official and name not in models):
         raise UnknownModel(requested, known_models=accepted_names(models))
     return name
 

@@ -218,7 +218,7 @@ _COMPLETION_REQUEST = _object(
 )
 _MESSAGES_REQUEST = _object(
     {
-        "model": _text("Any name; unknown ones are served too."),
+        "model": _text("A name of `GET /models`, or of one of Anthropic's models; in `classic` any name is served."),
         "messages": _array(
             _object(
                 {"role": {"enum": ["user", "assistant", "system"]}, "content": _text()}, required=("role", "content")
