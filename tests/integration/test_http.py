@@ -68,6 +68,14 @@ def test_a_failure_after_the_first_chunk_is_an_error_frame_and_no_done(seekd_ser
     assert "[DONE]" not in frames
 
 
+def test_a_tool_route_of_the_service_is_a_404_that_says_what_to_use(seekd_server: Start) -> None:
+    url = f"{seekd_server(say('Hi')).url}/v1/tools/search"
+    for headers in ({}, {"X-Seekd-Dialect": "hosted"}):
+        response = httpx.post(url, json={"query": "x"}, headers=headers)
+        assert response.status_code == 404
+        assert "a search service of your own" in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_goes_away_stops_its_generation(seekd_server: Start, stream: bool) -> None:
     server = seekd_server(lambda _: (EmitText(text="a"), Delay(delay_s=30), EmitText(text="b")))

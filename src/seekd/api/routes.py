@@ -167,7 +167,7 @@ class Api:
             return failed(error, dialect)
 
     async def _no_route(self, request: Request, _: Exception) -> Response:
-        return await self._refused(request, not_found)
+        return await self._refused(request, partial(not_found, path=request.url.path))
 
     async def _no_method(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

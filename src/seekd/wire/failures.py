@@ -52,6 +52,21 @@ _INVALID = "invalid_request_error"
 _UNAVAILABLE = "service_unavailable_error"
 _INTERNAL = "internal_error"
 _HOSTED_BUSY = "Service is too busy. We advise users to temporarily switch to alternative LLM API service providers."
+_INSTEAD_OF_TOOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "/v1/tools/tts": "seekd has no text to speech: give the answer's text to a speech server of your own, "
+        "such as Piper or Kokoro.",
+        "/v1/tools/asr": "seekd has no speech to text: send what a speech server of your own, such as whisper.cpp, "
+        "has written down.",
+        "/v1/tools/ocr": "seekd has no text recognition: send the text that a program of your own, such as Tesseract, "
+        "has read.",
+        "/v1/tools/search": "seekd has no web search: offer the model a function in `tools` that asks "
+        "a search service of your own, such as SearXNG.",
+        "/v1/tools/fetch": "seekd reads no web pages: offer the model a function in `tools` that reads the page, "
+        "or send its text.",
+    }
+)
+"""Routes of the service that are no part of seekd. Source: docs/reference/wire.md §2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +145,10 @@ def error_data(error: BaseException, dialect: Dialect) -> str:
     return _envelope(shape.message(known), shape)
 
 
-def not_found(dialect: Dialect) -> Failure:
-    """No such route."""
-    return _route_failure(404, "Not Found", dialect)
+def not_found(dialect: Dialect, *, path: str = "") -> Failure:
+    """No such route; where the service has one, the answer says what to use."""
+    instead = _INSTEAD_OF_TOOLS.get(path)
+    return _route_failure(404, "Not Found", dialect) if instead is None else _simple(404, instead)
 
 
 def method_not_allowed(dialect: Dialect, *, allowed: str) -> Failure:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -210,6 +211,16 @@ def test_the_data_of_a_frame_is_the_envelope_even_where_the_body_is_plain_text(d
     assert json.loads(data)["error"]["message"] == "broken"
     assert "\n" not in data
     assert error_facts(MalformedBody("broken"), dialect).message == "broken"
+
+
+@BOTH
+@pytest.mark.parametrize("tool", ["tts", "asr", "ocr", "search", "fetch"])
+def test_a_tool_route_of_the_service_says_what_to_use(tool: str, dialect: Dialect) -> None:
+    failure = failures.not_found(dialect, path=f"/v1/tools/{tool}")
+    assert (failure.status, failure.content_type) == (404, "application/json")
+    sentence = json.loads(failure.body)["error"]["message"]
+    assert re.fullmatch(r"seekd [^:]+: (give|send|offer) [^:]+\.", sentence)
+    assert failures.not_found(dialect, path=f"/v2/tools/{tool}") == failures.not_found(dialect)
 
 
 def test_routes_that_are_not_there() -> None:
