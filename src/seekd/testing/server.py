@@ -153,10 +153,10 @@ class _Running:
             self._is_up.set()
 
     async def _serve(self) -> None:
-        await self._application.start()
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        self._is_up.set()
         try:
+            await self._application.start()
+            self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            self._is_up.set()
             await self._serving
         finally:
             await self._application.close()
