@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seekd.accounts.access import AccessState, allows_open, start_refusal
+from seekd.accounts.access import AccessState, allows_open, origins_refusal, start_refusal
 from seekd.accounts.books import Books, open_books
 from seekd.accounts.driver import Connection
 from seekd.accounts.keys import load_admin_token
@@ -160,25 +160,27 @@ class Application:
             pages=Pages().routes() if settings.server.pages else (),
         )
         internal_error = failure_response(RuntimeError(), CLASSIC).body
-        self.asgi = Edge(
-            for_browsers(api.as_asgi(), allowed_origins=settings.accounts.allowed_origins),
+        self._edge = Edge(
+            api.as_asgi(),
             internal_error=internal_error,
             failed=lambda cause, dialect: failed(cause, DIALECTS[dialect or settings.server.dialect]),
         )
+        self.asgi = for_browsers(self._edge, allowed_origins=settings.accounts.allowed_origins)
 
     async def start(self) -> None:
         """Open the books for writing and load the models that are to be loaded at once.
 
         Raises:
-            ConfigError: the model file cannot be used, or the address is refused (see `accounts.access`).
+            ConfigError: the model file cannot be used, or the address or an origin is refused (see `accounts.access`).
             StoreError: the books cannot be used.
         """
         await self._books.start()
         server = self._settings.server
         refusal = start_refusal(server.host, is_insecure=server.insecure, any_key_ever=await self._books.any_key_ever())
+        self._access = await self._books.access()
+        refusal = refusal or origins_refusal(self._settings.accounts.allowed_origins, self._access)
         if refusal is not None:
             raise ConfigError(refusal)
-        self._access = await self._books.access()
         await self._cache.start()
         await self._models.start()
 
@@ -200,7 +202,7 @@ class Application:
 
     def interrupt(self) -> None:
         """End every request that runs: its client is told, what it used is settled."""
-        self.asgi.interrupt(ShuttingDown())
+        self._edge.interrupt(ShuttingDown())
 
     async def health(self) -> EngineHealth:
         """Whether a request would be answered now."""

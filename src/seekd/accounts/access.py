@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 # Whoever sets one of these passes on a request of somebody else.
@@ -43,6 +45,12 @@ _FORWARDING = frozenset(
     }
 )
 _FORWARDING_PREFIXES = ("x-forwarded", "x-envoy-external", "x-appengine-", "x-azure-")
+
+
+EVERY_ORIGIN = "*"
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@*\sA-Z]*")
+_SAME_MACHINE: Mapping[str, str] = MappingProxyType({"localhost": "127.0.0.1", "127.0.0.1": "localhost"})
+_CREATE_KEY = "Create a key (seekd keys create)"
 
 
 class AccessState(enum.StrEnum):
@@ -77,6 +85,40 @@ def start_refusal(host: str, *, is_insecure: bool, any_key_ever: bool) -> str | 
     )
 
 
+def origins_refusal(origins: Collection[str], access: AccessState) -> str | None:
+    """Why a server must not start with these allowed origins; None when it may."""
+    if access is AccessState.ENFORCED or EVERY_ORIGIN not in origins:
+        return None
+    return (
+        f'accounts.allowed_origins has "{EVERY_ORIGIN}", and this server asks for no key: every web page that is open '
+        "on this machine could use it. Create a key first (seekd accounts create NAME, then seekd keys create "
+        "--account ID), or name the origins."
+    )
+
+
+def is_origin(text: str) -> bool:
+    """Whether browsers may name a page's origin like this."""
+    if _ORIGIN.fullmatch(text) is None:
+        return False
+    try:
+        port = urlsplit(text).port
+    except ValueError:
+        return False
+    return port is None or port != {"http": 80, "https": 443}.get(text.partition(":")[0])
+
+
+@lru_cache(maxsize=8)  # every open request of a page asks
+def page_origins(configured: tuple[str, ...]) -> frozenset[str]:
+    """The origins of the settings; where one of `localhost` or `127.0.0.1` is among them, so is the other."""
+    origins = set(configured)
+    for origin in configured:
+        scheme, mark, place = origin.partition("://")
+        host, colon, port = place.partition(":")
+        if host in _SAME_MACHINE:
+            origins.add(f"{scheme}{mark}{_SAME_MACHINE[host]}{colon}{port}")
+    return frozenset(origins)
+
+
 @lru_cache(maxsize=64)  # every open request asks, nearly always for the same name
 def is_loopback(host: str) -> bool:
     """Whether an address or name means this machine only; a name other than localhost does not count."""
@@ -97,41 +139,47 @@ def open_request_refusal(
     allowed_origins: Collection[str] = (),
     is_insecure: bool = False,
 ) -> str | None:
-    """Why a request without a key must not be served although access is open; None when it may.
+    """Why a request without a key must not be served although access is open, and what to do; None when it may.
 
     Args:
         headers: every header of the request; names in any case, repeated ones repeated.
         http_version: of the request. Clients have spoken 1.1 for decades; 1.0 is what nginx speaks to what is behind it
             unless told otherwise, without any header that says so.
         allowed_hosts: Host names, without a port, that are served besides the loopback ones.
-        allowed_origins: Origins, such as `https://app.example`, that are served besides the server's own.
+        allowed_origins: Origins that are served besides the server's own; see `page_origins`.
         is_insecure: the server is meant to be open on other addresses: a Host that is a plain address is served too. It
             cannot be a name that somebody has pointed at this machine, which is what the check is against.
     """
     if http_version == "1.0":
-        return "the request speaks HTTP/1.0, as proxies do"
+        return f"the request speaks HTTP/1.0, as proxies do. {_CREATE_KEY}."
     lowered = [(name.lower(), value.strip()) for name, value in headers]
     for name, _ in lowered:
         if name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES):
-            return f"the header {name} says that the request was forwarded"
+            return f"the header {name} says that the request was forwarded. {_CREATE_KEY}."
     hosts = [value for name, value in lowered if name == "host"]
     if len(hosts) != 1:
-        return "there must be exactly one Host header"
+        return "there must be exactly one Host header."
     host_name = _host_name(hosts[0])
     if host_name is None or not (
         is_loopback(host_name)
         or host_name in {host.lower() for host in allowed_hosts}
         or (is_insecure and _is_address(host_name))
     ):
-        return f"the Host {hosts[0]!r} is not this machine"
+        return (
+            f"the Host {hosts[0]!r} is not this machine. {_CREATE_KEY}, or name the host, without its port, in "
+            "[accounts] allowed_hosts."
+        )
     for origin in (value for name, value in lowered if name == "origin"):
         if not _is_own_origin(origin, hosts[0]) and origin not in allowed_origins:
-            return f"the Origin {origin!r} is another site"
+            return f"the Origin {origin!r} is another site. Name it in [accounts] allowed_origins."
     # A browser says so even where it sends no Origin, as for a plain GET of an image or a script.
     if any(name == "sec-fetch-site" and value.lower() in ("cross-site", "same-site") for name, value in lowered):
         origins = [value for name, value in lowered if name == "origin"]
         if not any(origin in allowed_origins for origin in origins):
-            return "the browser says that another site sent the request"
+            return (
+                "the browser says that another site sent the request, and [accounts] allowed_origins does not have the "
+                f"Origin that it names, if any. {_CREATE_KEY}, or name it there."
+            )
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from seekd.accounts.access import EVERY_ORIGIN, is_origin
 from seekd.accounts.types import NO_LIMITS, Limits
 from seekd.config import ByteSize, Secret
 
@@ -76,7 +77,9 @@ class AccountsSettings:
         failed_auth_free: wrong keys that a peer may send before its next ones are slowed.
         failed_auth_delay_s: the longest delay of the answer to a wrong key.
         allowed_hosts: Host names that open requests may carry besides the loopback ones.
-        allowed_origins: Origins of web pages, besides the server's own, that may send open requests and read answers.
+        allowed_origins: Origins of web pages, besides the server's own, that may send open requests and read answers:
+            scheme, host and the port if it is not the default, such as "https://app.example" or "http://localhost:3000",
+            which is "http://127.0.0.1:3000", too; "null" for pages opened as files; "*" for all, if keys are asked for.
         report_cost_header: send usage and cost of a request in response headers, or as comments behind a stream, which
             knows them at its end.
     """
@@ -105,6 +108,16 @@ class AccountsSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     report_cost_header: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the origins; the message names the key."""
+        for origin in self.allowed_origins:
+            if origin != EVERY_ORIGIN and not is_origin(origin):
+                raise ValueError(
+                    f"accounts.allowed_origins: browsers name no page {origin!r}. Write scheme, host and the port if "
+                    'it is not the default, in lower case and nothing behind it, such as "https://app.example" or '
+                    '"http://localhost:3000"; or "null" for pages opened as files, or "*" for all pages.'
+                )
 
 
 def books_path(data_dir: Path) -> Path:

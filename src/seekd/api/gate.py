@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from seekd import log
-from seekd.accounts.access import open_request_refusal
+from seekd.accounts.access import open_request_refusal, page_origins
 from seekd.accounts.books import Books
 from seekd.accounts.keys import bearer_key
 from seekd.accounts.settings import AccountsSettings
@@ -45,13 +45,12 @@ class Gate:
                 request.headers.items(),
                 http_version=request.scope["http_version"],
                 allowed_hosts=self.settings.allowed_hosts,
-                allowed_origins=self.settings.allowed_origins,
+                allowed_origins=page_origins(self.settings.allowed_origins),
                 is_insecure=self.is_insecure,
             )
             if refusal is not None:
                 raise ForbiddenOrigin(
-                    f"This server asks for no key and so answers only programs on its own machine: {refusal}. "
-                    "Create a key (seekd keys create), or allow the name in [accounts] allowed_hosts."
+                    f"This server asks for no key and so answers only programs on its own machine: {refusal}"
                 )
         log.key_prefix.set(caller.key_prefix or None)
         return caller

@@ -5,7 +5,10 @@ from seekd.accounts.access import (
     access_state,
     allows_open,
     is_loopback,
+    is_origin,
     open_request_refusal,
+    origins_refusal,
+    page_origins,
     start_refusal,
 )
 
@@ -86,6 +89,72 @@ def test_web_pages_and_proxies_are_refused(headers: list[tuple[str, str]], reaso
     refusal = open_request_refusal(headers)
     assert refusal is not None
     assert reason in refusal
+
+
+@pytest.mark.parametrize(
+    ("headers", "setting"),
+    [
+        ([("Host", "box.lan")], "allowed_hosts"),
+        ([("Host", "localhost"), ("Origin", "https://app.example")], "allowed_origins"),
+        ([("Host", "localhost"), ("Sec-Fetch-Site", "cross-site")], "allowed_origins"),
+        ([("Host", "localhost"), ("Via", "1.1 proxy")], None),
+    ],
+)
+def test_a_refusal_names_the_setting_that_would_help(headers: list[tuple[str, str]], setting: str | None) -> None:
+    refusal = open_request_refusal(headers) or ""
+    assert [name for name in ("allowed_hosts", "allowed_origins") if name in refusal] == ([setting] if setting else [])
+    assert ("seekd keys create" in refusal) == (setting != "allowed_origins" or "Origin that" in refusal)
+
+
+def test_localhost_and_its_address_are_one_origin() -> None:
+    assert page_origins(("http://localhost:3000", "https://127.0.0.1", "null")) == {
+        *("http://localhost:3000", "http://127.0.0.1:3000", "https://127.0.0.1", "https://localhost", "null")
+    }
+    assert page_origins(("https://localhost.example",)) == {"https://localhost.example"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example",
+        "http://localhost:3000",
+        "http://[::1]:8443",
+        "null",
+        "file://",
+        "chrome-extension://abcdef",
+        "https://a.example:80",
+    ],
+)
+def test_what_browsers_name_is_an_origin(origin: str) -> None:
+    assert is_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "app.example",
+        "https://app.example/",
+        "https://App.example",
+        "https://*.example",
+        "https://app.example:443",
+        "http://app.example:80",
+        "http://u@app.example",
+        "http://localhost:port",
+        "http://[",
+        "https://a.example https://b.example",
+    ],
+)
+def test_what_browsers_never_name_is_none(origin: str) -> None:
+    assert not is_origin(origin)
+
+
+def test_every_origin_is_no_choice_for_a_server_without_keys() -> None:
+    assert origins_refusal(["*"], AccessState.ENFORCED) is None
+    assert origins_refusal(["https://app.example", "null"], AccessState.OPEN) is None
+    refusal = origins_refusal(["https://app.example", "*"], AccessState.OPEN)
+    assert refusal is not None
+    assert "seekd keys create" in refusal
 
 
 def test_a_request_of_http_1_0_comes_from_a_proxy() -> None:
