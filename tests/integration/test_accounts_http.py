@@ -126,12 +126,20 @@ def test_a_wrong_key_is_an_authentication_error_to_the_official_client(seekd_ser
         client.models.list()
 
 
-def test_the_messages_route_takes_its_key_as_x_api_key(seekd_server: Start, shell: Shell) -> None:
+def test_the_messages_route_takes_its_key_as_x_api_key_unless_authorization_has_one(
+    seekd_server: Start, shell: Shell
+) -> None:
     server = seekd_server(say("x"))
     _, key = shell.new_key()
     body = {"model": "deepseek-chat", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
-    response = httpx.post(f"{server.url}/anthropic/v1/messages", json=body, headers={"x-api-key": key})
-    assert response.status_code == 200
+    wrong = "sk-" + "0" * 32
+    for headers, status in (
+        ({"x-api-key": key}, 200),
+        ({"x-api-key": wrong, "authorization": f"Bearer {key}"}, 200),
+        ({"x-api-key": key, "authorization": f"Bearer {wrong}"}, 401),
+    ):
+        response = httpx.post(f"{server.url}/anthropic/v1/messages", json=body, headers=headers)
+        assert response.status_code == status
 
 
 def test_what_a_request_used_is_what_the_account_pays(seekd_server: Start, shell: Shell) -> None:
