@@ -155,6 +155,7 @@ class Application:
                 open_connection=lambda: closing(_books_connection(settings)),
                 explain=explain,
                 slow_down=books.slow_down,
+                running=self._service.running,
                 settings=settings.server,
             ),
             pages=Pages().routes() if settings.server.pages else (),

@@ -23,6 +23,7 @@
     │   ├── ModerationUnavailable  the moderation service does not answer
     │   ├── Overloaded          the queue is full, or the wait was too long
     │   └── ShuttingDown        the server is stopping
+    ├── RequestCancelled        an operator ended the request while it was served
     ├── EngineError             the model's engine failed while it served the request
     ├── DownloadError           a model could not be brought from the hub
     ├── StoreError              a database or block store is away, full or damaged
@@ -262,6 +263,10 @@ class ModerationUnavailable(CapacityError):
 
 class ShuttingDown(CapacityError):
     """The server is shutting down."""
+
+
+class RequestCancelled(SeekdError):
+    """An operator of this server cancelled the request."""
 
 
 class EngineError(SeekdError):

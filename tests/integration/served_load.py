@@ -346,7 +346,7 @@ class Shop:
         unseen = [row for row in others if row[0] not in self.load.left]  # killed before their headers were sent
         assert len(unseen) <= num_rounds * (sum(NUM_PLAIN.values()) + sum(NUM_FREE.values()))
         for _, account_id, outcome, hit, miss, completion, cost in others:
-            assert outcome in ("stop", "length", "disconnect", "cancelled", "error", "recovered"), outcome
+            assert outcome in ("stop", "length", "disconnect", "interrupted", "error", "recovered"), outcome
             assert completion <= MAX_TOKENS
             used = Reported(num_hit_tokens=hit, num_miss_tokens=miss, num_completion_tokens=completion)
             assert cost == (used.cost_micros if account_id == self._plain[0] else 0)

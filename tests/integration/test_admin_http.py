@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from seekd.accounts.settings import AccountsSettings, PriceSetting
-from seekd.engine.scripted import say
+from seekd.engine.scripted import Delay, EmitText, Script, say
 from seekd.testing.server import ScriptedServer
 
 PRICED = AccountsSettings(
@@ -111,6 +114,7 @@ def test_an_account_is_renamed_disabled_and_a_wrong_top_up_taken_back(
         ("GET", "/usage?by=day&by=day", None),
         ("GET", "/usage?since=yesterday", None),
         ("GET", "/requests/none/cache", None),
+        ("DELETE", "/requests/none", None),
     ],
 )
 def test_a_mistake_is_a_clear_400(admin: httpx.Client, method: str, path: str, body: object) -> None:
@@ -164,3 +168,94 @@ def test_every_change_is_written_down_with_its_request_and_can_be_read_by_the_ad
     assert len(admin.get("/audit?limit=1").json()) == 1
     assert admin.get("/audit?limit=x").status_code == 400
     assert httpx.get(f"{server.url}/admin/audit").status_code == 401
+
+
+ENDLESS: Script = lambda _: (EmitText(text="four"), Delay(delay_s=3600), EmitText(text="never"))  # noqa: E731
+
+
+def _running(admin: httpx.Client, request_id: str) -> dict[str, Any]:
+    """The one request that runs, once it has begun to answer."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        shown = admin.get("/requests").json()
+        if [(one["id"], one["state"]) for one in shown] == [(request_id, "decode")]:
+            return dict(shown[0])
+        time.sleep(0.01)
+    raise AssertionError(f"{request_id} is not running: {shown}")
+
+
+@pytest.fixture
+def endless(seekd_server: Callable[..., ScriptedServer], tmp_path: Path) -> ScriptedServer:
+    return seekd_server(ENDLESS, data_dir=tmp_path)
+
+
+@pytest.fixture
+def operator(endless: ScriptedServer, tmp_path: Path) -> Iterator[httpx.Client]:
+    token = (tmp_path / "admin-token").read_text().strip()
+    with httpx.Client(
+        base_url=f"{endless.url}/admin", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    ) as client:
+        yield client
+
+
+def test_a_stream_that_is_cancelled_ends_with_an_error_frame_and_is_settled(
+    endless: ScriptedServer, operator: httpx.Client, tmp_path: Path
+) -> None:
+    with httpx.stream("POST", f"{endless.url}/v1/chat/completions", json=BODY | {"stream": True}, timeout=30) as stream:
+        request_id = stream.headers["x-request-id"]
+        shown = _running(operator, request_id)
+        page = (Path(__file__).parents[2] / "docs" / "reference" / "admin.md").read_text(encoding="utf-8")
+        [example] = json.loads(page.partition("```json\n")[2].partition("```")[0])
+        assert list(shown) == list(example)
+        age_s = shown.pop("age_s")
+        assert shown == {
+            "id": request_id,
+            "account_id": "open",
+            "key_name": "open",
+            "model": "deepseek-chat",
+            "route": "/v1/chat/completions",
+            "stream": True,
+            "state": "decode",
+            "prompt_tokens": len(endless.engine.requests[0].prompt_token_ids),
+            "cached_tokens": 0,
+            "completion_tokens": 4,
+        }
+        assert 0 <= age_s < 30
+        assert operator.delete(f"/requests/{request_id}").json()["id"] == request_id
+        frames = stream.read().decode().split("\n\n")
+    error = json.loads(frames[-2].removeprefix("data: "))["error"]
+    assert (error["code"], error["message"]) == (
+        "request_cancelled",
+        "An operator of this server cancelled the request.",
+    )
+    assert "[DONE]" not in "".join(frames)
+    assert operator.get("/requests").json() == []
+    [entry] = operator.get("/audit").json()
+    assert (entry["action"], entry["target"], entry["details"]) == (
+        "request.cancel",
+        request_id,
+        {"account_id": "open", "model": "deepseek-chat"},
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "books.sqlite3")) as books:
+        assert books.execute("SELECT outcome, num_completion_tokens FROM usage").fetchall() == [("cancelled", 4)]
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
+def test_an_answer_in_one_piece_that_is_cancelled_is_a_403_that_no_client_repeats(
+    endless: ScriptedServer, operator: httpx.Client, headers: dict[str, str]
+) -> None:
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        url = f"{endless.url}/v1/chat/completions"
+        answers.append(httpx.post(url, json=BODY, headers=headers, timeout=60))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline_s = time.monotonic() + 30
+    while not (shown := operator.get("/requests").json()) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    operator.delete(f"/requests/{_running(operator, shown[0]['id'])['id']}")
+    asking.join(30)
+    assert answers[0].status_code == 403
+    assert answers[0].json()["error"]["code"] == "request_cancelled"

@@ -153,7 +153,8 @@ class Usage:
         num_completion_tokens: tokens that were generated and sent, reasoning included.
         num_reasoning_tokens: those of them that were reasoning.
         outcome: "stop", "length", "cached" for an answer from the response cache, or how else it ended: "disconnect",
-            "refused", "cancelled", "deadline", "error", "shutdown", "recovered".
+            "refused", "cancelled" by an operator, "deadline", "error", "shutdown", "interrupted" by another task of the
+            server, "recovered".
         is_error: counts as an error in the reports.
         first_token_ms: from arrival to the first token; None when there was none.
         latency_ms: from arrival to the end.

@@ -28,6 +28,7 @@ from seekd.api.connection import ClientLeft, read_body
 from seekd.api.settings import ServerSettings
 from seekd.engine.link.messages import CacheExplanation
 from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
+from seekd.service.running import RunningRequests
 from seekd.wire.admin import (
     AccountChanges,
     CreditBody,
@@ -62,6 +63,7 @@ class AdminApi:
         open_connection: a connection to the books, closed at the end of the block.
         explain: what the prefix cache gave to a recent request; None when it is not known.
         slow_down: waits before a wrong token is answered, given the peer that sent it.
+        running: the requests that are being served.
         settings: limits of bodies.
     """
 
@@ -69,6 +71,7 @@ class AdminApi:
     open_connection: Callable[[], AbstractContextManager[Connection]]
     explain: Callable[[str], CacheExplanation | None]
     slow_down: Callable[[str], Awaitable[None]]
+    running: RunningRequests
     settings: ServerSettings
 
     def routes(self) -> list[Route]:
@@ -87,6 +90,8 @@ class AdminApi:
             self._route("/keys/{key_id}", _revoke_key, "DELETE"),
             Route("/admin/audit", self._audit, methods=["GET"]),
             Route("/admin/usage", self._usage, methods=["GET"]),
+            Route("/admin/requests", self._list_requests, methods=["GET"]),
+            Route("/admin/requests/{request_id}", self._cancel, methods=["DELETE"]),
             Route("/admin/requests/{request_id}/cache", self._explain, methods=["GET"]),
         ]
 
@@ -156,6 +161,32 @@ class AdminApi:
         with self.open_connection() as connection:
             lines = usage_report(connection, query)
         return to_csv(lines, query.by).encode() if is_csv else encode([asdict(line) for line in lines])
+
+    async def _list_requests(self, request: Request) -> Response:
+        async def answer(_: Request) -> Response:
+            return Response(encode(self.running.views()), media_type=JSON)
+
+        return await self._guarded(answer)(request)
+
+    async def _cancel(self, request: Request) -> Response:
+        async def answer(request: Request) -> Response:
+            request_id = request.path_params["request_id"]
+            found = self.running.find(request_id)
+            if found is None:
+                raise InvalidParameter(f"No request with the id {request_id!r} is being served.")
+
+            def write_down() -> None:
+                with self._trail(request).change(
+                    "request.cancel", target=request_id, account_id=found.account_id, model=found.model
+                ):
+                    pass  # the change is the event loop's: it is made when the entry is on disk, and cannot fail
+
+            await asyncio.to_thread(write_down)
+            self.running.cancel(request_id)
+            _log.info("request cancelled", extra={"action": "request_cancelled", "cancelled": request_id})
+            return Response(encode(found), media_type=JSON)
+
+        return await self._guarded(answer)(request)
 
     async def _explain(self, request: Request) -> Response:
         async def answer(request: Request) -> Response:

@@ -8,6 +8,7 @@ the rest. It does not enforce constraints: a script emits what it emits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -188,6 +189,7 @@ class ScriptedEngine:
     Attributes:
         requests: every request that was started, oldest first.
         aborted_request_ids: requests whose iterator was closed before it had finished, in that order.
+        aborts: ids of the requests that `abort` was asked to end, in that order.
     """
 
     def __init__(
@@ -195,10 +197,12 @@ class ScriptedEngine:
     ) -> None:
         self.requests: list[EngineRequest] = []
         self.aborted_request_ids: list[str] = []
+        self.aborts: list[str] = []
         self.vocabulary = vocabulary if vocabulary is not None else ScriptedVocabulary()
         self._script = script
         self._health = EngineHealth(ready=False, reason="The engine has not been started.")
         self._closed = False
+        self._abort_events: dict[str, asyncio.Event] = {}
         self._info = ModelInfo(
             name="scripted",
             architecture="scripted",
@@ -233,6 +237,12 @@ class ScriptedEngine:
         self._closed = True
         self._health = EngineHealth(ready=False, reason="The engine is closed.")
 
+    def abort(self, request_id: str) -> None:
+        """End a request at its next step; a delay is one."""
+        self.aborts.append(request_id)
+        if request_id in self._abort_events:
+            self._abort_events[request_id].set()
+
     async def generate(
         self, request: EngineRequest, on_prompt: PromptListener = ignore_progress
     ) -> AsyncGenerator[EngineUpdate, None]:
@@ -240,6 +250,7 @@ class ScriptedEngine:
         if self._closed:
             raise ShuttingDown
         self.requests.append(request)
+        aborted = self._abort_events[request.request_id] = asyncio.Event()
         play = _Play(request, vocabulary=self.vocabulary)
         deadline = None if request.deadline_s is None else asyncio.get_running_loop().time() + request.deadline_s
         try:
@@ -250,8 +261,8 @@ class ScriptedEngine:
                 if isinstance(step, Computed):
                     on_prompt(play.progress())
                 if not play.finished and isinstance(step, Delay):
-                    await _sleep_until(step.delay_s, deadline=deadline)
-                if not play.finished and self._closed:
+                    await _sleep_until(step.delay_s, deadline=deadline, aborted=aborted)
+                if not play.finished and (aborted.is_set() or self._closed):
                     yield play.finish(FinishReason.ABORT)
                 if not play.finished and deadline is not None and asyncio.get_running_loop().time() >= deadline:
                     yield play.finish(FinishReason.DEADLINE)
@@ -262,13 +273,17 @@ class ScriptedEngine:
             if not play.finished:
                 self.aborted_request_ids.append(request.request_id)
             raise
+        finally:
+            del self._abort_events[request.request_id]
 
 
-async def _sleep_until(delay_s: float, *, deadline: float | None) -> None:
-    """Sleep, but not beyond the deadline (event loop time)."""
+async def _sleep_until(delay_s: float, *, deadline: float | None, aborted: asyncio.Event) -> None:
+    """Sleep, but not beyond the deadline (event loop time) or an abort."""
     if deadline is not None:
         delay_s = min(delay_s, max(0.0, deadline - asyncio.get_running_loop().time()))
-    await asyncio.sleep(delay_s)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(delay_s):
+            await aborted.wait()
 
 
 class _Play:

@@ -257,6 +257,9 @@ class Engine(Protocol):
             ShuttingDown: the engine is being closed.
         """
 
+    def abort(self, request_id: str) -> None:
+        """End a request within one engine step; its last update says `ABORT`. Nothing happens when it has ended."""
+
     async def start(self) -> None:
         """Load the model. Raises `ConfigError` when the file cannot be used."""
 

@@ -12,7 +12,8 @@ from seekd.accounts.books import Books
 from seekd.accounts.limiter import Admission, Limiter
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Reservation, Usage
 
-_FAILED_BY_SERVER = frozenset({"error", "shutdown", "cancelled"})  # not "deadline": a retry would meet it again
+# Not "deadline": a retry would meet it again.
+_FAILED_BY_SERVER = frozenset({"error", "shutdown", "cancelled", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Usage
-from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
-from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, ShuttingDown
+from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
+from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, RequestCancelled, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 from seekd.service.billing import Bill, Billing
+from seekd.service.cancellation import Cancellation
 from seekd.service.metrics import Metrics
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
@@ -100,6 +101,8 @@ class Generation:
         warnings: Sequence[str],
         metrics: Metrics,
         clock: Callable[[], float],
+        cancellation: Cancellation,
+        serving: Callable[[], AbstractContextManager[None]],
         context: ContextReport | None = None,
     ) -> None:
         self.warnings = warnings
@@ -112,6 +115,9 @@ class Generation:
         self._ticket = ticket
         self._bill: Bill | None = None
         self._keeper: AnswerKeeper | None = None
+        self._cancellation = cancellation
+        self._serving = serving
+        self._engine: Engine | None = None
         self._lease = lease
         self._model_key = model_key
         self._engine_request = engine_request
@@ -131,14 +137,19 @@ class Generation:
             InsufficientBalance: the account cannot pay the worst case; nothing was done.
             EngineError: the model cannot be loaded, or the engine failed; the events so far stand, and no closing event
                 follows.
+            RequestCancelled: an operator ended it.
             ContentRefused: what was generated may not be sent.
             ModerationUnavailable: nobody says whether it may.
             Overloaded: the queue was full, or the deadline passed.
             ShuttingDown: the server is stopping.
         """
-        async with self._turn() as turn, aclosing(self._run(turn)) as batches:
-            async for events in batches:
-                yield events
+        self._cancellation.listener = self._cancelled
+        with self._serving():
+            async with self._turn() as turn, aclosing(self._run(turn)) as batches:
+                async for events in batches:
+                    self._cancellation.suspend()
+                    yield events
+                    self._cancellation.resume()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[Turn]:
@@ -161,7 +172,7 @@ class Generation:
         bill = self._bill = await self._reserve(turn)
         try:
             async with self._lease() as model, aclosing(self._updates(turn, model)) as updates:
-                vocabulary = model.vocabulary
+                self._engine, vocabulary = model.engine, model.vocabulary
                 async for update in updates:
                     now_s = self._clock()
                     if not self.record.num_completion_tokens:
@@ -194,7 +205,7 @@ class Generation:
             self.record.finish = self.record.finish or "error"
             raise
         finally:
-            self.record.finish = self.record.finish or "cancelled"
+            self.record.finish = self.record.finish or "interrupted"
             self.record.total_s = self._clock() - started_s
             self._parser.close()
             self._report()
@@ -233,10 +244,17 @@ class Generation:
             record.num_prompt_tokens - update.num_cached_tokens if is_whole else update.num_computed_tokens
         )
 
+    def _cancelled(self) -> None:
+        self.interrupted(RequestCancelled())
+        if self._engine is not None:  # at once, also while a slow client keeps `chunks` from noticing
+            self._engine.abort(self.request_id)
+
     def interrupted(self, cause: Exception) -> None:
         """Say why `chunks` is about to be closed before its end."""
         if isinstance(cause, Overloaded):
             finish = "deadline"
+        elif isinstance(cause, RequestCancelled):
+            finish = "cancelled"
         else:
             finish = "shutdown" if isinstance(cause, ShuttingDown) else "disconnect"
         self.record.finish = self.record.finish or finish

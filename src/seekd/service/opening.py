@@ -36,6 +36,7 @@ from seekd.service.model_pool import Member, ModelPool
 from seekd.service.moderation import AnswerWatch
 from seekd.service.prompt_encoder import MAX_TOKENIZED_BYTES, PromptEncoder
 from seekd.service.response_cache.cache import NO_WISH, CacheWish, ResponseCache
+from seekd.service.running import RunningRequest, RunningRequests
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
 
@@ -46,6 +47,9 @@ _COUNTED_TOKENS = 100_000
 """A prompt is read up to this: a client learns how much too long it is, and no text costs more than a tenth of a second
 or two contexts."""
 
+
+SUMMARY = "summary"
+"""Stands for the route of what the service asks of a model itself."""
 
 _UNNAMED = "deepseek-chat"
 """Whose limits and price hold for who counts tokens without a model's name, where one model answers all names."""
@@ -76,6 +80,9 @@ class GenerationService:
         max_tokenized_bytes: of a text that no context bounds.
         clock: seconds, monotonic.
         unix_time: seconds since 1970, for `created`.
+
+    Attributes:
+        running: the requests that are being served.
     """
 
     def __init__(
@@ -101,6 +108,7 @@ class GenerationService:
         self._deadline_s = deadline_s
         self._clock = clock
         self._unix_time = unix_time
+        self.running = RunningRequests(clock=clock)
         context = context or ContextSettings()
         self._conversations = LongConversations(
             models=models,
@@ -125,6 +133,7 @@ class GenerationService:
         watch: AnswerWatch | None = None,
         waiting: Waiting | None = None,
         wish: CacheWish = NO_WISH,
+        route: str = SUMMARY,
     ) -> Generation:
         """Check a request against the model and get it ready to run; nothing is held before it is iterated.
 
@@ -138,6 +147,7 @@ class GenerationService:
             watch: judges the answer; None lets all pass.
             waiting: is told what the request waits for; None where nobody asks.
             wish: what the request says of the response cache.
+            route: the path that it came by.
 
         Raises:
             UnknownModel: no model has this name, or the caller's key is not for it.
@@ -150,12 +160,36 @@ class GenerationService:
             RateLimited: the same, and a limit is reached.
             EngineError: the model cannot be loaded.
             Overloaded: the model was not loaded in time, or the output rule not compiled.
+            RequestCancelled: an operator ended it.
         """
+        running = RunningRequest(
+            request_id=request_id,
+            caller=caller,
+            model=request.served_model,
+            route=route,
+            is_stream=request.stream,
+            started_s=self._clock(),
+        )
+        with self.running.serving(running):
+            return await self._open(
+                request, running, response_id=response_id, watch=watch, waiting=waiting or Waiting(), wish=wish
+            )
+
+    async def _open(
+        self,
+        request: GenerationRequest,
+        running: RunningRequest,
+        *,
+        response_id: str,
+        watch: AnswerWatch | None,
+        waiting: Waiting,
+        wish: CacheWish,
+    ) -> Generation:
+        caller, request_id = running.caller, running.request_id
         member = self._member(request.served_model, caller)
         self._billing.books.check_price(request.served_model)
         if not member.is_usable:  # who cannot pay makes no other model leave
             await self._billing.check(caller, request.served_model)
-        started_s = self._clock()
         lease = partial(self._models.lease, member)
         async with lease() as model:
             constraint, warnings = await self._constraint(request, model, caller)
@@ -167,7 +201,7 @@ class GenerationService:
             caller=caller,
             request_id=request_id,
             cache_salt=cache_salt,
-            waiting=waiting or Waiting(),
+            waiting=waiting,
         )
         fitted = await self._conversations.fit(asked, member)
         request = fitted.request
@@ -189,7 +223,7 @@ class GenerationService:
                 cache_salt=cache_salt,
                 fairness_key=caller.account_id,
                 constraint=constraint,
-                deadline_s=self._time_left_s(started_s),
+                deadline_s=self._time_left_s(running.started_s),
             )
             identity = ResponseIdentity(
                 response_id=response_id,
@@ -218,7 +252,7 @@ class GenerationService:
                 protocol=type(request.body).__name__,
                 keeps_cut=max_tokens == (request.max_tokens or request.default_max_tokens),
             )
-        return Generation(
+        generation = Generation(
             lease=lease,
             model_key=member.key,
             engine_request=engine_request,
@@ -234,7 +268,11 @@ class GenerationService:
             context=fitted.report,
             metrics=self._metrics,
             clock=self._clock,
+            cancellation=running.cancellation,
+            serving=partial(self.running.serving, running),
         )
+        running.record = generation.record
+        return generation
 
     def would_wait(self, request: GenerationRequest, caller: Caller) -> Waiting | None:
         """What may keep a request waiting before it is open; None for nothing."""

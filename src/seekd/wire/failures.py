@@ -32,6 +32,7 @@ from seekd.errors import (
     ModerationUnavailable,
     Overloaded,
     RateLimited,
+    RequestCancelled,
     RequestError,
     SeekdError,
     SensitiveContent,
@@ -352,6 +353,12 @@ FAILURES: Mapping[type[SeekdError], _Row] = MappingProxyType(
         Overloaded: _BUSY_ROW,
         ModerationUnavailable: _BUSY_ROW,
         ShuttingDown: _BUSY_ROW,
+        # Of the statuses that the official SDKs do not repeat by themselves.
+        RequestCancelled: _Row(
+            status=403,
+            classic=_Shape(error_type=_INVALID, code="request_cancelled"),
+            hosted=_HOSTED_INVALID,
+        ),
         EngineError: _INTERNAL_ROW,
         StoreError: _BUSY_ROW,
         DownloadError: _INTERNAL_ROW,

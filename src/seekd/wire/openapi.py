@@ -25,7 +25,7 @@ _MEANINGS: Mapping[int, str] = {
     400: "The request is not valid",
     401: "The API key is missing or not valid",
     402: "The balance does not cover the request",
-    403: "An open server does not serve web pages, proxies or other host names",
+    403: "An open server does not serve web pages, proxies or other host names; or an operator cancelled the request",
     404: "No such model",
     408: "The body came too slowly",
     409: "The idempotency key was used with another request",
@@ -137,6 +137,8 @@ _ADMIN: tuple[Operation, ...] = (
         "UsageReport",
         query=("by", "account_id", "key_id", "model", "since", "until", "format"),
     ),
+    _admin("get", "/requests", "List the requests that are being served", "RunningRequests"),
+    _admin("delete", "/requests/{request_id}", "Cancel a request", "RunningRequest"),
     _admin("get", "/requests/{request_id}/cache", "Explain what the prefix cache gave a request", "CacheExplanation"),
 )
 

@@ -96,5 +96,23 @@ ADMIN_SCHEMAS: Mapping[str, Schema] = {
         },
     },
     "UsageReport": {"type": "array", "items": {"type": "object"}},
+    "RunningRequest": {
+        "type": "object",
+        "properties": {
+            "id": _TEXT,
+            "account_id": _TEXT,
+            "key_name": _TEXT,
+            "model": _TEXT,
+            "route": _TEXT,
+            "stream": {"type": "boolean"},
+            "state": {"type": "string", "enum": ["waiting", "prefill", "decode"]},
+            "prompt_tokens": {"type": ["integer", "null"]},
+            "cached_tokens": {"type": "integer"},
+            "completion_tokens": {"type": "integer"},
+            "age_s": {"type": "number"},
+        },
+        "required": ["id", "account_id", "model", "route", "stream", "state", "age_s"],
+    },
+    "RunningRequests": _list_of("RunningRequest"),
     "CacheExplanation": {"type": "object"},
 }

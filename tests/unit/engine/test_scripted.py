@@ -176,3 +176,13 @@ async def test_health_follows_the_life_cycle_and_can_be_set() -> None:
     assert engine.health.reason == "drill"
     await engine.close()
     assert not engine.health.ready
+
+
+async def test_an_aborted_request_ends_within_its_delay() -> None:
+    engine = await started(script(Emit(token_ids=[1]), Delay(delay_s=3600)))
+    stream = engine.generate(request())
+    await anext(stream)
+    engine.abort("r")
+    engine.abort("never came")
+    assert [update.finish_reason async for update in stream] == [FinishReason.ABORT]
+    assert engine.aborted_request_ids == []

@@ -83,7 +83,7 @@ def report(connection: Connection) -> UsageLine:
     return line
 
 
-@pytest.mark.parametrize("outcome", ["error", "shutdown", "cancelled"])
+@pytest.mark.parametrize("outcome", ["error", "shutdown", "cancelled", "interrupted"])
 async def test_an_attempt_that_the_server_failed_is_charged_only_without_a_key(
     books: Books, billing: Billing, caller: Caller, connection: Connection, outcome: str
 ) -> None:

@@ -30,6 +30,7 @@ from seekd.errors import (
     EngineError,
     InsufficientBalance,
     Overloaded,
+    RequestCancelled,
     SeekdError,
     ShuttingDown,
     UnpricedModel,
@@ -243,7 +244,41 @@ async def test_a_client_that_leaves_while_its_prompt_is_computed_pays_for_what_w
         running = await _until_computed(await _open(service))
         running.cancel()
         await asyncio.wait([running])
-        assert _used(connection) == [("cancelled", 2, 5, 5002)]
+        assert _used(connection) == [("interrupted", 2, 5, 5002)]
+
+
+async def test_a_request_that_is_cancelled_in_its_prompt_pays_for_what_was_computed() -> None:
+    async with _paid(lambda _: (Computed(num_tokens=5), Delay(delay_s=60))) as (service, connection):
+        generation = await _open(service)
+        running = await _until_computed(generation)
+        service.running.cancel(generation.request_id)
+        with pytest.raises(RequestCancelled):
+            await running
+        assert _used(connection) == [("cancelled", 0, 5, 5000)]
+        assert service.running.views() == []
+
+
+async def test_a_request_that_is_cancelled_while_its_client_reads_slowly_frees_the_engine_at_once() -> None:
+    script = (EmitText(text="a"), Delay(delay_s=60), EmitText(text="b"))
+    async with _service(lambda _: script) as (service, engine):
+        generation = await _open(service)
+        chunks = generation.chunks()
+        await anext(chunks)
+        await anext(chunks)
+        service.running.cancel(generation.request_id)
+        assert engine.aborts == [generation.request_id]
+        with pytest.raises(RequestCancelled):
+            await anext(chunks)
+        assert generation.record.finish == "cancelled"
+
+
+async def test_a_request_that_has_ended_is_no_more_listed_and_cannot_be_cancelled() -> None:
+    async with _service(say("x")) as (service, _):
+        generation = await _open(service)
+        assert service.running.views() == []
+        await _run(generation)
+        service.running.cancel(generation.request_id)
+        assert (service.running.views(), generation.record.finish) == ([], "stop")
 
 
 async def test_a_client_that_leaves_before_anything_was_computed_pays_nothing() -> None:

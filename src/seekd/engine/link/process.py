@@ -217,6 +217,11 @@ class EngineProcess:
         finally:
             self._streams.pop(request.request_id, None)
 
+    def abort(self, request_id: str) -> None:
+        """See `types.Engine`."""
+        if self._child is not None and request_id in self._streams:
+            self._child.send(Abort(request_id))
+
     async def _run(
         self,
         request: EngineRequest,

@@ -84,6 +84,17 @@ async def test_closing_the_iterator_aborts_in_the_child(engine: EngineProcess, t
     assert (tmp_path / "loads.aborted").read_text() == "gone\n"
 
 
+async def test_a_request_that_is_aborted_ends_by_itself(engine: EngineProcess) -> None:
+    stream = engine.generate(request(FOREVER, "gone"))
+    await anext(stream)
+    engine.abort("gone")
+    engine.abort("never came")
+    async with asyncio.timeout(20):
+        reasons = [update.finish_reason async for update in stream]
+    assert reasons[-1] is FinishReason.ABORT
+    assert await collect(engine, request(COUNT)) == [0, 1, 2]
+
+
 async def test_an_iterator_that_is_closed_before_the_first_token_hears_what_was_computed(engine: EngineProcess) -> None:
     heard: list[EngineUpdate] = []
     waiting = asyncio.create_task(anext(engine.generate(request(PREFILL, max_tokens=100), heard.append)))

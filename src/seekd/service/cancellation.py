@@ -1,0 +1,68 @@
+"""Ending one request from outside of the task that serves it, in the way of `asyncio.timeout`.
+
+    cancel ──> the listener is told ──> the task, if it is within the block, is cancelled ──> RequestCancelled
+
+A generator that is in the block suspends it while it hands something out: its caller's work is not cancelled, and the
+generator ends when it is asked for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from seekd.errors import RequestCancelled
+
+
+class Cancellation:
+    """Ends what is done for one request. Used from one event loop.
+
+    Attributes:
+        listener: is told before anything ends.
+    """
+
+    def __init__(self) -> None:
+        self.listener: Callable[[], None] = _ignore
+        self._is_cancelled = False
+        self._task: asyncio.Task[object] | None = None
+
+    def cancel(self) -> None:
+        """End the block; a second call does nothing."""
+        if self._is_cancelled:
+            return
+        self._is_cancelled = True
+        self.listener()
+        if self._task is not None:
+            self._task.cancel()
+
+    @contextlib.contextmanager
+    def block(self) -> Iterator[None]:
+        """What `cancel` ends. Raises `RequestCancelled` in place of its own end."""
+        task = asyncio.current_task()
+        assert task is not None
+        num_cancelling = task.cancelling()
+        self._task = task
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Whoever else has cancelled the task wants it to end altogether.
+            if self._is_cancelled and task.uncancel() <= num_cancelling:
+                raise RequestCancelled from None
+            raise
+        finally:
+            self._task = None
+
+    def suspend(self) -> None:
+        """Let the caller's work be, until `resume`."""
+        self._task = None
+
+    def resume(self) -> None:
+        """Go on. Raises `RequestCancelled` when the request was cancelled meanwhile."""
+        if self._is_cancelled:
+            raise RequestCancelled
+        self._task = asyncio.current_task()
+
+
+def _ignore() -> None:
+    pass
