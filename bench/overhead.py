@@ -42,11 +42,19 @@ from seekd.accounts.types import OPEN_ACCOUNT_ID
 from seekd.api.settings import ServerSettings
 from seekd.app import Application, open_server_books
 from seekd.cli.serve import calm_collector
-from seekd.engine.link.messages import CacheExplanation, Loaded, Stats
+from seekd.engine.link.messages import Loaded
 from seekd.engine.link.process import EngineProcess
 from seekd.engine.link.serving import Connection, receive_job, serve
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, ModelInfo
+from seekd.engine.types import (
+    CacheExplanation,
+    Constraint,
+    EngineRequest,
+    EngineStats,
+    EngineUpdate,
+    FinishReason,
+    ModelInfo,
+)
 from seekd.models.settings import ModelSettings
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import single_model
@@ -103,8 +111,8 @@ class ScriptedCore:
     def take_explanations(self) -> list[CacheExplanation]:
         return []
 
-    def stats(self) -> Stats:
-        return Stats(num_running=len(self._left))
+    def stats(self) -> EngineStats:
+        return EngineStats(num_running=len(self._left))
 
 
 def engine_main() -> None:

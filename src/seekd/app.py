@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,6 @@ from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.api.screening import Screening
 from seekd.config import ByteSize
-from seekd.engine.link.messages import CacheExplanation
 from seekd.engine.link.process import EngineProcess
 from seekd.engine.llama.model_file import ModelFile, read_model_file
 from seekd.engine.llama.sizing import MemoryPlan, plan_memory
@@ -90,7 +89,6 @@ class Application:
         models: answer; not started yet.
         books: know who may call and who pays; not started yet. Closed with the application.
         metrics: take note of every generation.
-        explain: what the prefix cache gave to a recent request.
 
     Raises:
         ConfigError: the admin token's file, a rule of the guard, an extension or the response cache cannot be used.
@@ -103,7 +101,6 @@ class Application:
         models: ModelPool,
         books: Books,
         metrics: Metrics,
-        explain: Callable[[str], CacheExplanation | None] = lambda _: None,
     ) -> None:
         self._settings = settings
         for place, unserved in unserved_names(settings).items():
@@ -153,7 +150,7 @@ class Application:
             admin=AdminApi(
                 token=load_admin_token(settings.server.data_dir / "admin-token"),
                 open_connection=lambda: closing(_books_connection(settings)),
-                explain=explain,
+                explain=models.explain,
                 slow_down=books.slow_down,
                 running=self._service.running,
                 settings=settings.server,
@@ -304,28 +301,15 @@ def build(settings: Settings) -> Application:
     except OSError as error:
         raise unusable_directory(settings.server.data_dir, error) from error
     store = ModelStore(settings.server.models_folder)
-    engines: dict[str, EngineProcess] = {}
-    members = []
-    for plan in plans:
-        member, engine = _member(plan, settings, find_model_file(plan.source, store), num_models=len(plans))
-        members.append(member)
-        engines[member.key] = engine
+    members = [_member(plan, settings, find_model_file(plan.source, store), num_models=len(plans)) for plan in plans]
     budget = settings.model.memory_budget if settings.model.memory_budget is not None else memory_bytes() * 3 // 4
     models = ModelPool(members, budget_bytes=budget, wait_limit_s=settings.server.request_timeout_s or None)
 
-    def explain(request_id: str) -> CacheExplanation | None:
-        found = (engine.explain(request_id) for engine in engines.values())
-        return next((explanation for explanation in found if explanation is not None), None)
-
-    def queue_s(request_id: str) -> float | None:
-        explanation = explain(request_id)
-        return None if explanation is None else explanation.queue_s
-
-    metrics = Metrics(engines=engines, queue_s=queue_s)
-    return Application(settings, models=models, books=open_server_books(settings), metrics=metrics, explain=explain)
+    metrics = Metrics(engines={member.key: member.model.engine for member in members})
+    return Application(settings, models=models, books=open_server_books(settings), metrics=metrics)
 
 
-def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int) -> tuple[Member, EngineProcess]:
+def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int) -> Member:
     """A model with its engine, neither started nor read beyond its header."""
     key = plan.names[0] if plan.names else "default"
     engine_settings = plan.engine
@@ -343,7 +327,7 @@ def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int)
         # The others serve; this one says so again to whoever asks for it. The only one says so when it is loaded.
         if num_models > 1:
             _log.error("the model %s cannot be used: %s", key, error.message, extra={"action": "bad_model"})
-    return member, engine
+    return member
 
 
 def _outline_of(file: ModelFile, plan: ModelPlan, memory: MemoryPlan) -> Outline:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from seekd.accounts.settings import AccountsSettings, PriceSetting
-from seekd.engine.scripted import Delay, EmitText, Script, say
+from seekd.engine.scripted import Cached, Delay, EmitText, Script, say
 from seekd.testing.server import ScriptedServer
 
 PRICED = AccountsSettings(
@@ -170,7 +170,7 @@ def test_every_change_is_written_down_with_its_request_and_can_be_read_by_the_ad
     assert httpx.get(f"{server.url}/admin/audit").status_code == 401
 
 
-ENDLESS: Script = lambda _: (EmitText(text="four"), Delay(delay_s=3600), EmitText(text="never"))  # noqa: E731
+ENDLESS: Script = lambda _: (Cached(num_tokens=2), EmitText(text="four"), Delay(delay_s=3600), EmitText(text="never"))  # noqa: E731
 
 
 def _running(admin: httpx.Client, request_id: str) -> dict[str, Any]:
@@ -217,10 +217,11 @@ def test_a_stream_that_is_cancelled_ends_with_an_error_frame_and_is_settled(
             "stream": True,
             "state": "decode",
             "prompt_tokens": len(endless.engine.requests[0].prompt_token_ids),
-            "cached_tokens": 0,
+            "cached_tokens": 2,
             "completion_tokens": 4,
         }
         assert 0 <= age_s < 30
+        assert operator.get(f"/requests/{request_id}/cache").json()["num_used_tokens"] == 2
         assert operator.delete(f"/requests/{request_id}").json()["id"] == request_id
         frames = stream.read().decode().split("\n\n")
     error = json.loads(frames[-2].removeprefix("data: "))["error"]

@@ -22,13 +22,20 @@ from seekd.engine.cache.block_store import BlockStore, open_block_store
 from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
-from seekd.engine.link.messages import CacheExplanation, Stats
 from seekd.engine.llama.runtime import Runtime, open_runtime
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.settings import EngineSettings, KvType
-from seekd.engine.types import Constraint, EngineRequest, FinishReason, Sampling, Vocabulary
+from seekd.engine.types import (
+    CacheExplanation,
+    Constraint,
+    EngineRequest,
+    EngineStats,
+    FinishReason,
+    Sampling,
+    Vocabulary,
+)
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 
@@ -96,7 +103,7 @@ class Served:
         return list(said.values())
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> EngineStats:
         return self.core.stats()
 
     @property

@@ -26,7 +26,7 @@ from seekd.accounts.types import NO_LIMITS, Balance, Caller
 from seekd.api.answering import failed
 from seekd.api.connection import ClientLeft, read_body
 from seekd.api.settings import ServerSettings
-from seekd.engine.link.messages import CacheExplanation
+from seekd.engine.types import CacheExplanation
 from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
 from seekd.service.running import RunningRequests
 from seekd.wire.admin import (

@@ -17,16 +17,17 @@ from seekd.engine.cache.block_store import BlockStore, StoreStats
 from seekd.engine.cache.prefix_cache import PrefixCache
 from seekd.engine.cache.tier_index import Payload, Tier
 from seekd.engine.decoding import Decision, TokenChooser
-from seekd.engine.link.messages import CacheExplanation, Stats
 from seekd.engine.sampler import Logits
 from seekd.engine.schedule.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
 from seekd.engine.schedule.scheduler import Scheduler
 from seekd.engine.schedule.sequence import Parked
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.types import (
+    CacheExplanation,
     Constraint,
     ConstraintFactory,
     EngineRequest,
+    EngineStats,
     EngineUpdate,
     FinishReason,
     TokenLogprobs,
@@ -302,12 +303,12 @@ class EngineCore:
         taken, self._explanations = self._explanations, []
         return taken
 
-    def stats(self) -> Stats:
+    def stats(self) -> EngineStats:
         """Gauges now and counts since the start."""
         now, cache, counters = self._scheduler.stats(), self._cache.stats(), self._counters
         store = StoreStats() if self._store is None else self._store.stats()
         disk = store.disk
-        return Stats(
+        return EngineStats(
             num_running=now.num_running,
             num_waiting=now.num_waiting + now.num_preempted,
             num_slots=self._scheduler.limits.num_slots,

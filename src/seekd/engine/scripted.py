@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from seekd.engine.text_pieces import text_pieces
 from seekd.engine.types import (
+    CacheExplanation,
     EngineHealth,
     EngineRequest,
+    EngineStats,
     EngineUpdate,
     FinishReason,
     ModelInfo,
@@ -189,6 +191,9 @@ class ScriptedEngine:
     Attributes:
         requests: every request that was started, oldest first.
         aborted_request_ids: requests whose iterator was closed before it had finished, in that order.
+        stats: what it reports.
+        num_restarts: the same.
+        explanations: what the prefix cache gave, by request; a script's `Cached` steps write them.
         aborts: ids of the requests that `abort` was asked to end, in that order.
     """
 
@@ -198,6 +203,9 @@ class ScriptedEngine:
         self.requests: list[EngineRequest] = []
         self.aborted_request_ids: list[str] = []
         self.aborts: list[str] = []
+        self.stats = EngineStats()
+        self.num_restarts = 0
+        self.explanations: dict[str, CacheExplanation] = {}
         self.vocabulary = vocabulary if vocabulary is not None else ScriptedVocabulary()
         self._script = script
         self._health = EngineHealth(ready=False, reason="The engine has not been started.")
@@ -237,6 +245,10 @@ class ScriptedEngine:
         self._closed = True
         self._health = EngineHealth(ready=False, reason="The engine is closed.")
 
+    def explain(self, request_id: str) -> CacheExplanation | None:
+        """See `types.Engine`."""
+        return self.explanations.get(request_id)
+
     def abort(self, request_id: str) -> None:
         """End a request at its next step; a delay is one."""
         self.aborts.append(request_id)
@@ -258,6 +270,8 @@ class ScriptedEngine:
                 for update in play.updates(step):
                     await asyncio.sleep(0)
                     yield update
+                if isinstance(step, Cached):
+                    self.explanations[request.request_id] = _explanation(request, step)
                 if isinstance(step, Computed):
                     on_prompt(play.progress())
                 if not play.finished and isinstance(step, Delay):
@@ -275,6 +289,18 @@ class ScriptedEngine:
             raise
         finally:
             del self._abort_events[request.request_id]
+
+
+def _explanation(request: EngineRequest, found: Cached) -> CacheExplanation:
+    return CacheExplanation(
+        request_id=request.request_id,
+        num_known_tokens=len(request.prompt_token_ids),
+        num_slot_tokens=found.num_tokens,
+        num_ram_tokens=0,
+        num_disk_tokens=0,
+        num_used_tokens=found.num_tokens,
+        reason="scripted",
+    )
 
 
 async def _sleep_until(delay_s: float, *, deadline: float | None, aborted: asyncio.Event) -> None:

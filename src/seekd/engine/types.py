@@ -153,6 +153,72 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheExplanation:
+    """What the prefix cache gave to one request when it was admitted.
+
+    Attributes:
+        num_known_tokens: of the prompt; also of the completion when a preempted request came back.
+        num_slot_tokens: found in running sequences; `ram` and `disk` alike.
+        num_used_tokens: tokens that were not computed; less than found when a block could not be read.
+        reason: why not more: `complete`, `unknown` (the next block is in no tier), `short` (there is no whole block
+            before the last token), `off`.
+        queue_s: seconds from its arrival in the engine to its first slot.
+    """
+
+    request_id: str
+    num_known_tokens: int
+    num_slot_tokens: int
+    num_ram_tokens: int
+    num_disk_tokens: int
+    num_used_tokens: int
+    reason: str
+    queue_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats:
+    """An engine's gauges, and its counts since it was started.
+
+    Attributes:
+        num_running: sequences that have a slot.
+        num_waiting: sequences without one.
+        num_slots: most sequences that run at once.
+        num_cells: token positions of the memory of running sequences.
+        num_cells_used: those that hold something.
+        num_prompt_tokens: computed prompt tokens, since the start.
+        num_cached_slot_tokens: prompt tokens shared with running sequences, since the start; `ram` and `disk` alike.
+        num_generation_tokens: generated tokens, since the start.
+        num_forced_tokens: those of them that a grammar left no choice about.
+        num_preemptions: sequences that lost their slot, since the start.
+        num_steps: since the start.
+        model_s: seconds inside the model's computation, since the start.
+        step_s: seconds in steps altogether, since the start.
+        ram_bytes: held by the cache in memory.
+        disk_bytes: held by the cache on disk.
+        num_disk_dropped: blocks that the disk was too slow to take, since the start.
+    """
+
+    num_running: int = 0
+    num_waiting: int = 0
+    num_slots: int = 0
+    num_cells: int = 0
+    num_cells_used: int = 0
+    num_prompt_tokens: int = 0
+    num_cached_slot_tokens: int = 0
+    num_cached_ram_tokens: int = 0
+    num_cached_disk_tokens: int = 0
+    num_generation_tokens: int = 0
+    num_forced_tokens: int = 0
+    num_preemptions: int = 0
+    num_steps: int = 0
+    model_s: float = 0.0
+    step_s: float = 0.0
+    ram_bytes: int = 0
+    disk_bytes: int = 0
+    num_disk_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHealth:
     """Whether a request would be answered now.
 
@@ -240,6 +306,17 @@ class Engine(Protocol):
     @property
     def health(self) -> EngineHealth:
         """Whether a request would be answered now."""
+
+    @property
+    def stats(self) -> EngineStats:
+        """Its latest report; the counts begin again when it is started again."""
+
+    @property
+    def num_restarts(self) -> int:
+        """How often it was started again after it died."""
+
+    def explain(self, request_id: str) -> CacheExplanation | None:
+        """What the prefix cache gave to a recent request; None when it is not known."""
 
     def generate(
         self, request: EngineRequest, on_prompt: PromptListener = ignore_progress

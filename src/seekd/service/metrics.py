@@ -7,12 +7,11 @@ somebody scrapes. Each server has a registry of its own: nothing is registered o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from seekd.engine.link.messages import Stats
+from seekd.engine.types import Engine, EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,16 +25,10 @@ class Metrics:
 
     Args:
         engines: by the name of their model.
-        queue_s: how long a recent request waited for its slot; None when it is not known.
     """
 
-    def __init__(
-        self,
-        *,
-        engines: Mapping[str, ReportingEngine],
-        queue_s: Callable[[str], float | None] = lambda _: None,
-    ) -> None:
-        self._queue_s = queue_s
+    def __init__(self, *, engines: Mapping[str, Engine]) -> None:
+        self._engines = engines
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "seekd_request", "Generations, by how they ended.", ("model", "finished_reason"), registry=self._registry
@@ -119,9 +112,10 @@ class Metrics:
         """
         self._requests.labels(model, finish).inc()
         self._total.labels(model).observe(total_s)
-        queued_s = self._queue_s(request_id)
-        if queued_s is not None:
-            self._queue.labels(model).observe(queued_s)
+        engine = self._engines.get(model)
+        explanation = None if engine is None else engine.explain(request_id)
+        if explanation is not None:
+            self._queue.labels(model).observe(explanation.queue_s)
         if first_token_s is not None:
             self._first_token.labels(model).observe(first_token_s)
             if num_completion_tokens > 1:
@@ -156,22 +150,6 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class ReportingEngine(Protocol):
-    """What is shown of an engine; `engine.process.EngineProcess` is one."""
-
-    @property
-    def stats(self) -> Stats:
-        """Its latest report."""
-
-    @property
-    def num_restarts(self) -> int:
-        """How often it was started again after it died."""
-
-    @property
-    def process_id(self) -> int | None:
-        """None while its model is not loaded."""
-
-
 class _HeldAnswers:
     def __init__(self, num_bytes: Callable[[], Mapping[str, int]]) -> None:
         self._num_bytes = num_bytes
@@ -186,7 +164,7 @@ class _HeldAnswers:
 class _EngineCollector:
     # Read at each scrape, so that nothing has to be copied in between.
 
-    def __init__(self, engines: Mapping[str, ReportingEngine]) -> None:
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
 
     def collect(self) -> Iterator[Metric]:
@@ -211,16 +189,16 @@ class _EngineCollector:
         yield held
 
 
-def _cells_used(_: ReportingEngine, stats: Stats) -> float:
+def _cells_used(_: Engine, stats: EngineStats) -> float:
     return stats.num_cells_used / stats.num_cells if stats.num_cells else 0.0
 
 
 _Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
-_Read = Callable[[ReportingEngine, Stats], float]
+_Read = Callable[[Engine, EngineStats], float]
 _GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
 
 _ENGINE_METRICS: Sequence[tuple[_Family, str, str, _Read]] = (
-    (_GAUGE, "seekd_model_loaded", "1 while the model is loaded.", lambda e, _: float(e.process_id is not None)),
+    (_GAUGE, "seekd_model_loaded", "1 while the model is loaded.", lambda e, _: float(e.health.ready)),
     (_COUNTER, "seekd_engine_restarts", "Times that the engine was started again.", lambda e, _: e.num_restarts),
     (_GAUGE, "seekd_num_requests_running", "Sequences that have a slot.", lambda _, s: s.num_running),
     (_GAUGE, "seekd_num_requests_waiting", "Sequences that wait for a slot.", lambda _, s: s.num_waiting),
@@ -237,5 +215,5 @@ _ENGINE_METRICS: Sequence[tuple[_Family, str, str, _Read]] = (
     (_COUNTER, "seekd_num_preemptions", "Sequences that lost their slot for a while.", lambda _, s: s.num_preemptions),
     (_COUNTER, "seekd_engine_steps", "Steps of the engine.", lambda _, s: s.num_steps),
     (_COUNTER, "seekd_engine_step_seconds", "Time in steps.", lambda _, s: s.step_s),
-    (_COUNTER, "seekd_engine_model_seconds", "Time in steps inside llama.cpp.", lambda _, s: s.model_s),
+    (_COUNTER, "seekd_engine_model_seconds", "Time in steps inside the model's computation.", lambda _, s: s.model_s),
 )

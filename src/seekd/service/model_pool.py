@@ -22,7 +22,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from seekd.engine.types import EngineHealth
+from seekd.engine.types import CacheExplanation, EngineHealth
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown, UnknownModel
 from seekd.prompt.abilities import Abilities
 from seekd.service.served_model import ServedModel
@@ -194,6 +194,11 @@ class ModelPool:
         if self._default is None and names:
             raise UnknownModel(names[0], known_models=self.own_names)
         return self._default or self.members[0]
+
+    def explain(self, request_id: str) -> CacheExplanation | None:
+        """What the prefix cache of some model gave to a recent request; None when it is not known."""
+        found = (member.model.engine.explain(request_id) for member in self.members)
+        return next((explanation for explanation in found if explanation is not None), None)
 
     @contextlib.asynccontextmanager
     async def lease(self, member: Member) -> AsyncIterator[ServedModel]:

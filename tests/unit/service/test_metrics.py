@@ -1,20 +1,10 @@
 """A scrape shows what happened, model by model, under the field's names."""
 
-from dataclasses import dataclass, field
-
 from prometheus_client.parser import text_string_to_metric_families
 
-from seekd.engine.link.messages import Stats
+from seekd.engine.scripted import ScriptedEngine, say
+from seekd.engine.types import CacheExplanation, EngineStats
 from seekd.service.metrics import Metrics
-
-
-@dataclass
-class Engine:
-    """A report that does not change."""
-
-    stats: Stats = field(default_factory=Stats)
-    num_restarts: int = 0
-    process_id: int | None = 1
 
 
 def _samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -29,7 +19,18 @@ A, B = (("model", "a"),), (("model", "b"),)
 
 
 def test_a_generation_counts_in_every_histogram_of_its_model() -> None:
-    metrics = Metrics(engines={}, queue_s={"1": 0.5}.get)
+    engine = ScriptedEngine(say("x"))
+    engine.explanations["1"] = CacheExplanation(
+        request_id="1",
+        num_known_tokens=9,
+        num_slot_tokens=0,
+        num_ram_tokens=0,
+        num_disk_tokens=0,
+        num_used_tokens=0,
+        reason="short",
+        queue_s=0.5,
+    )
+    metrics = Metrics(engines={"a": engine})
     metrics.observe(model="a", request_id="1", finish="stop", first_token_s=0.2, total_s=1.2, num_completion_tokens=11)
     metrics.observe(model="a", request_id="2", finish="error", first_token_s=None, total_s=0.1, num_completion_tokens=0)
     metrics.observe(model="b", request_id="3", finish="stop", first_token_s=None, total_s=0.1, num_completion_tokens=0)
@@ -44,9 +45,13 @@ def test_a_generation_counts_in_every_histogram_of_its_model() -> None:
     assert samples["seekd_request_queue_time_seconds_sum", A] == 0.5
 
 
-def test_each_engines_latest_report_is_read_at_each_scrape() -> None:
-    report = Stats(num_running=2, num_cells=100, num_cells_used=25, num_cached_disk_tokens=64)
-    samples = _samples(Metrics(engines={"a": Engine(stats=report, num_restarts=3), "b": Engine(process_id=None)}))
+async def test_each_engines_latest_report_is_read_at_each_scrape() -> None:
+    engines = {"a": ScriptedEngine(say("x")), "b": ScriptedEngine(say("x"))}
+    metrics = Metrics(engines=engines)
+    await engines["a"].start()
+    engines["a"].stats = EngineStats(num_running=2, num_cells=100, num_cells_used=25, num_cached_disk_tokens=64)
+    engines["a"].num_restarts = 3
+    samples = _samples(metrics)
     assert samples["seekd_num_requests_running", A] == 2
     assert samples["seekd_num_requests_running", B] == 0
     assert samples["seekd_kv_cache_usage_ratio", A] == 0.25

@@ -3,7 +3,7 @@
 API process                      engine process
 WorkerJob ──>
 <── Loaded | Refused(request_id=None)
-Submit, Abort ──>              <── Accepted, Updates (one message an engine step), Refused, Stats
+Submit, Abort ──>              <── Accepted, Updates (one message an engine step), Refused, Report
 Shutdown, or the end of the socket ──>
 """
 
@@ -17,7 +17,7 @@ import msgspec
 
 from seekd.config import ByteSize
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import EngineRequest, EngineUpdate, ModelInfo
+from seekd.engine.types import CacheExplanation, EngineRequest, EngineStats, EngineUpdate, ModelInfo
 from seekd.errors import (
     ConfigError,
     ContextTooLong,
@@ -69,29 +69,6 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
     info: ModelInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheExplanation:
-    """What the prefix cache gave to one request when it was admitted.
-
-    Attributes:
-        num_known_tokens: of the prompt; also of the completion when a preempted request came back.
-        num_slot_tokens: found in running sequences; `ram` and `disk` alike.
-        num_used_tokens: tokens that were not computed; less than found when a block could not be read.
-        reason: why not more: `complete`, `unknown` (the next block is in no tier), `short` (there is no whole block
-            before the last token), `off`.
-        queue_s: seconds from its arrival in the engine to its first slot.
-    """
-
-    request_id: str
-    num_known_tokens: int
-    num_slot_tokens: int
-    num_ram_tokens: int
-    num_disk_tokens: int
-    num_used_tokens: int
-    reason: str
-    queue_s: float = 0.0
-
-
 class Accepted(msgspec.Struct, frozen=True, tag=True):
     """A `Submit` has arrived: from now on the request shares the fate of this process."""
 
@@ -123,50 +100,14 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     num_prompt_tokens: int = 0
 
 
-class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The engine's counters; sent once a second while it works, and when it becomes idle.
+class Report(msgspec.Struct, frozen=True, tag=True):
+    """The engine's counters; sent once a second while it works, and when it becomes idle."""
 
-    Attributes:
-        num_running: sequences that have a slot.
-        num_waiting: sequences without one.
-        num_slots: most sequences that run at once.
-        num_cells: token positions of the memory of running sequences.
-        num_cells_used: those that hold something.
-        num_prompt_tokens: computed prompt tokens, since the start.
-        num_cached_slot_tokens: prompt tokens shared with running sequences, since the start; `ram` and `disk` alike.
-        num_generation_tokens: generated tokens, since the start.
-        num_forced_tokens: those of them that a grammar left no choice about.
-        num_preemptions: sequences that lost their slot, since the start.
-        num_steps: since the start.
-        model_s: seconds inside llama.cpp's computation, since the start.
-        step_s: seconds in steps altogether, since the start.
-        ram_bytes: held by the cache in memory.
-        disk_bytes: held by the cache on disk.
-        num_disk_dropped: blocks that the disk was too slow to take, since the start.
-    """
-
-    num_running: int = 0
-    num_waiting: int = 0
-    num_slots: int = 0
-    num_cells: int = 0
-    num_cells_used: int = 0
-    num_prompt_tokens: int = 0
-    num_cached_slot_tokens: int = 0
-    num_cached_ram_tokens: int = 0
-    num_cached_disk_tokens: int = 0
-    num_generation_tokens: int = 0
-    num_forced_tokens: int = 0
-    num_preemptions: int = 0
-    num_steps: int = 0
-    model_s: float = 0.0
-    step_s: float = 0.0
-    ram_bytes: int = 0
-    disk_bytes: int = 0
-    num_disk_dropped: int = 0
+    stats: EngineStats
 
 
 ToEngine = Submit | Abort | Shutdown
-FromEngine = Loaded | Accepted | Updates | Refused | Stats
+FromEngine = Loaded | Accepted | Updates | Refused | Report
 
 _ERRORS: dict[str, type[SeekdError]] = {
     kind.__name__: kind for kind in (ConfigError, EngineError, InvalidParameter, Overloaded, ShuttingDown)

@@ -25,10 +25,9 @@ from seekd.engine.link.child import ChildProcess
 from seekd.engine.link.messages import (
     Abort,
     Accepted,
-    CacheExplanation,
     FromEngine,
     Refused,
-    Stats,
+    Report,
     Submit,
     Updates,
     WorkerJob,
@@ -37,8 +36,10 @@ from seekd.engine.link.messages import (
 from seekd.engine.link.watchdog import Silence, silence_limit_s
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import (
+    CacheExplanation,
     EngineHealth,
     EngineRequest,
+    EngineStats,
     EngineUpdate,
     ModelInfo,
     PromptListener,
@@ -118,7 +119,7 @@ class EngineProcess:
         self._state = EngineState.NEW
         self._state_changed = asyncio.Event()
         self._info: ModelInfo | None = None
-        self._stats = Stats()
+        self._stats = EngineStats()
         self._num_restarts = 0
         self._child: ChildProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -142,7 +143,7 @@ class EngineProcess:
         return EngineHealth(ready=False, reason=_REASONS[self._state])
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> EngineStats:
         """The last counters that the child sent; counts begin again at a restart."""
         return self._stats
 
@@ -185,7 +186,7 @@ class EngineProcess:
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
         child, self._child = self._child, None
-        self._stats = Stats()
+        self._stats = EngineStats()
         if child is not None:
             await child.close()
 
@@ -368,8 +369,8 @@ class EngineProcess:
         elif isinstance(message, Refused):
             if message.request_id is not None and (stream := self._streams.get(message.request_id)) is not None:
                 stream.put_nowait(error_of(message))
-        elif isinstance(message, Stats):
-            self._stats = message
+        elif isinstance(message, Report):
+            self._stats = message.stats
 
     def _hand_over(self, update: EngineUpdate) -> None:
         stream = self._streams.get(update.request_id)

@@ -18,10 +18,9 @@ from seekd.engine.link.frames import LENGTH_BYTES, FrameReader, frame
 from seekd.engine.link.messages import (
     Abort,
     Accepted,
-    CacheExplanation,
     FromEngine,
+    Report,
     Shutdown,
-    Stats,
     Submit,
     ToEngine,
     Updates,
@@ -29,7 +28,7 @@ from seekd.engine.link.messages import (
     decode_job,
     refusal,
 )
-from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason
+from seekd.engine.types import CacheExplanation, Constraint, EngineRequest, EngineStats, EngineUpdate, FinishReason
 from seekd.errors import EngineError, SeekdError
 
 _log = logging.getLogger(__name__)
@@ -178,7 +177,7 @@ class Core(Protocol):
     def take_explanations(self) -> list[CacheExplanation]:
         """What the cache gave since the last call."""
 
-    def stats(self) -> Stats:
+    def stats(self) -> EngineStats:
         """The counters."""
 
 
@@ -215,7 +214,7 @@ def serve(core: Core, connection: Connection, *, clock: Callable[[], float]) -> 
         if not is_idle and (clock() >= next_stats_s or not core.has_work):
             is_idle = not core.has_work
             next_stats_s = clock() + _STATS_INTERVAL_S
-            connection.send(core.stats())
+            connection.send(Report(core.stats()))
 
 
 def _handle(message: Submit | Abort, core: Core, connection: Connection, compiling: CompileQueue) -> None:

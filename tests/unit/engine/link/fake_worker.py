@@ -23,18 +23,17 @@ from seekd.engine.link.frames import FrameReader, frame
 from seekd.engine.link.messages import (
     Abort,
     Accepted,
-    CacheExplanation,
     FromEngine,
     Loaded,
+    Report,
     Shutdown,
-    Stats,
     Submit,
     ToEngine,
     Updates,
     refusal,
 )
 from seekd.engine.link.serving import receive_job
-from seekd.engine.types import EngineUpdate, FinishReason, ModelInfo
+from seekd.engine.types import CacheExplanation, EngineStats, EngineUpdate, FinishReason, ModelInfo
 from seekd.errors import ConfigError, Overloaded
 
 INFO = ModelInfo(
@@ -138,7 +137,7 @@ def submit(peer: socket.socket, message: Submit, running: dict[str, int], prompt
         )
         for update in (*updates, last):
             send(peer, Updates([update]))
-        send(peer, Stats(num_steps=request.max_tokens))
+        send(peer, Report(EngineStats(num_steps=request.max_tokens)))
 
 
 def explanation(request_id: str) -> CacheExplanation:

@@ -9,11 +9,10 @@ from seekd.config import ByteSize
 from seekd.engine.link.messages import (
     Abort,
     Accepted,
-    CacheExplanation,
     FromEngine,
     Loaded,
+    Report,
     Shutdown,
-    Stats,
     Submit,
     ToEngine,
     Updates,
@@ -25,8 +24,10 @@ from seekd.engine.link.messages import (
 )
 from seekd.engine.settings import EngineSettings, KvType
 from seekd.engine.types import (
+    CacheExplanation,
     ConstraintSpec,
     EngineRequest,
+    EngineStats,
     EngineUpdate,
     FinishReason,
     ModelInfo,
@@ -83,7 +84,13 @@ def test_messages_to_the_engine_round_trip(message: ToEngine) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [Loaded(INFO), Accepted("r"), Updates([UPDATE], [EXPLANATION]), refusal("r", Overloaded()), Stats(num_running=1)],
+    [
+        Loaded(INFO),
+        Accepted("r"),
+        Updates([UPDATE], [EXPLANATION]),
+        refusal("r", Overloaded()),
+        Report(EngineStats(num_running=1)),
+    ],
 )
 def test_messages_from_the_engine_round_trip(message: FromEngine) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=FromEngine) == message

@@ -12,19 +12,17 @@ import msgspec
 import pytest
 
 from seekd.engine.link.frames import FrameReader, frame
-from seekd.engine.link.messages import (
-    Abort,
-    Accepted,
-    CacheExplanation,
-    FromEngine,
-    Refused,
-    Shutdown,
-    Stats,
-    Submit,
-    Updates,
-)
+from seekd.engine.link.messages import Abort, Accepted, FromEngine, Refused, Report, Shutdown, Submit, Updates
 from seekd.engine.link.serving import Connection, serve
-from seekd.engine.types import Constraint, ConstraintSpec, EngineRequest, EngineUpdate, FinishReason
+from seekd.engine.types import (
+    CacheExplanation,
+    Constraint,
+    ConstraintSpec,
+    EngineRequest,
+    EngineStats,
+    EngineUpdate,
+    FinishReason,
+)
 from seekd.errors import EngineError, InvalidParameter, Overloaded
 
 
@@ -88,8 +86,8 @@ class CountingCore:
     def take_explanations(self) -> list[CacheExplanation]:
         return []
 
-    def stats(self) -> Stats:
-        return Stats(num_steps=self._num_steps)
+    def stats(self) -> EngineStats:
+        return EngineStats(num_steps=self._num_steps)
 
 
 class Peer:
@@ -161,7 +159,7 @@ def submit(request_id: str, *, max_tokens: int = 3, grammar: str | None = None) 
 def test_one_message_of_updates_a_step_then_the_counters(peer: Peer) -> None:
     peer.send(submit("a"))
     messages: list[FromEngine] = []
-    while Stats(num_steps=3) not in messages:
+    while Report(EngineStats(num_steps=3)) not in messages:
         messages.append(peer.receive())
     updates = [message for message in messages if isinstance(message, Updates)]
     assert [update.token_ids for message in updates for update in message.updates] == [[2], [1], [0]]
