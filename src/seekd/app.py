@@ -5,7 +5,6 @@ Above every room but cli and testing; the only module that knows which classes s
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -28,12 +27,9 @@ from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.api.screening import Screening
 from seekd.config import ByteSize
-from seekd.engine.link.process import EngineProcess
-from seekd.engine.llama.model_file import ModelFile, read_model_file
-from seekd.engine.llama.sizing import MemoryPlan, plan_memory
-from seekd.engine.llama.vocabulary import open_vocabulary
+from seekd.engine.factory import make_engine
 from seekd.engine.settings import default_cache_ram, memory_bytes
-from seekd.engine.types import EngineHealth
+from seekd.engine.types import EngineHealth, MemoryPlan, ModelOutline
 from seekd.errors import ConfigError, Overloaded, SeekdError, ShuttingDown, StoreError
 from seekd.extensions import ExtensionPoint, extension_names, load_extension
 from seekd.guard import presidio
@@ -315,13 +311,12 @@ def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int)
     engine_settings = plan.engine
     if engine_settings.cache_ram is None and num_models > 1:
         engine_settings = replace(engine_settings, cache_ram=ByteSize(default_cache_ram() // num_models))
-    engine = EngineProcess(path, engine_settings, cache_dir=settings.server.cache_dir, log_level=settings.log.level)
-    model = ServedModel(engine, open_vocabulary=functools.partial(open_vocabulary, path), settings=plan.model)
+    parts = make_engine(path, engine_settings, cache_dir=settings.server.cache_dir, log_level=settings.log.level)
+    model = ServedModel(parts.engine, open_vocabulary=parts.open_vocabulary, settings=plan.model)
     member = Member(key=key, names=plan.names, model=model, is_preloaded=plan.preload or num_models == 1)
     try:
-        file = read_model_file(path)
-        memory = plan_memory(file, engine_settings)
-        member.outline = _outline_of(file, plan, memory)
+        memory = parts.plan_memory()
+        member.outline = _outline_of(parts.outline(), plan, memory)
         member.need_bytes = memory.total_bytes
     except ConfigError as error:
         # The others serve; this one says so again to whoever asks for it. The only one says so when it is loaded.
@@ -330,13 +325,12 @@ def _member(plan: ModelPlan, settings: Settings, path: Path, *, num_models: int)
     return member
 
 
-def _outline_of(file: ModelFile, plan: ModelPlan, memory: MemoryPlan) -> Outline:
+def _outline_of(outline: ModelOutline, plan: ModelPlan, memory: MemoryPlan) -> Outline:
     """What is told of a model before it is loaded. Raises `ConfigError` for a chat template that cannot be used."""
-    metadata = file.printed_metadata
-    profile = profile_of(metadata, architecture=file.architecture, settings=plan.model)
-    facts = facts_of(metadata, file.special_tokens)
+    profile = profile_of(outline.metadata, architecture=outline.architecture, settings=plan.model)
+    facts = facts_of(outline.metadata, outline.special_tokens)
     return Outline(
-        display_name=metadata.get("general.name") or file.path.stem,
+        display_name=outline.name,
         context_length=memory.context_length,
         abilities=abilities_of(chat_format(PromptFormat(profile.prompt_format), facts)),
         is_demonstration=profile.is_demonstration,

@@ -8,10 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from seekd.engine.llama.binding import Library
-from seekd.engine.llama.model import Model
-from seekd.engine.llama.model_file import read_model_file
-from seekd.engine.llama.vocabulary import LlamaVocabulary
+from seekd.engine.factory import make_engine
 from seekd.errors import InvalidParameter, MalformedBody
 from seekd.models.locate import find_model_file
 from seekd.models.profile import profile_of
@@ -40,13 +37,11 @@ def count(file: Path | None, *, chat: bool, settings: Settings) -> int:
     path = find_model_file(plan.source, ModelStore(settings.server.models_folder))
     data = _read(file)
     body = parse_tokenize(data, dialect=CLASSIC) if chat else TextToCount(text=_text(data))
-    read_model_file(path)  # says in a sentence what llama.cpp would abort the process for
-    with Library(), Model(path, vocab_only=True) as loaded:
-        metadata = loaded.metadata()
-        architecture = metadata.get("general.architecture", "")
-        profile = profile_of(metadata, architecture=architecture, settings=plan.model)
-        vocabulary = LlamaVocabulary(loaded)
-        facts = facts_of(metadata, vocabulary.special_tokens)
+    parts = make_engine(path, plan.engine)
+    outline = parts.outline()  # says in a sentence what opening the vocabulary might end the process for
+    profile = profile_of(outline.metadata, architecture=outline.architecture, settings=plan.model)
+    with parts.open_vocabulary() as vocabulary:
+        facts = facts_of(outline.metadata, vocabulary.special_tokens)
         return len(encode(body.render(chat_format(PromptFormat(profile.prompt_format), facts)), vocabulary))
 
 

@@ -144,12 +144,10 @@ def fetch_missing(sources: Iterable[str], store: ModelStore) -> None:
 
 
 def this_machine() -> Machine:
-    """The memory of this machine and of the GPUs that llama.cpp can use."""
-    from seekd.engine.llama.binding import Library
-    from seekd.engine.llama.devices import list_gpus
+    """The memory of this machine and of the GPUs that engines can use."""
+    from seekd.engine.factory import free_gpu_bytes
 
-    with Library():
-        return Machine(memory_bytes=memory_bytes(), gpu_bytes=sum(gpu.free_bytes for gpu in list_gpus()))
+    return Machine(memory_bytes=memory_bytes(), gpu_bytes=free_gpu_bytes())
 
 
 def _store(data_dir: Path | None, config: Path | None) -> ModelStore:

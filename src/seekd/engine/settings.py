@@ -15,6 +15,12 @@ from seekd.config import ByteSize
 _SINGLE_THREAD_BYTES = 64 << 20
 
 
+class EngineKind(enum.StrEnum):
+    """What computes a model."""
+
+    LLAMA = "llama"
+
+
 class KvType(enum.StrEnum):
     """The element type of keys and values; smaller ones hold more tokens and change the outputs slightly."""
 
@@ -28,6 +34,7 @@ class EngineSettings:
     """How an engine uses its machine. A section of the configuration; every field has a default.
 
     Attributes:
+        engine: what computes the model: `llama`, for GGUF files.
         context_length: tokens that one sequence may have, prompt and completion; None takes what the model was
             trained for, if the memory allows it.
         max_sequences: sequences that run at once. 16: small batches are compute-bound on a CPU, so more of them slow
@@ -54,6 +61,7 @@ class EngineSettings:
             longer than any step takes. None: a minute, and three for each GiB of the model. 0: never.
     """
 
+    engine: EngineKind = EngineKind.LLAMA
     context_length: int | None = None
     max_sequences: int = 16
     threads: int | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -150,6 +151,61 @@ class ModelInfo:
     size_bytes: int
     metadata: Mapping[str, str]
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutline:
+    """What a model says of itself before it is loaded.
+
+    Attributes:
+        name: for people.
+        architecture, metadata: see `ModelInfo`.
+        quantization: how its weights are stored; "unknown" when it does not say.
+        trained_context_length: None when it does not say.
+        vocab_size: number of vocabulary entries.
+        size_bytes: of its files.
+        special_tokens: see `Vocabulary`.
+    """
+
+    name: str
+    architecture: str
+    quantization: str
+    trained_context_length: int | None
+    vocab_size: int
+    size_bytes: int
+    metadata: Mapping[str, str]
+    special_tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """What memory a model takes with some settings, and what it holds.
+
+    Attributes:
+        context_length: tokens that one sequence may have.
+        num_cells: token positions of all running sequences together.
+        weights_bytes: of the file, or all parts of it.
+        kv_bytes: of keys and values in those positions.
+        buffers_bytes: of scratch memory, estimated.
+        cache_bytes: of the prefix cache in memory, at most.
+    """
+
+    context_length: int
+    num_cells: int
+    weights_bytes: int
+    kv_bytes: int
+    buffers_bytes: int
+    cache_bytes: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """What it cannot do without."""
+        return self.weights_bytes + self.kv_bytes + self.buffers_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """With a full prefix cache."""
+        return self.needed_bytes + self.cache_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,3 +398,21 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Abort what runs and free everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """One model as one kind of engine serves it; nothing is loaded or read yet.
+
+    Attributes:
+        engine: not started.
+        open_vocabulary: opens the token table; after a start of the engine, or after `outline`, since a malformed file
+            can kill the process that reads it. Raises `ConfigError`.
+        outline: reads what the model says of itself. Raises `ConfigError` when no engine of this kind can load it.
+        plan_memory: what it takes with the engine's settings. Raises `ConfigError` when they cannot be kept.
+    """
+
+    engine: Engine
+    open_vocabulary: Callable[[], AbstractContextManager[Vocabulary]]
+    outline: Callable[[], ModelOutline]
+    plan_memory: Callable[[], MemoryPlan]

@@ -5,11 +5,11 @@ No ctypes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from seekd.engine.llama.model_file import ModelFile
 from seekd.engine.settings import EngineSettings, KvType, default_cache_ram, memory_bytes
+from seekd.engine.types import MemoryPlan
 from seekd.errors import ConfigError
 
 _CELL_ROUNDING = 256  # llama.cpp pads a context to this
@@ -17,37 +17,6 @@ _BYTES_PER_ELEMENT = {KvType.F32: 4.0, KvType.F16: 2.0, KvType.Q8_0: 34 / 32}
 _BUFFER_BYTES = 256 << 20  # llama.cpp's scratch memory and the process around it, roughly
 _GPU_SPARE_BYTES = 768 << 20  # scratch memory on the card, and what its desktop uses
 _NAME_OF_FIRST_PART = "-00001-of-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPlan:
-    """What a model would take with some settings.
-
-    Attributes:
-        context_length: tokens that one sequence may have.
-        num_cells: token positions of all running sequences together.
-        weights_bytes: of the file, or all parts of it.
-        kv_bytes: of keys and values in those positions.
-        buffers_bytes: of scratch memory, estimated.
-        cache_bytes: of the prefix cache in memory, at most.
-    """
-
-    context_length: int
-    num_cells: int
-    weights_bytes: int
-    kv_bytes: int
-    buffers_bytes: int
-    cache_bytes: int
-
-    @property
-    def needed_bytes(self) -> int:
-        """What it cannot do without."""
-        return self.weights_bytes + self.kv_bytes + self.buffers_bytes
-
-    @property
-    def total_bytes(self) -> int:
-        """With a full prefix cache."""
-        return self.needed_bytes + self.cache_bytes
 
 
 def plan_memory(file: ModelFile, settings: EngineSettings) -> MemoryPlan:

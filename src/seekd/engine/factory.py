@@ -1,0 +1,44 @@
+"""The kinds of engines, by the setting that chooses one: the only place that names them all.
+
+A new kind is a folder of its own, a value of `EngineKind` and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from seekd.engine.llama import engine as llama
+from seekd.engine.settings import EngineKind, EngineSettings
+from seekd.engine.types import EngineParts
+
+
+class MakeEngine(Protocol):
+    """Makes engines of one kind."""
+
+    def __call__(self, path: Path, settings: EngineSettings, *, cache_dir: Path | None, log_level: str) -> EngineParts:
+        """See `make_engine`."""
+
+
+KINDS: Mapping[EngineKind, MakeEngine] = MappingProxyType({EngineKind.LLAMA: llama.llama_engine})
+
+
+def make_engine(
+    path: Path, settings: EngineSettings, *, cache_dir: Path | None = None, log_level: str = "info"
+) -> EngineParts:
+    """An engine of the kind that the settings name, and what is known of its model without it.
+
+    Args:
+        path: of the model.
+        settings: of the engine.
+        cache_dir: home of the prefix cache on disk; None keeps none.
+        log_level: least level that the engine logs.
+    """
+    return KINDS[settings.engine](path, settings, cache_dir=cache_dir, log_level=log_level)
+
+
+def free_gpu_bytes() -> int:
+    """Free memory of the GPUs that an engine here can compute on."""
+    return llama.free_gpu_bytes()

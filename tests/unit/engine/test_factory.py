@@ -1,0 +1,56 @@
+"""What is known of a model without an engine process, whatever kind of engine serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seekd.config import ByteSize
+from seekd.engine.factory import KINDS, make_engine
+from seekd.engine.settings import EngineKind, EngineSettings
+from seekd.errors import ConfigError, EngineError
+from seekd.models.locate import find_model_file
+from seekd.models.settings import BUNDLED_MODEL
+
+MODEL = find_model_file(BUNDLED_MODEL)
+
+
+def test_every_kind_that_the_settings_may_name_can_be_made() -> None:
+    assert set(KINDS) == set(EngineKind)
+
+
+def test_a_model_says_what_it_is_before_its_engine_is_started() -> None:
+    parts = make_engine(MODEL, EngineSettings(context_length=256))
+    outline, memory = parts.outline(), parts.plan_memory()
+    assert outline.metadata["general.architecture"] == outline.architecture
+    assert outline.metadata["seekd.demo"] == "true"
+    assert outline.vocab_size > 0
+    assert outline.size_bytes == MODEL.stat().st_size
+    assert memory.context_length == 256
+    assert memory.total_bytes > memory.needed_bytes > memory.weights_bytes
+    assert not parts.engine.health.ready
+    with pytest.raises(EngineError):
+        _ = parts.engine.info
+
+
+def test_the_vocabulary_is_the_outlines() -> None:
+    parts = make_engine(MODEL, EngineSettings())
+    with parts.open_vocabulary() as vocabulary:
+        assert vocabulary.size == parts.outline().vocab_size
+        assert vocabulary.special_tokens == parts.outline().special_tokens
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a model")
+    parts = make_engine(tmp_path / "notes.txt", EngineSettings())
+    for read in (parts.outline, parts.plan_memory):
+        with pytest.raises(ConfigError, match="not a GGUF file"):
+            read()
+
+
+def test_settings_that_a_model_cannot_keep_leave_its_outline_readable() -> None:
+    parts = make_engine(MODEL, EngineSettings(context_length=1 << 30, kv_memory=ByteSize(1 << 20)))
+    assert parts.outline().name
+    with pytest.raises(ConfigError, match="kv_memory"):
+        parts.plan_memory()
