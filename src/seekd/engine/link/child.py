@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _CLOSE_GRACE_S = 5.0
 _REFUSAL_WAIT_S = 5.0
-_LAST_WORDS_S = 1.0  # longest wait for what it sent before its end; a process that it started may hold the socket
+_DRAIN_TIMEOUT_S = 1.0  # longest wait for what it sent before its end; a process that it started may hold the socket
 _NUM_LAST_LINES = 20
 _LEVELS = {name: number for name, number in logging.getLevelNamesMapping().items() if number}
 
@@ -60,7 +60,7 @@ class ChildProcess:
         self._frames = FrameReader()
         self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.WriteTransport | None = None
-        self._hung_up = asyncio.Event()
+        self._connection_lost = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._log_task: asyncio.Task[None] | None = None
 
@@ -78,7 +78,7 @@ class ChildProcess:
         ours, its = socket.socketpair()
         with its:
             self._transport, _ = await asyncio.get_running_loop().create_unix_connection(
-                lambda: _Reader(self._read_messages, self._hung_up), sock=ours
+                lambda: _Reader(self._read_messages, self._connection_lost), sock=ours
             )
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=its.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
@@ -113,8 +113,8 @@ class ChildProcess:
         assert self._process is not None
         status = await self._process.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await self._hung_up.wait()
+            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                await self._connection_lost.wait()
         if self._log_task is not None:
             await asyncio.wait({self._log_task}, timeout=0.2)  # the rest of the log
         cause = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
@@ -183,9 +183,9 @@ class ChildProcess:
 class _Reader(asyncio.Protocol):
     """Passes on what the socket gives, and that it has ended."""
 
-    def __init__(self, receive: Callable[[bytes], None], hung_up: asyncio.Event) -> None:
+    def __init__(self, receive: Callable[[bytes], None], connection_lost: asyncio.Event) -> None:
         self._receive = receive
-        self._hung_up = hung_up
+        self._connection_lost = connection_lost
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -193,4 +193,4 @@ class _Reader(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Either side has closed."""
-        self._hung_up.set()
+        self._connection_lost.set()

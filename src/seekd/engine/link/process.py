@@ -1,13 +1,12 @@
 """An engine in a process of its own, and the supervisor that keeps it alive.
 
-Runs in the API process
-on its event loop; imports neither numpy nor llama.cpp.
+Runs in the API process on its event loop; imports neither numpy nor llama.cpp.
 
     start ──> STARTING ──loaded──> READY ──died──> RESTARTING ──> STARTING ...
                   └─ refused or died before the first load: ConfigError        close, from anywhere ──> CLOSED
 
 When a child dies, every running request fails at once; a request that arrives while the next one loads waits for it a
-while. A child that hangs (liveness.py) is killed, and that is its death.
+while. A child that hangs (watchdog.py) is killed, and that is its death.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from seekd.engine.link.messages import (
     WorkerJob,
     error_of,
 )
-from seekd.engine.link.watchdog import Silence, silence_limit_s
+from seekd.engine.link.watchdog import Watchdog, hang_limit_s
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import (
     CacheExplanation,
@@ -53,11 +52,11 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0  # a child that lived this long has recovered: the back-off begins anew
 _NUM_EXPLANATIONS = 1024
-_LAST_STEP_S = (
+_MAX_STEP_S = (
     30.0  # longest wait for the step of an aborted request; 512 tokens a step take less wherever seekd is of use
 )
-_MOST_UNREAD = 4096  # updates that wait for a slow reader: 1 MB, or 12 MB with 20 log-probabilities a token
-_LONGEST_LOOK_S = 1.0  # between two looks at whether the child hangs
+_MAX_QUEUED_UPDATES = 4096  # updates that wait for a slow reader: 1 MB, or 12 MB with 20 log-probabilities a token
+_MAX_CHECK_INTERVAL_S = 1.0  # between two checks whether the child hangs
 
 _NOT_STARTED = "The engine has not been started."
 _LOADING = "The engine is loading the model."
@@ -125,7 +124,7 @@ class EngineProcess:
         self._supervisor: asyncio.Task[None] | None = None
         self._explanations: OrderedDict[str, CacheExplanation] = OrderedDict()
         self._unaccepted: set[str] = set()
-        self._silence = Silence(limit_s=0)
+        self._watchdog = Watchdog(limit_s=0)
         self._streams: dict[str, asyncio.Queue[EngineUpdate | SeekdError]] = {}
 
     @property
@@ -201,7 +200,7 @@ class EngineProcess:
             may_repeat = True
             while True:
                 child = await self._ready_child()
-                # A new one: another child may have died, and said so to everybody, while this one was waited for.
+                # A new one: another child may have died, which fails every queue, while this one was waited for.
                 updates: asyncio.Queue[EngineUpdate | SeekdError] = asyncio.Queue()
                 self._streams[request.request_id] = updates
                 try:
@@ -232,7 +231,7 @@ class EngineProcess:
     ) -> AsyncGenerator[EngineUpdate, None]:
         has_begun = has_ended = False
         self._unaccepted.add(request.request_id)
-        self._silence.asked(request.request_id, asyncio.get_running_loop().time())
+        self._watchdog.request_started(request.request_id, asyncio.get_running_loop().time())
         child.send(Submit(request))
         try:
             while not has_ended:
@@ -252,10 +251,10 @@ class EngineProcess:
                 if not has_ended:
                     child.send(Abort(request.request_id))
                     if not has_begun:
-                        await _hear_out(updates, on_prompt)
+                        await _wait_for_end(updates, on_prompt)
             finally:
                 self._unaccepted.discard(request.request_id)
-                self._silence.done(request.request_id)
+                self._watchdog.request_ended(request.request_id)
 
     async def _ready_child(self) -> ChildProcess:
         """The child, once it is ready.
@@ -299,7 +298,7 @@ class EngineProcess:
         except BaseException:
             await child.close(grace_s=0)
             raise
-        self._silence = Silence(silence_limit_s(self._settings.hang_limit_s, model_bytes=self._info.size_bytes))
+        self._watchdog = Watchdog(hang_limit_s(self._settings.hang_limit_s, model_bytes=self._info.size_bytes))
         return child
 
     async def _supervise(self, child: ChildProcess) -> None:
@@ -307,8 +306,8 @@ class EngineProcess:
         loop = asyncio.get_running_loop()
         backoff_s = _FIRST_BACKOFF_S
         while True:
-            born_s = loop.time()
-            watch = asyncio.create_task(self._kill_when_hung(child, self._silence))
+            started_s = loop.time()
+            watch = asyncio.create_task(self._kill_when_hung(child, self._watchdog))
             try:
                 cause = await child.died()
             finally:
@@ -318,7 +317,7 @@ class EngineProcess:
             self._set_state(EngineState.RESTARTING)
             self._fail_streams(_Died)
             await child.close(grace_s=0)
-            if loop.time() - born_s > _STABLE_S:
+            if loop.time() - started_s > _STABLE_S:
                 backoff_s = _FIRST_BACKOFF_S
             while True:
                 await asyncio.sleep(backoff_s)
@@ -340,22 +339,22 @@ class EngineProcess:
             self._set_state(EngineState.READY)
             _log.info("the engine process was started again", extra={"action": "engine_restarted"})
 
-    async def _kill_when_hung(self, child: ChildProcess, silence: Silence) -> None:
-        if not silence.limit_s:
+    async def _kill_when_hung(self, child: ChildProcess, watchdog: Watchdog) -> None:
+        if not watchdog.limit_s:
             return
-        while not silence.is_too_long(asyncio.get_running_loop().time()):  # noqa: ASYNC110 - silence is no event
-            await asyncio.sleep(min(_LONGEST_LOOK_S, silence.limit_s / 4))
+        while not watchdog.has_expired(asyncio.get_running_loop().time()):  # noqa: ASYNC110 - the passing of time is no event
+            await asyncio.sleep(min(_MAX_CHECK_INTERVAL_S, watchdog.limit_s / 4))
         _log.error(
-            "the engine process has said nothing for %.0f s and is killed; a machine whose steps take longer needs"
+            "the engine process has sent nothing for %.0f s and is killed; a machine whose steps take longer needs"
             " a higher engine.hang_limit_s",
-            silence.limit_s,
+            watchdog.limit_s,
             extra={"action": "engine_hung"},
         )
         child.kill()
 
     def _receive(self, message: FromEngine) -> None:
         """Hand a child's message to whoever waits for it; what nobody waits for any more is dropped."""
-        self._silence.heard(asyncio.get_running_loop().time())
+        self._watchdog.message_received(asyncio.get_running_loop().time())
         if isinstance(message, Accepted):
             self._unaccepted.discard(message.request_id)
         elif isinstance(message, Updates):
@@ -377,7 +376,7 @@ class EngineProcess:
         if stream is None:
             return
         stream.put_nowait(update)
-        if stream.qsize() > _MOST_UNREAD:
+        if stream.qsize() > _MAX_QUEUED_UPDATES:
             # Its reader is so far behind that it may never come back. What it did not take is neither sent nor charged.
             del self._streams[update.request_id]
             while not stream.empty():
@@ -387,10 +386,10 @@ class EngineProcess:
                 self._child.send(Abort(update.request_id))
 
 
-async def _hear_out(updates: asyncio.Queue[EngineUpdate | SeekdError], on_prompt: PromptListener) -> None:
+async def _wait_for_end(updates: asyncio.Queue[EngineUpdate | SeekdError], on_prompt: PromptListener) -> None:
     """Wait for the end of an aborted request, which may be in the step that runs; a death ends it too."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_STEP_S):
+        async with asyncio.timeout(_MAX_STEP_S):
             while isinstance(update := await updates.get(), EngineUpdate):
                 on_prompt(update)
                 if update.finish_reason is not None:

@@ -34,7 +34,7 @@ from seekd.errors import EngineError, SeekdError
 _log = logging.getLogger(__name__)
 
 _STATS_INTERVAL_S = 1.0
-_LAST_WORDS_S = 1.0
+_CLOSE_TIMEOUT_S = 1.0
 _RECEIVE_BYTES = 1 << 18
 
 
@@ -76,7 +76,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):  # the last message (a refusal) should reach the parent, if it lives
-            self._peer.settimeout(_LAST_WORDS_S)
+            self._peer.settimeout(_CLOSE_TIMEOUT_S)
             self._peer.sendall(self._unsent)
         self._peer.close()
         os.close(self._wake_read)

@@ -215,7 +215,7 @@ class Scheduler:
             [sequence for sequence in self.running if not sequence.is_finished],
             self.limits,
             self._prompt_turns,
-            dearness=self._cost.dearness(self._slots.num_cells_used),
+            relative_cost=self._cost.relative_cost(self._slots.num_cells_used),
         )
 
     # -- commit -----------------------------------------------------------------------------------------------------

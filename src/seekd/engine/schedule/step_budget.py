@@ -11,8 +11,9 @@ A stream is a sequence whose completion has begun: somebody reads along. While t
 a prompt.
 
 About: what bounds the gap is time, and a token late in a long prompt costs more than an early one. So the number is
-divided by how dear a token is now (step_cost.py), between half and twice of it. Then batches are made of whole tiles,
-and what a long prompt has beyond whole tiles goes into its first chunk, where the memory holds least, not its last:
+divided by the relative cost of a token now (step_cost.py), between half and twice of it. Then batches are made of whole
+tiles, and what a long prompt has beyond whole tiles goes into its first chunk, where the memory holds least, not its
+last:
 
     beside one stream      | 13 + 2 * 63 | 3 * 63 | 2 * 63 | ... | 1 * 63 | 1 * 63 |
 """
@@ -63,7 +64,7 @@ class SchedulerLimits:
 
 
 def plan_step(
-    sequences: SequenceOf[Sequence], limits: SchedulerLimits, turns: Rotation, *, dearness: float = 1.0
+    sequences: SequenceOf[Sequence], limits: SchedulerLimits, turns: Rotation, *, relative_cost: float = 1.0
 ) -> StepPlan:
     """Fill one batch.
 
@@ -71,7 +72,7 @@ def plan_step(
         sequences: running and not finished, oldest first.
         limits: what the batch may take.
         turns: whose prompts are next; the keys that are served go to its end.
-        dearness: what a prompt token costs now, see `StepCost`.
+        relative_cost: what a prompt token costs now, see `StepCost`.
 
     Returns:
         A chunk for each stream and for some of the others; empty only when there are no sequences.
@@ -79,7 +80,7 @@ def plan_step(
     streams = [sequence for sequence in sequences if _is_stream(sequence)]
     others = [sequence for sequence in sequences if not _is_stream(sequence)]
     room = limits.step_tokens
-    prompt_tokens = _prompt_tokens(limits.prompt_tokens_beside_streams, dearness)
+    prompt_tokens = _prompt_tokens(limits.prompt_tokens_beside_streams, relative_cost)
     if streams and others:  # what bursts may not take: at least one token, as num_slots <= step_tokens
         room -= min(prompt_tokens, room - len(streams))
     shares = dict.fromkeys((sequence.arrival for sequence in sequences), 0)
@@ -99,8 +100,8 @@ def plan_step(
     )
 
 
-def _prompt_tokens(wanted: int, dearness: float) -> int:
-    return round(min(max(wanted / dearness, wanted / 2), wanted * 2))
+def _prompt_tokens(wanted: int, relative_cost: float) -> int:
+    return round(min(max(wanted / relative_cost, wanted / 2), wanted * 2))
 
 
 def _fill_tiles(num_taken: int, wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""How much dearer a prompt token gets with the tokens that the memory holds, learnt from steps that were measured.
+"""What a prompt token costs, by how many tokens the memory holds; learnt from steps that were measured.
 
 Pure: seconds are passed in, from whatever clock.
 
@@ -48,7 +48,7 @@ class StepCost:
         self._cells_seconds = self._cells_seconds * _MEMORY + cells * each_s
         self._fit()
 
-    def dearness(self, num_cells: int) -> float:
+    def relative_cost(self, num_cells: int) -> float:
         """What a token costs at `num_cells` as a multiple of what it costs at `REFERENCE_CELLS`; 1 when unknown."""
         return (1 + self._slope * num_cells) / (1 + self._slope * REFERENCE_CELLS)
 

@@ -187,7 +187,7 @@ async def test_an_engine_that_hangs_is_killed_its_requests_fail_and_the_next_one
         await collect(engine, request(FOREVER, "never answered"))
     with pytest.raises(EngineError):
         await waiting
-    assert "has said nothing for 2 s and is killed" in caplog.text
+    assert "has sent nothing for 2 s and is killed" in caplog.text
     assert await collect(engine, request(COUNT)) == [0, 1, 2]
     assert engine.num_restarts >= 1
 

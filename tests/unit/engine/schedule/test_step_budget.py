@@ -24,9 +24,9 @@ def new_sequence(arrival: int, *, prompt: int, computed: int, completion: int = 
 
 
 def shares_of(
-    sequences: list[Sequence], limits: SchedulerLimits, turns: Rotation | None = None, *, dearness: float = 1.0
+    sequences: list[Sequence], limits: SchedulerLimits, turns: Rotation | None = None, *, relative_cost: float = 1.0
 ) -> dict[int, int]:
-    plan = plan_step(sequences, limits, turns or Rotation(), dearness=dearness)
+    plan = plan_step(sequences, limits, turns or Rotation(), relative_cost=relative_cost)
     for chunk in plan.chunks:
         assert chunk.start == chunk.sequence.num_computed
         assert chunk.wants_logits == (chunk.end == chunk.sequence.num_tokens)
@@ -80,7 +80,10 @@ def test_dear_tokens_are_fewer_and_cheap_ones_more_between_half_and_twice_as_man
     stream = new_sequence(0, prompt=10, computed=10, completion=1)
     prompt = new_sequence(1, prompt=63 * 100, computed=0)
     limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
-    shares = [shares_of([stream, prompt], limits, dearness=dearness)[1] for dearness in (9.0, 1.4, 1.0, 0.6, 0.01)]
+    shares = [
+        shares_of([stream, prompt], limits, relative_cost=relative_cost)[1]
+        for relative_cost in (9.0, 1.4, 1.0, 0.6, 0.01)
+    ]
     assert shares == [63, 63, 126, 189, 252]
 
 
