@@ -16,12 +16,11 @@ from seekd.engine.cache.block_hash import BLOCK_SIZE
 from seekd.engine.cache.block_store import BlockStore, StoreStats
 from seekd.engine.cache.prefix_cache import PrefixCache
 from seekd.engine.cache.tier_index import Payload, Tier
-from seekd.engine.decoding import Decision, TokenChooser
+from seekd.engine.decoding import TokenChooser
 from seekd.engine.sampler import Logits
-from seekd.engine.schedule.plan import Admission, Chunk, ChunkResult, Moves, Release, SequenceUpdate, StepPlan
+from seekd.engine.schedule.plan import Admission, Chunk, Moves, Release, StepPlan
 from seekd.engine.schedule.scheduler import Scheduler
 from seekd.engine.schedule.sequence import Parked
-from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.types import (
     CacheExplanation,
     Constraint,
@@ -29,8 +28,6 @@ from seekd.engine.types import (
     EngineRequest,
     EngineStats,
     EngineUpdate,
-    FinishReason,
-    TokenLogprobs,
     Vocabulary,
 )
 from seekd.errors import EngineError
@@ -183,6 +180,9 @@ class EngineCore:
         plan = self._scheduler.plan()
         if plan.chunks:
             updates += self._run(plan)
+        for update in updates:
+            if update.finish_reason is not None:
+                self._choosers.pop(update.request_id, None)
         self._counters.num_steps += 1
         self._counters.step_s += self._clock() - started_s
         return updates
@@ -192,7 +192,7 @@ class EngineCore:
         while True:
             moves = self._scheduler.arrange(self._clock())
             self._carry_out(moves)
-            updates += [self._update(sequence, finish_reason=sequence.finish_reason) for sequence in moves.finished]
+            updates += [sequence.update() for sequence in moves.finished]
             for admission in moves.admissions:
                 num_tokens = self._fill(admission)
                 self._explanations.append(_explanation(admission, num_tokens))
@@ -246,57 +246,21 @@ class EngineCore:
                 raise EngineError("The model's memory has no room for a single sequence.")
             self._carry_out(moves)
             return []
-        decisions = [
+        chosen = [
             self._choosers[chunk.sequence.request_id].choose(self._model.borrowed_logits(index))
             if chunk.wants_logits and not chunk.sequence.is_finished
-            else Decision()
+            else EngineUpdate(request_id=chunk.sequence.request_id)
             for index, chunk in enumerate(plan.chunks)
         ]
-        outcome = self._scheduler.commit(
-            plan,
-            [
-                ChunkResult(token_ids=one.token_ids, finish_reason=one.finish_reason, error=one.error)
-                for one in decisions
-            ],
-            seconds=model_s,
-        )
+        outcome = self._scheduler.commit(plan, chosen, seconds=model_s)
         for save in outcome.saves:
             self._cache.insert(save.key, self._memory.save(save.slot, save.start, save.end), save.parent)
         for release in outcome.releases:
             self._release(release)
-        by_request = {chunk.sequence.request_id: one for chunk, one in zip(plan.chunks, decisions, strict=True)}
-        return [self._tell(update, by_request[update.sequence.request_id]) for update in outcome.updates]
-
-    def _tell(self, update: SequenceUpdate, decision: Decision) -> EngineUpdate:
-        num_tokens = len(update.token_ids)
-        self._counters.num_generation_tokens += num_tokens
-        self._counters.num_forced_tokens += min(decision.num_forced, max(0, num_tokens - 1))
-        return self._update(
-            update.sequence,
-            token_ids=update.token_ids,
-            logprobs=None if decision.logprobs is None else decision.logprobs[:num_tokens],
-            finish_reason=update.finish_reason,
-        )
-
-    def _update(
-        self,
-        sequence: TokenSequence,
-        *,
-        token_ids: Sequence[int] = (),
-        logprobs: Sequence[TokenLogprobs] | None = None,
-        finish_reason: FinishReason | None,
-    ) -> EngineUpdate:
-        if finish_reason is not None:
-            self._choosers.pop(sequence.request_id, None)
-        return EngineUpdate(
-            request_id=sequence.request_id,
-            token_ids=token_ids,
-            logprobs=logprobs,
-            finish_reason=finish_reason,
-            num_cached_tokens=sequence.num_cached or 0,
-            num_computed_tokens=sequence.num_prompt_computed,
-            error=sequence.error,
-        )
+        for update in outcome.updates:
+            self._counters.num_generation_tokens += len(update.token_ids)
+            self._counters.num_forced_tokens += max(0, len(update.token_ids) - 1)  # one is chosen, the rest follow
+        return list(outcome.updates)
 
     def take_explanations(self) -> list[CacheExplanation]:
         """What the cache gave to the sequences that were admitted since the last call."""

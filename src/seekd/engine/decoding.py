@@ -7,31 +7,9 @@ log-probabilities are wanted they are decoded one by one instead, because each n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from seekd.engine.sampler import Logits, SampledToken, Sampler
-from seekd.engine.types import Constraint, EngineRequest, FinishReason, TokenLogprobs
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs
 from seekd.errors import EngineError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What follows the last known token.
-
-    Attributes:
-        token_ids: the chosen token, then forced ones; without an end-of-generation token.
-        logprobs: one entry a token when they were asked for, else None.
-        num_forced: how many of the tokens the grammar forced.
-        finish_reason: STOP or ERROR; None goes on.
-        error: for the user, with ERROR.
-    """
-
-    token_ids: Sequence[int] = ()
-    logprobs: Sequence[TokenLogprobs] | None = None
-    num_forced: int = 0
-    finish_reason: FinishReason | None = None
-    error: str | None = None
 
 
 class TokenChooser:
@@ -46,38 +24,41 @@ class TokenChooser:
     def __init__(
         self, request: EngineRequest, *, end_token_ids: frozenset[int], constraint: Constraint | None = None
     ) -> None:
+        self._request_id = request.request_id
         self._sampler = Sampler(request.sampling)
         self._end_token_ids = end_token_ids
         self._wants_logprobs = request.sampling.num_top_logprobs is not None
         self._constraint = constraint
 
-    def choose(self, logits: Logits) -> Decision:
-        """Choose what follows the last known token.
+    def choose(self, logits: Logits) -> EngineUpdate:
+        """Choose what follows the last known token: one token, then those that the grammar leaves no choice about.
 
         Args:
             logits: behind that token, shape `(vocab_size,)`; not changed.
+
+        Returns:
+            The tokens, or the end of the sequence with STOP or ERROR; nothing of its progress.
         """
         try:
             return self._choose(logits)
         except EngineError as error:
-            return Decision(finish_reason=FinishReason.ERROR, error=error.message)
+            return EngineUpdate(request_id=self._request_id, finish_reason=FinishReason.ERROR, error=error.message)
 
-    def _choose(self, logits: Logits) -> Decision:
+    def _choose(self, logits: Logits) -> EngineUpdate:
         limit = self._constraint
         sampled = self._sampler.sample(logits, allowed=None if limit is None else limit.allowed())
         if sampled.token_id in self._end_token_ids:
-            return Decision(finish_reason=FinishReason.STOP)
+            return EngineUpdate(request_id=self._request_id, finish_reason=FinishReason.STOP)
         token_ids = [sampled.token_id]
         if limit is not None:
             limit.accept(sampled.token_id)
-        forced: list[int] = []
         if limit is not None and not self._wants_logprobs:
-            forced = self._force(limit)
+            token_ids += self._force(limit)
         stops = limit is not None and limit.is_complete()
-        return Decision(
-            token_ids=token_ids + forced,
+        return EngineUpdate(
+            request_id=self._request_id,
+            token_ids=token_ids,
             logprobs=_logprobs(sampled),
-            num_forced=len(forced),
             finish_reason=FinishReason.STOP if stops else None,
         )
 

@@ -109,7 +109,9 @@ class TokenLogprobs:
 class EngineUpdate:
     """What one engine step did for one request.
 
-    Exactly one update of a request has a finish_reason, and it is the last.
+    Its tokens, their logprobs and their end come from the choice of tokens; the scheduler cuts them to the request's
+    limit and adds the progress; so it crosses the process border. Exactly one update of a request has a finish_reason,
+    and it is the last.
 
     Attributes:
         token_ids: the new tokens, oldest first; may be empty. End-of-generation tokens are not included.

@@ -70,9 +70,9 @@ def test_a_constraint_overrules_the_model_and_its_end_stops() -> None:
 
 
 def test_forced_tokens_follow_the_choice_without_an_end_token() -> None:
-    decision = chooser(Spelling(4, 5, 6)).choose(likes(3))
-    assert (list(decision.token_ids), decision.num_forced) == ([4, 5, 6], 2)
-    assert decision.finish_reason is FinishReason.STOP
+    update = chooser(Spelling(4, 5, 6)).choose(likes(3))
+    assert (update.request_id, list(update.token_ids)) == ("r", [4, 5, 6])
+    assert update.finish_reason is FinishReason.STOP
 
 
 def test_logprobs_turn_forcing_off() -> None:

@@ -9,7 +9,7 @@ One step of the loop, in this order:
         for admission in moves.admissions:  n = restore(admission); scheduler.adopt(admission, num_tokens=n)
     plan = scheduler.plan()                 plan.chunks empty: nothing to compute, wait for messages
         run the batch; sample for each chunk with wants_logits
-    outcome = scheduler.commit(plan, results)
+    outcome = scheduler.commit(plan, chosen)
         for save in outcome.saves:          cache.insert(save.key, memory.save(...), parent=save.parent)
         for release in outcome.releases:    memory.clear(release.slot)
         for update in outcome.updates:      send
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from seekd.engine.cache.prefix_cache import Match
 from seekd.engine.schedule.sequence import Sequence
-from seekd.engine.types import FinishReason
+from seekd.engine.types import EngineUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,36 +108,6 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkResult:
-    """What came of one chunk.
-
-    Attributes:
-        token_ids: the chosen token, then tokens that a constraint forces; without an end-of-generation token. Empty
-            when the chunk wanted no logits.
-        finish_reason: STOP or ERROR; None goes on. The scheduler finds LENGTH itself.
-        error: for the user, with ERROR.
-    """
-
-    token_ids: SequenceOf[int] = ()
-    finish_reason: FinishReason | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceUpdate:
-    """What a step did for one sequence.
-
-    Attributes:
-        token_ids: accepted tokens: `ChunkResult.token_ids`, cut at `max_num_tokens`.
-        finish_reason: set on the last update of the sequence.
-    """
-
-    sequence: Sequence
-    token_ids: SequenceOf[int] = ()
-    finish_reason: FinishReason | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
     """Computed tokens that the prefix cache should keep: `memory.save(slot, start, end)` under `key`.
 
@@ -167,4 +137,4 @@ class StepOutcome:
 
     saves: SequenceOf[Save] = ()
     releases: SequenceOf[Release] = ()
-    updates: SequenceOf[SequenceUpdate] = ()
+    updates: SequenceOf[EngineUpdate] = ()

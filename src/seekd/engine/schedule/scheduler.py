@@ -20,11 +20,9 @@ from seekd.engine.schedule.fairness import Rotation
 from seekd.engine.schedule.plan import (
     Admission,
     Chunk,
-    ChunkResult,
     Moves,
     Release,
     Save,
-    SequenceUpdate,
     StepOutcome,
     StepPlan,
 )
@@ -32,7 +30,7 @@ from seekd.engine.schedule.sequence import Sequence
 from seekd.engine.schedule.slots import Slots
 from seekd.engine.schedule.step_budget import SchedulerLimits, plan_step
 from seekd.engine.schedule.step_cost import StepCost
-from seekd.engine.types import EngineRequest, FinishReason
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded
 
 __all__ = ["Scheduler", "SchedulerLimits", "SchedulerStats"]
@@ -220,28 +218,29 @@ class Scheduler:
 
     # -- commit -----------------------------------------------------------------------------------------------------
 
-    def commit(self, plan: StepPlan, results: SequenceOf[ChunkResult], *, seconds: float = 0.0) -> StepOutcome:
+    def commit(self, plan: StepPlan, chosen: SequenceOf[EngineUpdate], *, seconds: float = 0.0) -> StepOutcome:
         """Take in what a batch gave.
 
         Args:
             plan: what was run, all of it; none of its sequences was preempted since.
-            results: one for each chunk, in order.
+            chosen: for each chunk, in order, the tokens or the end that follow it; nothing where it wanted no logits.
+                The scheduler finds LENGTH itself.
             seconds: that the model took; 0 when nobody measured.
         """
         if seconds > 0:
             self._cost.observe(num_tokens=plan.num_tokens, num_cells=self._slots.num_cells_used, seconds=seconds)
         saves: list[Save] = []
         releases: list[Release] = []
-        updates: list[SequenceUpdate] = []
-        for chunk, result in zip(plan.chunks, results, strict=True):
+        updates: list[EngineUpdate] = []
+        for chunk, one in zip(plan.chunks, chosen, strict=True):
             sequence = chunk.sequence
             saves.extend(self._advance(chunk))
             if sequence.is_finished:  # aborted while the batch ran; the next `arrange` lets go of it
                 continue
-            accepted = self._accept(sequence, result)
+            update = self._accept(sequence, one)
             ended = sequence.finish_reason is not None
             assert ended or sequence.num_uncomputed, "a chunk with logits must give a token or an end"
-            updates.append(SequenceUpdate(sequence=sequence, token_ids=accepted, finish_reason=sequence.finish_reason))
+            updates.append(update)
             if ended:
                 saves.extend(self._final_snapshot(sequence))
                 release = self._drop(sequence)
@@ -276,19 +275,20 @@ class Scheduler:
                     parent=sequence.block_keys[index - 1] if index else None,
                 )
 
-    def _accept(self, sequence: Sequence, result: ChunkResult) -> list[int]:
-        accepted = list(result.token_ids[: sequence.max_num_tokens - sequence.num_tokens])
+    def _accept(self, sequence: Sequence, chosen: EngineUpdate) -> EngineUpdate:
+        accepted = chosen.token_ids[: sequence.max_num_tokens - sequence.num_tokens]
         sequence.token_ids.extend(accepted)
         self._total_completion += len(accepted)
         self._cache.extend_keys(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt)
-        if len(accepted) < len(result.token_ids):
+        if len(accepted) < len(chosen.token_ids):
             sequence.finish_reason = FinishReason.LENGTH
-        elif result.finish_reason is not None:
-            sequence.finish_reason = result.finish_reason
-            sequence.error = result.error
+        elif chosen.finish_reason is not None:
+            sequence.finish_reason = chosen.finish_reason
+            sequence.error = chosen.error
         elif sequence.num_tokens >= sequence.max_num_tokens:
             sequence.finish_reason = FinishReason.LENGTH
-        return accepted
+        logprobs = None if chosen.logprobs is None else chosen.logprobs[: len(accepted)]
+        return sequence.update(accepted, logprobs=logprobs)
 
     def _snapshot(self, sequence: Sequence) -> Iterator[Save]:
         slot, end = sequence.slot, sequence.num_computed

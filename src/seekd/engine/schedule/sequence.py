@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import bisect
 import enum
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
 from seekd.engine.cache.block_hash import BLOCK_SIZE
 from seekd.engine.cache.tier_index import Payload
-from seekd.engine.types import EngineRequest, FinishReason
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason, TokenLogprobs
 
 
 class SequenceState(enum.StrEnum):
@@ -149,6 +150,20 @@ class Sequence:
         if self.slot is not None:
             return SequenceState.RUNNING
         return SequenceState.PREEMPTED if self.was_preempted else SequenceState.WAITING
+
+    def update(
+        self, token_ids: SequenceOf[int] = (), *, logprobs: SequenceOf[TokenLogprobs] | None = None
+    ) -> EngineUpdate:
+        """What a step did for it: the tokens that it got, with its progress and its end."""
+        return EngineUpdate(
+            request_id=self.request_id,
+            token_ids=token_ids,
+            logprobs=logprobs,
+            finish_reason=self.finish_reason,
+            num_cached_tokens=self.num_cached or 0,
+            num_computed_tokens=self.num_prompt_computed,
+            error=self.error,
+        )
 
     def stop_at(self, position: int) -> None:
         """Let a chunk end at a position that is not computed yet, because a snapshot is wanted there."""

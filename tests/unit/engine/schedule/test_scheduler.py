@@ -14,11 +14,11 @@ from seekd.engine.cache.block_store import BlockStore
 from seekd.engine.cache.prefix_cache import BlockPrefixCache, Match, MissReason, NullPrefixCache, PrefixCache
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.cache.tier_index import Tier
-from seekd.engine.schedule.plan import Admission, ChunkResult, Moves, Save, StepPlan
+from seekd.engine.schedule.plan import Admission, Moves, Save, StepPlan
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.schedule.sequence import Parked, SequenceState
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
-from seekd.engine.types import EngineRequest, FinishReason
+from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded
 
 END = 0
@@ -102,9 +102,9 @@ class Loop:
         for release in outcome.releases:
             del self.slots[release.slot]
         for update in outcome.updates:
-            self.outputs[update.sequence.request_id].extend(update.token_ids)
+            self.outputs[update.request_id].extend(update.token_ids)
             if update.finish_reason is not None:
-                self.end(update.sequence.request_id, update.finish_reason)
+                self.end(update.request_id, update.finish_reason)
         self.scheduler.check_integrity()
 
     def check_progress(self, plan: StepPlan) -> None:
@@ -151,8 +151,9 @@ class Loop:
         assert held == sequence.token_ids[: len(held)]
         return len(held)
 
-    def run(self, plan: StepPlan, index: int) -> ChunkResult:
+    def run(self, plan: StepPlan, index: int) -> EngineUpdate:
         chunk = plan.chunks[index]
+        request_id = chunk.sequence.request_id
         slot = chunk.sequence.slot
         assert slot is not None
         held = self.slots[slot]
@@ -160,17 +161,17 @@ class Loop:
         held += chunk.sequence.token_ids[chunk.start : chunk.end]
         self.num_computed += chunk.num_tokens
         if not chunk.wants_logits:
-            return ChunkResult()
+            return EngineUpdate(request_id=request_id)
         token = next_token(held)
         if token == END:
-            return ChunkResult(finish_reason=FinishReason.STOP)
+            return EngineUpdate(request_id=request_id, finish_reason=FinishReason.STOP)
         tokens = [token]
         while len(tokens) < 40 and tokens[-1] % 7 == 3:  # stands for tokens that a constraint forces
             following = next_token(held + tokens)
             if following == END:
                 break
             tokens.append(following)
-        return ChunkResult(token_ids=tokens)
+        return EngineUpdate(request_id=request_id, token_ids=tokens)
 
     def save(self, save: Save) -> None:
         payload = encode(self.slots[save.slot][save.start : save.end])
@@ -608,10 +609,10 @@ def test_an_error_of_one_chunk_ends_that_sequence_alone() -> None:
     loop.add("b", prompt(2, 30))
     loop.move(loop.scheduler.arrange(1.0))
     plan = loop.scheduler.plan()
-    results = [ChunkResult(finish_reason=FinishReason.ERROR, error="matcher"), loop.run(plan, 1)]
+    results = [EngineUpdate(request_id="a", finish_reason=FinishReason.ERROR, error="matcher"), loop.run(plan, 1)]
     outcome = loop.scheduler.commit(plan, results)
     assert outcome.updates[0].finish_reason is FinishReason.ERROR
-    assert outcome.updates[0].sequence.error == "matcher"
+    assert outcome.updates[0].error == "matcher"
     for release in outcome.releases:
         del loop.slots[release.slot]
     loop.drain()
