@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from seekd import __version__
-from seekd.cli import accounts, audit, cache, keys, ledger, models, usage
+from seekd.cli import accounts, audit, cache, keys, ledger, models, requests, usage
 from seekd.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -45,6 +45,7 @@ app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(cache.app, name="cache")
 app.add_typer(models.app, name="models")
+app.add_typer(requests.app, name="requests")
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
