@@ -59,6 +59,14 @@ def test_a_name_written_otherwise_costs_what_its_model_costs(seekd_server: Start
     assert not server.engine.requests
 
 
+@pytest.mark.fault("price-by-alias")
+def test_a_long_prompt_under_another_name_is_refused_for_money_and_for_nothing_else(seekd_server: Start) -> None:
+    server = seekd_server(say("x"), accounts=AccountsSettings(official_prices=True))
+    long = {"messages": [{"role": "user", "content": "word " * 10_000}]}
+    refused = _message(server, "claude-opus-x", body=long)
+    assert (refused.status_code, _error(refused)) == (402, "Insufficient Balance")
+
+
 def test_hosted_refuses_an_unknown_name_of_a_message_in_the_services_words(seekd_server: Start) -> None:
     server = seekd_server(say("x"))
     headers = {"X-Seekd-Dialect": "hosted"}

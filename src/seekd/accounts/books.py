@@ -243,7 +243,7 @@ class Books:
 
     def check_price(self, model: str) -> None:
         """Refuse a model that has no price while others have one. Raises `UnpricedModel`."""
-        if self._prices.lacks(model, self._now_ms()):
+        if not self._prices.is_free and self._prices.lacks(model, self._now_ms()):
             raise UnpricedModel(model)
 
     async def check_can_pay(self, caller: Caller, model: str) -> None:

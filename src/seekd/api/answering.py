@@ -146,7 +146,7 @@ class Answering:
             response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
             watch=screened.watch,
             wish=cache_wish(request.headers),
-            route=request.url.path,
+            route=request.scope["path"],  # `request.url` parses the whole address
         )
         return _Opening(call=call, open=opening, waiting=self.service.would_wait(call.request, caller))
 

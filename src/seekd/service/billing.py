@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from seekd.accounts.books import Books
@@ -90,12 +90,11 @@ class Billing:
             Unauthenticated: the key was revoked meanwhile.
             StoreError: a database is away; nothing is held.
         """
-        async with AsyncExitStack() as undo:
-            undo.push_async_callback(self.abandon, claim)
+        admission: Admission | None = None
+        try:
             admission = await self.limiter.admit(
                 caller, model=model, request_id=request_id, num_prompt_tokens=num_prompt_tokens
             )
-            undo.push_async_callback(lambda: asyncio.shield(self.limiter.finish(admission, num_completion_tokens=0)))
             reservation = await self.books.reserve(
                 caller,
                 request_id=request_id,
@@ -105,7 +104,11 @@ class Billing:
                 is_retry_safe=claim is not None,
                 price_share=price_share,
             )
-            undo.pop_all()
+        except BaseException:
+            if admission is not None:
+                await asyncio.shield(self.limiter.finish(admission, num_completion_tokens=0))
+            await self.abandon(claim)
+            raise
         return Bill(books=self.books, limiter=self.limiter, admission=admission, reservation=reservation, claim=claim)
 
 

@@ -9,14 +9,15 @@ generator ends when it is asked for more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from seekd.errors import RequestCancelled
 
 
 class Cancellation:
-    """Ends what is done for one request. Used from one event loop.
+    """Ends what is done for one request: the block of its `with`. Used from one event loop.
 
     Attributes:
         listener: is told before anything ends.
@@ -26,6 +27,7 @@ class Cancellation:
         self.listener: Callable[[], None] = _ignore
         self._is_cancelled = False
         self._task: asyncio.Task[object] | None = None
+        self._num_cancelling = 0
 
     def cancel(self) -> None:
         """End the block; a second call does nothing."""
@@ -36,22 +38,24 @@ class Cancellation:
         if self._task is not None:
             self._task.cancel()
 
-    @contextlib.contextmanager
-    def block(self) -> Iterator[None]:
-        """What `cancel` ends. Raises `RequestCancelled` in place of its own end."""
+    def __enter__(self) -> Self:
+        """Begin what `cancel` ends."""
         task = asyncio.current_task()
         assert task is not None
-        num_cancelling = task.cancelling()
+        self._num_cancelling = task.cancelling()
         self._task = task
-        try:
-            yield
-        except asyncio.CancelledError:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it. Raises `RequestCancelled` in place of the block's own end when it was cancelled."""
+        self._task = None
+        if self._is_cancelled and isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
             # Whoever else has cancelled the task wants it to end altogether.
-            if self._is_cancelled and task.uncancel() <= num_cancelling:
+            if task is not None and task.uncancel() <= self._num_cancelling:
                 raise RequestCancelled from None
-            raise
-        finally:
-            self._task = None
 
     def suspend(self) -> None:
         """Let the caller's work be, until `resume`."""

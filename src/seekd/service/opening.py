@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from seekd.accounts.types import Caller
-from seekd.engine.types import ConstraintSpec, EngineRequest
+from seekd.engine.types import ConstraintSpec, EngineRequest, Sampling
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
 from seekd.prompt.abilities import Thinking
 from seekd.prompt.answer.unbroken import UnbrokenParser
@@ -210,7 +210,7 @@ class GenerationService:
                 request.body,
                 model,
                 caller=caller,
-                model_name=request.requested_model,
+                model_name=request.served_model,
                 stop_after=_most_counted(model.info.context_length),
             )
             start = request.body.answer_start(model.chat_format)
@@ -219,7 +219,7 @@ class GenerationService:
                 request_id=request_id,
                 prompt_token_ids=prompt_token_ids,
                 max_tokens=max_tokens,
-                sampling=replace(request.sampling, temperature=model.temperature(request.sampling.temperature)),
+                sampling=_mapped(request.sampling, model),
                 cache_salt=cache_salt,
                 fairness_key=caller.account_id,
                 constraint=constraint,
@@ -341,6 +341,12 @@ class GenerationService:
 
 def _most_counted(context_length: int) -> int:
     return max(_COUNTED_TOKENS, _COUNTED_CONTEXTS * context_length)
+
+
+def _mapped(sampling: Sampling, model: ServedModel) -> Sampling:
+    """On the scale of the model."""
+    temperature = model.temperature(sampling.temperature)
+    return sampling if temperature == sampling.temperature else replace(sampling, temperature=temperature)
 
 
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:

@@ -139,7 +139,7 @@ def asked_sampling(fields: Mapping[str, Any], members: Iterable[str]) -> Samplin
 def _sampling(parsed: RecipeBody, asked: Sampling, dialect: Dialect) -> Sampling:
     num_top_logprobs = parsed.num_top_logprobs
     if dialect.samples_as_asked:
-        return replace(asked, num_top_logprobs=num_top_logprobs)
+        return asked if num_top_logprobs is None else replace(asked, num_top_logprobs=num_top_logprobs)
     return Sampling(
         temperature=parsed.service_temperature,
         top_p=parsed.service_top_p,

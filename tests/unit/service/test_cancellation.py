@@ -12,7 +12,7 @@ from seekd.service.cancellation import Cancellation
 
 
 async def _wait(cancellation: Cancellation, begun: asyncio.Event) -> None:
-    with cancellation.block():
+    with cancellation:
         begun.set()
         await asyncio.Event().wait()
 
@@ -57,7 +57,7 @@ async def test_who_iterates_is_not_cancelled_but_gets_no_more() -> None:
     cancellation = Cancellation()
 
     async def numbers() -> AsyncIterator[int]:
-        with cancellation.block():
+        with cancellation:
             for number in range(3):
                 cancellation.suspend()
                 yield number

@@ -184,7 +184,7 @@ class LongConversations:
         return fitted
 
     async def _encode(self, asked: Asked, body: RecipeBody, model: ServedModel) -> list[int]:
-        return await self._encoder.encode(body, model, caller=asked.caller, model_name=asked.request.requested_model)
+        return await self._encoder.encode(body, model, caller=asked.caller, model_name=asked.request.served_model)
 
     async def _fits_at_all(self, asked: Asked, body: RecipeBody, model: ServedModel, measured: _Measured) -> bool:
         """Whether the last turn would fit alone; found before anything is summarised for it."""
