@@ -71,7 +71,7 @@ def drive(
             break
         chunks += parser.push_text(text, num_tokens=1)
     chunks += parser.finish(hit_length_limit=hit_length_limit)
-    stream = call.encoder.encode_chunks(chunks) + call.encoder.encode_end()
+    stream = call.encoder.encode_chunks(chunks) + call.encoder.encode_end() if call.request.stream else b""
     return Answer(stream=stream, whole=json.loads(call.encoder.encode_response(parser.response())))
 
 

@@ -53,6 +53,7 @@ class Interruption:
         return self._cause
 
     def close(self) -> None:
-        """Forget the time limit."""
+        """Forget the time limit and the listener."""
+        self.listener = None
         if self._timer is not None:
             self._timer.cancel()

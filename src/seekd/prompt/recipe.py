@@ -341,6 +341,8 @@ class RecipeBody:
             answer=classes.answer,
             reasoning=reasoning,
             reports_reasoning=options.thinking_initial_stage is not None,
+            # With log-probabilities the events say how many of the tokens are reasoning.
+            is_whole=not self.stream and reader is None,
         )
 
 

@@ -20,7 +20,7 @@ class Cancellation:
     """Ends what is done for one request: the block of its `with`. Used from one event loop.
 
     Attributes:
-        listener: is told before anything ends.
+        listener: is told before anything ends; forgotten with the block.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class Cancellation:
     ) -> None:
         """End it. Raises `RequestCancelled` in place of the block's own end when it was cancelled."""
         self._task = None
+        self.listener = _ignore  # it may know this object: a cycle would keep the request until the collector comes
         if self._is_cancelled and isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             # Whoever else has cancelled the task wants it to end altogether.

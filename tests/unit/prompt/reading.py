@@ -23,7 +23,7 @@ WEATHER = {
 
 
 def chat_body(messages: Sequence[dict[str, Any]], *, thinking: bool = False, **fields: Any) -> RecipeBody:
-    body = json.dumps({"model": "m", "messages": list(messages), **fields}).encode()
+    body = json.dumps({"model": "m", "messages": list(messages), "stream": True, **fields}).encode()
     plan = ConversionPlan(models=("m",), thinking_by_default=thinking, requires_reasoning=False)
     return ReadBody(WireProtocol.CHAT, body).convert(plan)
 

@@ -183,7 +183,7 @@ def test_a_closed_parser_says_nothing_more() -> None:
 
 
 def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
-    parser = _body({"messages": HI, "stop": ["END"]}).open_parser(IDENTITY, V41)
+    parser = _body({"messages": HI, "stop": ["END"], "stream": True}).open_parser(IDENTITY, V41)
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_text("a E", num_tokens=1)
     assert not parser.stopped
@@ -191,6 +191,19 @@ def test_stopping_is_seen_at_once_and_the_finish_adds_nothing() -> None:
     assert parser.stopped
     assert closing[-1]["choices"][0]["finish_reason"] == "stop"
     assert parser.finish(hit_length_limit=False) == []
+
+
+def test_the_events_of_a_whole_answer_are_empty_but_as_many() -> None:
+    numbers = []
+    for stream in (True, False):
+        parser = _body({"messages": HI, "stream": stream}).open_parser(IDENTITY, V41)
+        events = parser.ready(PromptUsage(num_prompt_tokens=1))
+        events += parser.push_text("Hello", num_tokens=1)
+        events += parser.finish(hit_length_limit=False)
+        assert all(map(bool, events)) is stream
+        assert parser.response()["choices"][0]["message"]["content"] == "Hello"
+        numbers.append(len(events))
+    assert numbers[0] == numbers[1]
 
 
 @pytest.mark.parametrize("chat_format", [V41, V4])
@@ -201,7 +214,7 @@ def test_a_prompt_encodes_with_a_vocabulary_that_has_the_markers(chat_format: Ch
 
 
 def test_responses_events_are_named_numbered_and_dated() -> None:
-    body = _body({"input": "Hi"}, protocol=WireProtocol.RESPONSES, thinking=True)
+    body = _body({"input": "Hi", "stream": True}, protocol=WireProtocol.RESPONSES, thinking=True)
     parser = body.open_parser(IDENTITY, V41)
     chunks = parser.ready(PromptUsage(num_prompt_tokens=3))
     for text in ("Hm", "</think>", "Hello"):

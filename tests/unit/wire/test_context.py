@@ -82,7 +82,7 @@ def test_every_usage_says_it_and_nothing_else_changes(protocol: WireProtocol) ->
     text = 'He said "usage":{"a":1} ☃'
     seen: list[list[dict[str, Any]]] = []
     for report in (None, DROPPED):
-        body = ReadBody(protocol, BODIES[protocol]).convert(PLAN)
+        body = ReadBody(protocol, {**BODIES[protocol], "stream": True}).convert(PLAN)
         edit = None if report is None else context_edit(report)
         parser = body.open_parser(IDENTITY, V41)
         events = parser.ready(PromptUsage(num_prompt_tokens=3))

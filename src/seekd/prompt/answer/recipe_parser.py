@@ -42,6 +42,7 @@ class RecipeParser:
         answer: of the protocol.
         reasoning: finds the end of the reasoning; None where whoever writes the text counts its reasoning tokens.
         reports_reasoning: whether the usage has their number.
+        is_whole: nobody reads the events, since the answer is sent in one piece; they are empty then.
 
     Attributes:
         num_reasoning_tokens: generated so far.
@@ -56,6 +57,7 @@ class RecipeParser:
         answer: AnswerClass,
         reasoning: ReasoningScanner | None,
         reports_reasoning: bool,
+        is_whole: bool,
     ) -> None:
         self._identity = identity
         self._processor = processor
@@ -65,6 +67,7 @@ class RecipeParser:
         self._reasoning = reasoning
         self.num_reasoning_tokens = 0
         self._reports_reasoning = reports_reasoning
+        self._is_whole = is_whole
         self._is_closed = False
 
     def ready(self, usage: PromptUsage) -> list[OutputChunk]:
@@ -131,8 +134,12 @@ class RecipeParser:
         return data
 
     def _events(self, chunks: Sequence[Any]) -> list[OutputChunk]:
-        events = []
+        events: list[OutputChunk] = []
         for chunk in chunks:
+            if self._is_whole:
+                self._response.accumulate(chunk)
+                events.append({})
+                continue
             event = _decode(chunk.to_json())
             self._answer.patch(event, self._identity.created_s, self._num_reported)
             self._response.accumulate(chunk)

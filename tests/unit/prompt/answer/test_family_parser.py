@@ -81,7 +81,7 @@ def test_reasoning_is_counted_as_it_comes() -> None:
 @pytest.mark.parametrize(("protocol", "fields"), [("messages", {"max_tokens": 9}), ("responses", {})])
 def test_the_other_protocols_get_their_own_events(protocol: str, fields: dict[str, Any]) -> None:
     turns = {"messages": [{"role": "user", "content": "x"}]} if protocol == "messages" else {"input": "x"}
-    read = ReadBody(WireProtocol(protocol), json.dumps({"model": "m", **turns, **fields}).encode())
+    read = ReadBody(WireProtocol(protocol), json.dumps({"model": "m", "stream": True, **turns, **fields}).encode())
     body = read.convert(ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False))
     parser = body.open_parser(IDENTITY, speaker_of(PromptFormat.R1))
     chunks = parser.ready(PromptUsage(num_prompt_tokens=1))
