@@ -1,5 +1,5 @@
 // Every command by its name: Ctrl+K.
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { savedKey } from "../lib/api.js";
 import { useStore } from "../lib/store.js";
 import { stop } from "./answering.js";
@@ -26,7 +26,7 @@ export function Palette() {
   const dialog = useRef(null);
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  useEffect(() => dialog.current.showModal(), []);
+  useLayoutEffect(() => dialog.current.showModal(), []); // before the next key: what is typed at once belongs to it
   const fitting = commands(words, state).filter(({ label }) => label.toLowerCase().includes(text.toLowerCase()));
   const run = (command) => {
     showPanel(null);
