@@ -64,10 +64,10 @@ class Served:
     ) -> None:
         self._clock = clock
         limits = SchedulerLimits(
-            num_slots=num_streams,
+            max_sequences=num_streams,
             num_cells=runtime.num_cells,
             context_length=runtime.info.context_length,
-            step_tokens=256,
+            batch_tokens=256,
         )
         self.core = EngineCore(
             scheduler=Scheduler(limits, NullPrefixCache()),

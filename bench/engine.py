@@ -82,11 +82,11 @@ class Driven:
     def __init__(self, runtime: Runtime, settings: EngineSettings, store: BlockStore | None) -> None:
         cache: PrefixCache = NullPrefixCache() if store is None else BlockPrefixCache(store)
         limits = SchedulerLimits(
-            num_slots=NUM_STREAMS,
+            max_sequences=NUM_STREAMS,
             num_cells=runtime.num_cells,
             context_length=runtime.info.context_length,
-            step_tokens=settings.batch_tokens,
-            prompt_tokens_beside_streams=settings.chunk_tokens,
+            batch_tokens=settings.batch_tokens,
+            chunk_tokens=settings.chunk_tokens,
         )
         self.core = EngineCore(
             scheduler=Scheduler(limits, cache),

@@ -60,12 +60,12 @@ def _run(job: WorkerJob, connection: Connection) -> None:
     with open_runtime(Path(job.model_path), settings) as runtime, _open_store(job, runtime) as store:
         cache = _make_cache(store, runtime)
         limits = SchedulerLimits(
-            num_slots=settings.max_sequences,
+            max_sequences=settings.max_sequences,
             num_cells=runtime.num_cells,
             context_length=runtime.info.context_length,
-            step_tokens=settings.batch_tokens,
-            prompt_tokens_beside_streams=settings.chunk_tokens,
-            max_waiting=settings.queue_limit,
+            batch_tokens=settings.batch_tokens,
+            chunk_tokens=settings.chunk_tokens,
+            queue_limit=settings.queue_limit,
         )
         core = EngineCore(
             scheduler=Scheduler(limits, cache),

@@ -44,7 +44,7 @@ class Engine:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        limits = SchedulerLimits(num_slots=4, num_cells=runtime.num_cells, context_length=1024, step_tokens=128)
+        limits = SchedulerLimits(max_sequences=4, num_cells=runtime.num_cells, context_length=1024, batch_tokens=128)
         self.core = EngineCore(
             scheduler=Scheduler(limits, NullPrefixCache()),
             cache=NullPrefixCache(),

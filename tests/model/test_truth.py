@@ -72,10 +72,10 @@ class Served:
         if store is not None:
             cache = BlockPrefixCache(store) if runtime.memory.is_cuttable else SnapshotPrefixCache(store)
         limits = SchedulerLimits(
-            num_slots=SETTINGS.max_sequences,
+            max_sequences=SETTINGS.max_sequences,
             num_cells=num_cells if num_cells is not None else runtime.num_cells,
             context_length=500,
-            step_tokens=SETTINGS.batch_tokens,
+            batch_tokens=SETTINGS.batch_tokens,
         )
         self.core = EngineCore(
             scheduler=Scheduler(limits, cache),

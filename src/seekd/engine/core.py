@@ -275,7 +275,7 @@ class EngineCore:
         return EngineStats(
             num_running=now.num_running,
             num_waiting=now.num_waiting + now.num_preempted,
-            num_slots=self._scheduler.limits.num_slots,
+            max_sequences=self._scheduler.limits.max_sequences,
             num_cells=now.num_cells,
             num_cells_used=now.num_cells_used,
             num_prompt_tokens=now.total_prompt_tokens_computed,

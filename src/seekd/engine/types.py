@@ -240,7 +240,7 @@ class EngineStats:
     Attributes:
         num_running: sequences that have a slot.
         num_waiting: sequences without one.
-        num_slots: most sequences that run at once.
+        max_sequences: most sequences that run at once.
         num_cells: token positions of the memory of running sequences.
         num_cells_used: those that hold something.
         num_prompt_tokens: computed prompt tokens, since the start.
@@ -258,7 +258,7 @@ class EngineStats:
 
     num_running: int = 0
     num_waiting: int = 0
-    num_slots: int = 0
+    max_sequences: int = 0
     num_cells: int = 0
     num_cells_used: int = 0
     num_prompt_tokens: int = 0

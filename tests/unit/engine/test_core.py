@@ -143,11 +143,11 @@ def build_constraint(grammar: str, vocabulary: Vocabulary) -> Constraint:
 class Bench:
     """An engine core over fakes, driven by hand."""
 
-    num_slots: int = 4
+    max_sequences: int = 4
     num_cells: int = 4096
     context_length: int = 2048
-    step_tokens: int = 256
-    max_waiting: int = 64
+    batch_tokens: int = 256
+    queue_limit: int = 64
     kind: str = "block"
     ram_budget_bytes: int = 1 << 20
     share_prefix_cache: bool = False
@@ -164,11 +164,11 @@ class Bench:
             "null": NullPrefixCache(),
         }
         limits = SchedulerLimits(
-            num_slots=self.num_slots,
+            max_sequences=self.max_sequences,
             num_cells=self.num_cells,
             context_length=self.context_length,
-            step_tokens=self.step_tokens,
-            max_waiting=self.max_waiting,
+            batch_tokens=self.batch_tokens,
+            queue_limit=self.queue_limit,
         )
         self.scheduler = Scheduler(limits, caches[self.kind])
         self.core = EngineCore(
@@ -288,7 +288,7 @@ def test_the_same_prompt_again_costs_only_what_the_last_block_leaves() -> None:
 
 
 def test_twins_in_flight_cost_one_prefill() -> None:
-    bench = Bench(num_slots=8)
+    bench = Bench(max_sequences=8)
     for i in range(8):
         bench.add(f"r{i}", [*prompt(1, 640), i], max_tokens=1)
     bench.run()
@@ -336,7 +336,7 @@ def test_explanations_say_what_was_found_and_where() -> None:
 
 
 def test_explanations_say_how_long_a_request_waited_for_a_slot() -> None:
-    bench = Bench(num_slots=1)
+    bench = Bench(max_sequences=1)
     bench.add("a", prompt(1, 10), max_tokens=1000)
     bench.add("b", prompt(2, 10), max_tokens=1)
     bench.step()
@@ -370,7 +370,7 @@ def test_streams_go_on_while_a_long_prompt_arrives() -> None:
 
 
 def test_abort_frees_the_slot_within_a_step() -> None:
-    bench = Bench(num_slots=1)
+    bench = Bench(max_sequences=1)
     bench.add("a", prompt(1, 10), max_tokens=1000)
     bench.add("b", prompt(2, 10), max_tokens=1)
     bench.step()
@@ -381,7 +381,7 @@ def test_abort_frees_the_slot_within_a_step() -> None:
 
 
 def test_the_deadline_ends_running_and_waiting_requests() -> None:
-    bench = Bench(num_slots=1)
+    bench = Bench(max_sequences=1)
     bench.add("a", prompt(1, 10), max_tokens=1000, deadline_s=5)
     bench.add("b", prompt(2, 10), max_tokens=1000, deadline_s=6)
     bench.step()
@@ -393,7 +393,7 @@ def test_the_deadline_ends_running_and_waiting_requests() -> None:
 
 
 def test_what_cannot_work_is_refused_before_work() -> None:
-    bench = Bench(num_slots=1, max_waiting=1, context_length=100)
+    bench = Bench(max_sequences=1, queue_limit=1, context_length=100)
     with pytest.raises(ContextTooLong):
         bench.add("long", prompt(1, 100))
     with pytest.raises(EngineError):

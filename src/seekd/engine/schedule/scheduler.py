@@ -66,7 +66,7 @@ class Scheduler:
     def __init__(self, limits: SchedulerLimits, cache: PrefixCache) -> None:
         self.limits = limits
         self._cache = cache
-        self._slots = Slots(num_slots=limits.num_slots, num_cells=limits.num_cells, cache=cache)
+        self._slots = Slots(num_slots=limits.max_sequences, num_cells=limits.num_cells, cache=cache)
         self._queue = AdmissionQueue(self._slots, cache)
         self._sequences: dict[str, Sequence] = {}
         self._ended: list[Sequence] = []
@@ -96,7 +96,7 @@ class Scheduler:
             raise ContextTooLong(context_length=self.limits.context_length, num_prompt_tokens=num_prompt)
         if request.request_id in self._sequences or not num_prompt:
             raise EngineError("The request has no prompt token, or its id is taken.")
-        if self._queue.num_waiting + num_coming >= self.limits.max_waiting + self._slots.num_free:
+        if self._queue.num_waiting + num_coming >= self.limits.queue_limit + self._slots.num_free:
             raise Overloaded
 
     def add(self, request: EngineRequest, now_s: float) -> Sequence:

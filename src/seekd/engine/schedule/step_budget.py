@@ -3,11 +3,11 @@
 Pure.
 
     | streams: one token each, then bursts, oldest first | prompts: keys in turn, oldest first | rests of bursts |
-    |<---------------------------------------- step_tokens at most ------------------------------------------>|
-                                                         |<--- prompt_tokens_beside_streams, about --------->|
+    |<---------------------------------------- batch_tokens at most ----------------------------------------->|
+                                                         |<------------ chunk_tokens, about ------------->|
 
 A stream is a sequence whose completion has begun: somebody reads along. While there are streams prompts get about
-`prompt_tokens_beside_streams`, so that the streams' gap is bounded, and at least one token, so that no burst holds up
+`chunk_tokens`, so that the streams' gap is bounded, and at least one token, so that no burst holds up
 a prompt.
 
 About: what bounds the gap is time, and a token late in a long prompt costs more than an early one. So the number is
@@ -38,28 +38,28 @@ class SchedulerLimits:
     """What a context can hold and what a step may take.
 
     Attributes:
-        num_slots: most running sequences.
+        max_sequences: most running sequences.
         num_cells: cells of the unified memory, shared by all slots.
         context_length: most tokens of one sequence, prompt and completion; at most `num_cells`.
-        step_tokens: most tokens of one batch; at least `num_slots`.
-        prompt_tokens_beside_streams: tokens per step beyond the streams' own while there are streams, where a token
+        batch_tokens: most tokens of one batch; at least `max_sequences`.
+        chunk_tokens: tokens per step beyond the streams' own while there are streams, where a token
             costs what it costs at 2,048 tokens of context. Smaller bounds their gap tighter and makes prompts slower.
         burst_tokens: most tokens of one stream in its own share (tokens that a constraint forces come in bursts).
-        max_waiting: most requests in the queue beyond the free slots.
+        queue_limit: most requests in the queue beyond the free slots.
     """
 
-    num_slots: int
+    max_sequences: int
     num_cells: int
     context_length: int
-    step_tokens: int = 512
-    prompt_tokens_beside_streams: int = 128
+    batch_tokens: int = 512
+    chunk_tokens: int = 128
     burst_tokens: int = 32
-    max_waiting: int = 256
+    queue_limit: int = 256
 
     def __post_init__(self) -> None:
-        assert 0 < self.num_slots <= self.step_tokens
+        assert 0 < self.max_sequences <= self.batch_tokens
         assert 0 < self.context_length <= self.num_cells
-        assert self.prompt_tokens_beside_streams > 0
+        assert self.chunk_tokens > 0
         assert self.burst_tokens > 0
 
 
@@ -79,14 +79,14 @@ def plan_step(
     """
     streams = [sequence for sequence in sequences if _is_stream(sequence)]
     others = [sequence for sequence in sequences if not _is_stream(sequence)]
-    room = limits.step_tokens
-    prompt_tokens = _prompt_tokens(limits.prompt_tokens_beside_streams, relative_cost)
-    if streams and others:  # what bursts may not take: at least one token, as num_slots <= step_tokens
+    room = limits.batch_tokens
+    prompt_tokens = _prompt_tokens(limits.chunk_tokens, relative_cost)
+    if streams and others:  # what bursts may not take: at least one token, as max_sequences <= batch_tokens
         room -= min(prompt_tokens, room - len(streams))
     shares = dict.fromkeys((sequence.arrival for sequence in sequences), 0)
     _share_streams(streams, shares, room, limits.burst_tokens)
     num_taken = sum(shares.values())
-    room = limits.step_tokens - num_taken
+    room = limits.batch_tokens - num_taken
     left = min(room, _fill_tiles(num_taken, prompt_tokens)) if streams else room
     for index, sequence in enumerate((*_in_turn(others, turns), *streams)):
         rest = sequence.num_uncomputed - shares[sequence.arrival]

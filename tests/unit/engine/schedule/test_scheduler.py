@@ -91,7 +91,7 @@ class Loop:
                 break
         plan = self.scheduler.plan()
         self.last_plan = plan
-        assert plan.num_tokens <= self.limits.step_tokens
+        assert plan.num_tokens <= self.limits.batch_tokens
         assert bool(plan.chunks) == bool(self.scheduler.running)
         self.check_progress(plan)
         num_cells = self.scheduler.stats().num_cells_used
@@ -192,7 +192,7 @@ class Loop:
 
 
 def limits(**changes: int) -> SchedulerLimits:
-    values = {"num_slots": 4, "num_cells": 2048, "context_length": 1024, "step_tokens": 256} | changes
+    values = {"max_sequences": 4, "num_cells": 2048, "context_length": 1024, "batch_tokens": 256} | changes
     return SchedulerLimits(**values)
 
 
@@ -218,13 +218,13 @@ def test_answers_equal_those_of_serving_one_by_one_whatever_happens(kind: str, s
     source = random.Random(f"{kind} {seed}")
     num_cells = source.choice([200, 400, 1000, 3000])
     values = limits(
-        num_slots=source.randrange(1, 7),
+        max_sequences=source.randrange(1, 7),
         num_cells=num_cells,
         context_length=source.choice([num_cells, num_cells * 3 // 4]),
-        step_tokens=source.choice([8, 40, 130, 512]),
-        prompt_tokens_beside_streams=source.choice([1, 16, 64]),
+        batch_tokens=source.choice([8, 40, 130, 512]),
+        chunk_tokens=source.choice([1, 16, 64]),
         burst_tokens=source.choice([1, 5, 32]),
-        max_waiting=10,
+        queue_limit=10,
     )
     store = BlockStore(ram_budget_bytes=source.choice([0, 2000, 20_000, 1 << 20]))
     cache = CACHES[kind](store)
@@ -271,7 +271,7 @@ def test_answers_equal_those_of_serving_one_by_one_whatever_happens(kind: str, s
 
 
 def test_requests_with_a_common_prefix_cost_one_prefill_of_it() -> None:
-    loop = new_loop(num_slots=8, num_cells=8192, context_length=4096)
+    loop = new_loop(max_sequences=8, num_cells=8192, context_length=4096)
     shared = prompt(1, 2000)
     for i in range(8):
         loop.add(f"r{i}", shared + prompt(100 + i, 50), max_tokens=3)
@@ -285,7 +285,7 @@ def test_requests_with_a_common_prefix_cost_one_prefill_of_it() -> None:
 @pytest.mark.parametrize("kind", ["blocks", "snapshots"])
 def test_twins_in_flight_cost_one_prefill(kind: str) -> None:
     loop = Loop(
-        limits(num_slots=8, num_cells=8192, context_length=1024), CACHES[kind](BlockStore(ram_budget_bytes=1 << 20))
+        limits(max_sequences=8, num_cells=8192, context_length=1024), CACHES[kind](BlockStore(ram_budget_bytes=1 << 20))
     )
     for i in range(5):
         loop.add(f"r{i}", prompt(1, 500), max_tokens=3)
@@ -341,7 +341,7 @@ def test_a_preemption_lets_nobody_pay_twice() -> None:
 
 
 def test_a_follower_takes_over_when_the_leader_is_aborted() -> None:
-    loop = new_loop(step_tokens=64, num_cells=4096)
+    loop = new_loop(batch_tokens=64, num_cells=4096)
     for name in "abc":
         loop.add(name, prompt(1, 600), max_tokens=2)
     loop.step()
@@ -380,7 +380,7 @@ def test_salts_share_nothing() -> None:
 def test_a_preempted_sequence_resumes_without_computing_anything_again() -> None:
     for kind in CACHES:
         cache = CACHES[kind](BlockStore(ram_budget_bytes=1 << 20))
-        loop = Loop(limits(num_slots=2, num_cells=420, context_length=400), cache)
+        loop = Loop(limits(max_sequences=2, num_cells=420, context_length=400), cache)
         loop.add("old", prompt(1, 150), max_tokens=200)
         loop.add("young", prompt(2, 130), max_tokens=100)
         loop.drain()
@@ -394,7 +394,7 @@ def test_a_preempted_sequence_resumes_without_computing_anything_again() -> None
 
 
 def test_the_youngest_is_preempted_and_resumed_before_a_newcomer() -> None:
-    loop = new_loop(num_slots=3, num_cells=600, context_length=500)
+    loop = new_loop(max_sequences=3, num_cells=600, context_length=500)
     loop.add("a", prompt(1, 120), max_tokens=300)
     loop.add("b", prompt(2, 120), max_tokens=50)
     loop.step()
@@ -410,7 +410,7 @@ def test_the_youngest_is_preempted_and_resumed_before_a_newcomer() -> None:
 
 
 def test_a_newcomer_does_not_take_the_room_that_a_preempted_sequence_waits_for() -> None:
-    loop = new_loop(num_slots=3, num_cells=420, context_length=400)
+    loop = new_loop(max_sequences=3, num_cells=420, context_length=400)
     loop.add("old", prompt(1, 150), max_tokens=240)
     loop.add("young", prompt(2, 130), max_tokens=100)
     while not loop.scheduler.stats().num_preempted:
@@ -422,7 +422,7 @@ def test_a_newcomer_does_not_take_the_room_that_a_preempted_sequence_waits_for()
 
 
 def test_a_large_request_is_not_overtaken_for_ever_by_small_ones() -> None:
-    loop = new_loop(num_slots=4, num_cells=1000, context_length=1000)
+    loop = new_loop(max_sequences=4, num_cells=1000, context_length=1000)
     loop.add("first", prompt(1, 400), max_tokens=100)
     loop.step()
     loop.add("large", prompt(2, 700), max_tokens=1)
@@ -478,7 +478,7 @@ def test_a_single_sequence_is_never_preempted() -> None:
 
 
 def test_a_long_prompt_leaves_every_stream_a_token_each_step() -> None:
-    loop = new_loop(num_cells=8192, context_length=5000, step_tokens=512, prompt_tokens_beside_streams=128)
+    loop = new_loop(num_cells=8192, context_length=5000, batch_tokens=512, chunk_tokens=128)
     seed = next(s for s in range(100) if naive_completion(prompt(s, 10), 200, 5000)[1] is FinishReason.LENGTH)
     loop.add("stream", prompt(seed, 10), max_tokens=200)
     loop.step()
@@ -494,7 +494,7 @@ def test_a_long_prompt_leaves_every_stream_a_token_each_step() -> None:
 
 
 def test_chunks_beside_a_stream_shrink_where_the_measured_cost_of_a_token_grows() -> None:
-    loop = new_loop(num_cells=8192, context_length=5000, step_tokens=512, prompt_tokens_beside_streams=128)
+    loop = new_loop(num_cells=8192, context_length=5000, batch_tokens=512, chunk_tokens=128)
     loop.seconds_of = lambda num_tokens, num_cells: num_tokens * (1 + num_cells / 1000)
     seed = next(s for s in range(100) if naive_completion(prompt(s, 10), 300, 5000)[1] is FinishReason.LENGTH)
     loop.add("before", prompt(1, 4000), max_tokens=1)
@@ -513,7 +513,7 @@ def test_chunks_beside_a_stream_shrink_where_the_measured_cost_of_a_token_grows(
 
 
 def test_prompts_of_two_keys_take_turns() -> None:
-    loop = new_loop(num_cells=8192, context_length=4096, step_tokens=128)
+    loop = new_loop(num_cells=8192, context_length=4096, batch_tokens=128)
     loop.add("a", prompt(1, 3200), fairness_key="a")
     loop.add("a2", prompt(2, 3200), fairness_key="a")
     loop.add("b", prompt(3, 384), fairness_key="b")
@@ -526,7 +526,7 @@ def test_prompts_of_two_keys_take_turns() -> None:
 
 
 def test_queued_requests_of_two_keys_take_turns() -> None:
-    loop = new_loop(num_slots=1)
+    loop = new_loop(max_sequences=1)
     for i in range(4):
         loop.add(f"a{i}", prompt(i, 20), max_tokens=1, fairness_key="a")
     loop.add("b0", prompt(9, 20), max_tokens=1, fairness_key="b")
@@ -535,7 +535,7 @@ def test_queued_requests_of_two_keys_take_turns() -> None:
 
 
 def test_a_full_queue_refuses_at_once() -> None:
-    loop = new_loop(num_slots=1, max_waiting=2)
+    loop = new_loop(max_sequences=1, queue_limit=2)
     for i in range(3):
         loop.add(f"r{i}", [1])
     with pytest.raises(Overloaded):
@@ -563,7 +563,7 @@ def test_an_id_in_use_and_an_empty_prompt_are_refused() -> None:
 
 
 def test_an_abort_frees_its_slot_in_the_next_step() -> None:
-    loop = new_loop(num_slots=1)
+    loop = new_loop(max_sequences=1)
     loop.add("a", prompt(1, 30), max_tokens=500)
     loop.add("b", prompt(2, 30), max_tokens=500)
     loop.step()
@@ -589,7 +589,7 @@ def test_an_abort_while_the_batch_runs_ends_the_request_once() -> None:
 
 
 def test_deadlines_end_running_waiting_and_preempted_sequences() -> None:
-    loop = new_loop(num_slots=2)
+    loop = new_loop(max_sequences=2)
     loop.add("running", prompt(1, 30), max_tokens=500, deadline_s=5.0)
     loop.add("preempted", prompt(2, 30), max_tokens=500, deadline_s=1.5)
     loop.step()
@@ -633,7 +633,7 @@ def test_what_cannot_be_read_is_computed_and_not_counted_as_cached() -> None:
 
 
 def test_bursts_never_exceed_the_step() -> None:
-    loop = new_loop(num_slots=4, step_tokens=5, burst_tokens=32, num_cells=4096)
+    loop = new_loop(max_sequences=4, batch_tokens=5, burst_tokens=32, num_cells=4096)
     for i in range(4):
         loop.add(f"r{i}", [1 + i] * 3, max_tokens=200)
     loop.step()

@@ -34,13 +34,13 @@ def shares_of(
 
 
 def new_limits(**changes: int) -> SchedulerLimits:
-    values = {"num_slots": 8, "num_cells": 10_000, "context_length": 10_000, "step_tokens": 100}
-    values |= {"prompt_tokens_beside_streams": 30, "burst_tokens": 10}
+    values = {"max_sequences": 8, "num_cells": 10_000, "context_length": 10_000, "batch_tokens": 100}
+    values |= {"chunk_tokens": 30, "burst_tokens": 10}
     return SchedulerLimits(**(values | changes))
 
 
 def test_a_prompt_alone_gets_the_whole_step() -> None:
-    assert shares_of([new_sequence(0, prompt=640, computed=0)], new_limits(step_tokens=128)) == {0: 128}
+    assert shares_of([new_sequence(0, prompt=640, computed=0)], new_limits(batch_tokens=128)) == {0: 128}
 
 
 def chunks_of(num_tokens: int, limits: SchedulerLimits, *, num_streams: int) -> list[int]:
@@ -55,11 +55,11 @@ def chunks_of(num_tokens: int, limits: SchedulerLimits, *, num_streams: int) -> 
 
 
 def test_what_a_prompt_has_beyond_whole_tiles_is_computed_first_and_every_later_batch_fills_tiles() -> None:
-    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    limits = new_limits(batch_tokens=512, chunk_tokens=128)
     assert chunks_of(1000, limits, num_streams=0) == [488, 512]
     assert chunks_of(500, limits, num_streams=1) == [122, 126, 126, 126]
     assert chunks_of(500, limits, num_streams=8) == [108, 112, 112, 112, 56]
-    assert chunks_of(300, new_limits(step_tokens=512, prompt_tokens_beside_streams=64), num_streams=1) == [
+    assert chunks_of(300, new_limits(batch_tokens=512, chunk_tokens=64), num_streams=1) == [
         63,
         63,
         63,
@@ -70,7 +70,7 @@ def test_what_a_prompt_has_beyond_whole_tiles_is_computed_first_and_every_later_
 @pytest.mark.parametrize("num_tokens", [1, 63, 64, 65, 127, 200, 999])
 @pytest.mark.parametrize("num_streams", [0, 1, 8])
 def test_no_long_prompt_ends_in_a_batch_below_a_tile(num_tokens: int, num_streams: int) -> None:
-    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    limits = new_limits(batch_tokens=512, chunk_tokens=128)
     chunks = chunks_of(num_tokens, limits, num_streams=num_streams)
     assert sum(chunks) == num_tokens
     assert num_streams + chunks[-1] >= min(TILE_TOKENS, num_streams + num_tokens)
@@ -79,7 +79,7 @@ def test_no_long_prompt_ends_in_a_batch_below_a_tile(num_tokens: int, num_stream
 def test_dear_tokens_are_fewer_and_cheap_ones_more_between_half_and_twice_as_many() -> None:
     stream = new_sequence(0, prompt=10, computed=10, completion=1)
     prompt = new_sequence(1, prompt=63 * 100, computed=0)
-    limits = new_limits(step_tokens=512, prompt_tokens_beside_streams=128)
+    limits = new_limits(batch_tokens=512, chunk_tokens=128)
     shares = [
         shares_of([stream, prompt], limits, relative_cost=relative_cost)[1]
         for relative_cost in (9.0, 1.4, 1.0, 0.6, 0.01)
@@ -90,7 +90,7 @@ def test_dear_tokens_are_fewer_and_cheap_ones_more_between_half_and_twice_as_man
 def test_streams_that_nearly_fill_a_tile_do_not_keep_a_prompt_from_its_share() -> None:
     streams = [new_sequence(i, prompt=10, computed=10, completion=1) for i in range(60)]
     prompt = new_sequence(60, prompt=500, computed=0)
-    limits = new_limits(num_slots=64, step_tokens=512, prompt_tokens_beside_streams=60)
+    limits = new_limits(max_sequences=64, batch_tokens=512, chunk_tokens=60)
     assert shares_of([*streams, prompt], limits)[60] >= 30
 
 
@@ -117,7 +117,7 @@ def test_keys_take_turns_and_within_a_key_the_oldest_is_first() -> None:
         new_sequence(1, prompt=640, computed=0, key="a"),
         new_sequence(2, prompt=640, computed=0, key="b"),
     ]
-    turns, limits = Rotation(), new_limits(step_tokens=128)
+    turns, limits = Rotation(), new_limits(batch_tokens=128)
     assert [shares_of(sequences, limits, turns) for _ in range(3)] == [{0: 128}, {2: 128}, {0: 128}]
 
 
@@ -135,11 +135,11 @@ def test_every_stream_and_one_prompt_advance_and_the_step_is_never_exceeded(seed
         length, completion = source.randrange(1, 200), source.choice([0, 0, 1, 5, 50])
         computed = length if completion and source.random() < 0.7 else source.randrange(length)
         sequences.append(new_sequence(arrival, prompt=length, computed=computed, completion=completion))
-    limits = new_limits(step_tokens=source.choice([8, 20, 100]), burst_tokens=source.choice([1, 10]))
+    limits = new_limits(batch_tokens=source.choice([8, 20, 100]), burst_tokens=source.choice([1, 10]))
     shares = shares_of(sequences, limits)
-    assert 0 < sum(shares.values()) <= limits.step_tokens
+    assert 0 < sum(shares.values()) <= limits.batch_tokens
     streams = {s.arrival for s in sequences if s.num_computed >= s.num_prompt_tokens}
     others = {s.arrival for s in sequences} - streams
     assert streams <= set(shares)
     assert not others or others & set(shares)
-    assert not streams or sum(shares.get(arrival, 0) for arrival in others) <= limits.prompt_tokens_beside_streams
+    assert not streams or sum(shares.get(arrival, 0) for arrival in others) <= limits.chunk_tokens
