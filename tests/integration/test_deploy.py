@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -20,9 +19,9 @@ from seekd.config import ByteSize
 from seekd.engine.scripted import Delay, EmitText, Finish, ScriptStep
 from seekd.engine.types import EngineRequest, FinishReason
 from seekd.testing.server import ScriptedServer
+from tests.integration.programs import DEPLOY, free_port, program
 from tests.integration.test_accounts_http import BODY, Shell
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 LIMIT_S = 30.0
 HOUR_S = 3600.0
 
@@ -33,25 +32,11 @@ def _says_a_word_and_waits(_: EngineRequest) -> list[ScriptStep]:
     return [EmitText(text="word"), Delay(delay_s=HOUR_S), Finish(reason=FinishReason.STOP)]
 
 
-def _found(*names: str) -> str:
-    # sbin is not on everybody's path.
-    for name in names:
-        if program := shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin"):
-            return program
-    pytest.skip(f"need {names[0]} (Debian: apt-get install nginx-light caddy systemd)")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _certificate(folder: Path) -> tuple[Path, Path]:
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
     subprocess.run(
-        [_found("openssl"), *command.split(), "-keyout", str(key), "-out", str(certificate)],
+        [program("openssl"), *command.split(), "-keyout", str(key), "-out", str(certificate)],
         check=True,
         capture_output=True,
         timeout=30,
@@ -87,7 +72,7 @@ def _nginx(folder: Path, upstream: str, port: int) -> list[str]:
         f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
         f"http {{ access_log off; {paths} include {folder}/seekd.conf; }}\n"
     )
-    return [_found("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    return [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
 
 
 def _caddy(folder: Path, upstream: str, port: int) -> list[str]:
@@ -100,7 +85,7 @@ def _caddy(folder: Path, upstream: str, port: int) -> list[str]:
             {"seekd.example {": f"https://localhost:{port} {{\n\ttls internal", "127.0.0.1:8000": upstream},
         )
     )
-    return [_found("caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    return [program("caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
 @pytest.fixture(params=[_nginx, _caddy], ids=["nginx", "caddy"])
@@ -109,7 +94,7 @@ def proxied(
 ) -> Iterator[tuple[ScriptedServer, httpx.Client]]:
     """A server, and a client of the proxy in front of it."""
     server = seekd_server(_says_a_word_and_waits, server=ServerSettings(max_body_bytes=ByteSize(1 << 20)))
-    folder, port = tmp_path / "proxy", _free_port()
+    folder, port = tmp_path / "proxy", free_port()
     folder.mkdir()
     command = request.param(folder, server.url.removeprefix("http://"), port)
     with (folder / "log").open("wb") as log:
@@ -190,13 +175,13 @@ def test_a_body_that_is_too_large_gets_the_servers_own_error(
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    program = _found("systemd-analyze")
+    analyze = program("systemd-analyze")
     unit = tmp_path / "seekd.service"
     text = (DEPLOY / "systemd" / "seekd.service").read_text()
     unit.write_text(_replaced(text, {"/opt/seekd/bin/seekd": shutil.which("true") or "/bin/true"}))
-    done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     exposure = subprocess.run(
-        [program, "security", "--offline=true", "--threshold=20", str(unit)], capture_output=True, text=True, timeout=60
+        [analyze, "security", "--offline=true", "--threshold=20", str(unit)], capture_output=True, text=True, timeout=60
     )
     assert exposure.returncode == 0, exposure.stdout[-400:]

@@ -101,7 +101,7 @@ def serve_script(
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # from now on a client waits for the server instead of being refused
-        metrics = Metrics(engines={})
+        metrics = Metrics(engines=engines)
         application = Application(
             settings, models=ModelPool(members), books=open_server_books(settings), metrics=metrics
         )
