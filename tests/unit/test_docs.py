@@ -12,6 +12,7 @@ import httpx
 import pytest
 import typer.main
 
+from seekd.accounts.types import Outcome
 from seekd.cli.main import app
 from seekd.config import load
 from seekd.engine.scripted import say
@@ -143,3 +144,10 @@ def test_what_is_not_supported_is_answered_as_the_page_says(tmp_path: Path) -> N
         assert [client.post("/chat/completions", json=chat | body).status_code for body in refused] == [400] * 4
         assert [client.post("/chat/completions", json=chat | body).status_code for body in ignored] == [200] * 2
         assert {client.post(f"/{route}", json={}).status_code for route in routes} == {404}
+
+
+def test_the_page_on_monitoring_names_each_way_to_end_a_request() -> None:
+    page = (ROOT / "docs" / "how-to" / "monitor.md").read_text(encoding="utf-8")
+    table = page.partition("## How a request ended")[2]
+    named = [name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert named == [outcome.value for outcome in Outcome if outcome is not Outcome.RUNNING]

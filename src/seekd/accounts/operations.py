@@ -11,12 +11,14 @@ are both named by the request, so the second time finds the work of the first.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from seekd.accounts.pool import NOTHING, Grant, Payment
 from seekd.accounts.statements import sql
 from seekd.accounts.transaction import Hold, Needs, Transaction
-from seekd.accounts.types import FREE, Answer, Charge, Claim, Price, Reservation, Usage, format_exact
+from seekd.accounts.types import FREE, Answer, Charge, Claim, Outcome, Price, Reservation, Usage, format_exact
 from seekd.errors import InsufficientBalance, InvalidParameter, StoreError, Unauthenticated
 
 
@@ -230,7 +232,7 @@ class Recover:
             return None
         nothing = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0)
         noted = nothing if hold.progress is None or hold.reservation.is_retry_safe else hold.progress
-        usage = Usage(**{**asdict(noted), "outcome": "recovered", "is_error": True})
+        usage = replace(noted, outcome=Outcome.RECOVERED, is_error=True)
         return Settle(reservation=hold.reservation, usage=usage, is_recovered=True).apply(transaction)
 
 
@@ -254,7 +256,7 @@ class Note:
     def apply(self, transaction: Transaction) -> None:
         """Write it down."""
         request_id = self.reservation.request_id
-        progress = json.dumps(asdict(self.usage))
+        progress = msgspec.json.encode(self.usage).decode()
         is_held = transaction.connection.run(sql["set_progress"], {"request_id": request_id, "progress": progress})
         # A usage row means that this is applied again, after the settlement that followed it.
         if not is_held and self.reservation.price == FREE and request_id not in transaction.charges:

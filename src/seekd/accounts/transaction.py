@@ -8,10 +8,11 @@ operation that has to refuse does so before it changes anything, so one refusal 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from seekd.accounts.driver import Connection, Parameters, Row, Statement, Write
 from seekd.accounts.pool import Grant, Pool, sorted_grants
@@ -141,7 +142,7 @@ class Transaction:
             "is_retry_safe": int(reservation.is_retry_safe),
             "reserved_at_ms": reservation.reserved_at_ms,
             "owner": self.owner,
-            "progress": None if progress is None else json.dumps(asdict(progress)),
+            "progress": None if progress is None else msgspec.json.encode(progress).decode(),
         }
 
     def remove_hold(self, request_id: str) -> None:
@@ -159,7 +160,7 @@ class Transaction:
             "key_id": reservation.key_id,
             "model": reservation.model,
             "at_ms": self.now_ms,
-            "outcome": usage.outcome,
+            "outcome": usage.outcome.value,
             "is_error": int(usage.is_error),
             "is_recovered": int(charge.is_recovered),
             "num_hit_tokens": usage.num_hit_tokens,
@@ -309,7 +310,7 @@ def _hold(row: Row) -> Hold:
             reserved_at_ms=row[10],
         ),
         owner=row[11],
-        progress=None if row[12] is None else Usage(**json.loads(row[12])),
+        progress=None if row[12] is None else msgspec.json.decode(row[12], type=Usage),
     )
 
 

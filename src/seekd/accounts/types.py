@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 OPEN_ACCOUNT_ID = "open"  # the account of callers without a key, while access is open; migrations create it
 MAX_MODEL_NAME_CHARS = 256  # the longest name of a file that a model may be called after has 255
@@ -143,6 +144,23 @@ class Reservation:
     reserved_at_ms: int
 
 
+class Outcome(StrEnum):
+    """How a request ended, as the books, the metrics and the log name it."""
+
+    STOP = "stop"  # the model's own end, or a stop string
+    LENGTH = "length"
+    CACHED = "cached"  # whole, from the response cache
+    DISCONNECT = "disconnect"  # its client left
+    REFUSED = "refused"  # the moderation refused the answer
+    CANCELLED = "cancelled"  # an operator ended it
+    DEADLINE = "deadline"
+    ERROR = "error"
+    SHUTDOWN = "shutdown"
+    INTERRUPTED = "interrupted"  # another task of the server ended it
+    RECOVERED = "recovered"  # its server died; a later one settled it
+    RUNNING = "running"  # only in notes of progress
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What one request truly used, however it ended.
@@ -152,9 +170,7 @@ class Usage:
         num_miss_tokens: prompt tokens that were computed.
         num_completion_tokens: tokens that were generated and sent, reasoning included.
         num_reasoning_tokens: those of them that were reasoning.
-        outcome: "stop", "length", "cached" for an answer from the response cache, or how else it ended: "disconnect",
-            "refused", "cancelled" by an operator, "deadline", "error", "shutdown", "interrupted" by another task of the
-            server, "recovered".
+        outcome: how it ended.
         is_error: counts as an error in the reports.
         first_token_ms: from arrival to the first token; None when there was none.
         latency_ms: from arrival to the end.
@@ -164,7 +180,7 @@ class Usage:
     num_miss_tokens: int
     num_completion_tokens: int
     num_reasoning_tokens: int = 0
-    outcome: str = "stop"
+    outcome: Outcome = Outcome.STOP
     is_error: bool = False
     first_token_ms: float | None = None
     latency_ms: float | None = None

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from seekd.accounts.books import Books
 from seekd.accounts.limiter import Admission, Limiter
-from seekd.accounts.types import Answer, Caller, Charge, Claim, Reservation, Usage
+from seekd.accounts.types import Answer, Caller, Charge, Claim, Outcome, Reservation, Usage
 
-# Not "deadline": a retry would meet it again.
-_FAILED_BY_SERVER = frozenset({"error", "shutdown", "cancelled", "interrupted"})
+# Not DEADLINE: a retry would meet it again.
+_FAILED_BY_SERVER = frozenset({Outcome.ERROR, Outcome.SHUTDOWN, Outcome.CANCELLED, Outcome.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True)

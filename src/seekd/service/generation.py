@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from dataclasses import dataclass
 from typing import Protocol
 
-from seekd.accounts.types import Answer, Caller, Charge, Claim, Usage
+from seekd.accounts.types import Answer, Caller, Charge, Claim, Outcome, Usage
 from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, RequestCancelled, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 
 TOOK_TOO_LONG = "The request took longer than this server allows."
 
-_WHOLE = frozenset({"stop", "length"})
-_ERRORS = frozenset({"error", "deadline", "shutdown"})
+_WHOLE = frozenset({Outcome.STOP, Outcome.LENGTH})
+_ERRORS = frozenset({Outcome.ERROR, Outcome.DEADLINE, Outcome.SHUTDOWN})
 _BY_MODEL = frozenset({FinishReason.STOP, FinishReason.LENGTH})
 
 Lease = Callable[[], AbstractAsyncContextManager[ServedModel]]
@@ -50,7 +50,7 @@ class GenerationRecord:
         num_cached_tokens: of these, not computed.
         num_computed_tokens: of these, computed so far.
         num_completion_tokens: generated and delivered.
-        finish: what ended it; None while it runs.
+        outcome: what ended it; None while it runs.
         first_token_s: seconds from opening to the first token; None before it.
         total_s: seconds from opening to the end.
     """
@@ -59,7 +59,7 @@ class GenerationRecord:
     num_cached_tokens: int = 0
     num_computed_tokens: int = 0
     num_completion_tokens: int = 0
-    finish: str | None = None
+    outcome: Outcome | None = None
     first_token_s: float | None = None
     total_s: float = 0.0
 
@@ -183,29 +183,29 @@ class Generation:
                     events = self._take(update, vocabulary)
                     if self._watch is not None:
                         events = await self._passed(events, self._watch)
-                    if self.record.finish is not None:
+                    if self.record.outcome is not None:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
                         answer = None if self._keeper is None else self._keeper.compose(events)
                         self.charge = await bill.settle(self._usage(), answer=answer)
-                        turn.ended(was_cut=self.record.finish == "length")
+                        turn.ended(was_cut=self.record.outcome is Outcome.LENGTH)
                     if events:
                         yield events
-                    if self.record.finish is not None:
+                    if self.record.outcome is not None:
                         return
                     bill.note(self._usage)
             raise EngineError
         except GeneratorExit:
-            self.record.finish = self.record.finish or "disconnect"
+            self.record.outcome = self.record.outcome or Outcome.DISCONNECT
             raise
         except ShuttingDown:
-            self.record.finish = self.record.finish or "shutdown"
+            self.record.outcome = self.record.outcome or Outcome.SHUTDOWN
             raise
         except Exception:
-            self.record.finish = self.record.finish or "error"
+            self.record.outcome = self.record.outcome or Outcome.ERROR
             raise
         finally:
-            self.record.finish = self.record.finish or "interrupted"
+            self.record.outcome = self.record.outcome or Outcome.INTERRUPTED
             self.record.total_s = self._clock() - started_s
             self._parser.close()
             self._report()
@@ -252,12 +252,12 @@ class Generation:
     def interrupted(self, cause: Exception) -> None:
         """Say why `chunks` is about to be closed before its end."""
         if isinstance(cause, Overloaded):
-            finish = "deadline"
+            outcome = Outcome.DEADLINE
         elif isinstance(cause, RequestCancelled):
-            finish = "cancelled"
+            outcome = Outcome.CANCELLED
         else:
-            finish = "shutdown" if isinstance(cause, ShuttingDown) else "disconnect"
-        self.record.finish = self.record.finish or finish
+            outcome = Outcome.SHUTDOWN if isinstance(cause, ShuttingDown) else Outcome.DISCONNECT
+        self.record.outcome = self.record.outcome or outcome
 
     def keep_answer(self, keeper: AnswerKeeper) -> None:
         """Keep the whole answer for retries; before `chunks` is iterated."""
@@ -296,7 +296,7 @@ class Generation:
         return self._parser.response()
 
     def _take(self, update: EngineUpdate, vocabulary: Vocabulary) -> list[OutputChunk]:
-        """What one step of the engine says to the caller; `record.finish` tells whether it was the last."""
+        """What one step of the engine says to the caller; `record.outcome` tells whether it was the last."""
         events: list[OutputChunk] = []
         if not self._was_admitted:
             self._was_admitted = True
@@ -315,7 +315,7 @@ class Generation:
                 if self._parser.stopped:
                     break
         if self._parser.stopped:
-            events += self._end("stop", hit_length_limit=False)
+            events += self._end(Outcome.STOP)
         elif update.finish_reason is not None:
             events += self._end_by_engine(update)
         return events
@@ -323,12 +323,12 @@ class Generation:
     async def _passed(self, events: list[OutputChunk], watch: AnswerWatch) -> list[OutputChunk]:
         """The events that may be sent now."""
         try:
-            return await watch.passed(events, is_last=self.record.finish is not None)
+            return await watch.passed(events, is_last=self.record.outcome is not None)
         except ContentRefused:
-            self.record.finish = "refused"
+            self.record.outcome = Outcome.REFUSED
             raise
         except ModerationUnavailable:
-            self.record.finish = "error"
+            self.record.outcome = Outcome.ERROR
             raise
 
     def _push_text(self, text: str, *, num_tokens: int) -> list[OutputChunk]:
@@ -356,19 +356,19 @@ class Generation:
 
     def _end_by_engine(self, update: EngineUpdate) -> list[OutputChunk]:
         if update.finish_reason is FinishReason.STOP:
-            return self._end("stop", hit_length_limit=False)
+            return self._end(Outcome.STOP)
         if update.finish_reason is FinishReason.LENGTH:
-            return self._end("length", hit_length_limit=True)
+            return self._end(Outcome.LENGTH)
         if update.finish_reason is FinishReason.DEADLINE:
-            self.record.finish = "deadline"
+            self.record.outcome = Outcome.DEADLINE
             raise Overloaded(TOOK_TOO_LONG)
         if update.finish_reason is FinishReason.ABORT:
-            self.record.finish = "shutdown"
+            self.record.outcome = Outcome.SHUTDOWN
             raise ShuttingDown
         raise EngineError(update.error)
 
-    def _end(self, finish: str, *, hit_length_limit: bool) -> list[OutputChunk]:
-        self.record.finish = finish
+    def _end(self, outcome: Outcome) -> list[OutputChunk]:
+        self.record.outcome = outcome
         events: list[OutputChunk] = []
         if not self._parser.stopped:
             events += self._push_text(self._detokenizer.flush(), num_tokens=0)
@@ -376,19 +376,18 @@ class Generation:
             # tokens without text of their own (an unfinished character that flush could not show) still count
             num_tokens, self._num_pending_tokens = self._num_pending_tokens, 0
             events += self._parser.push_text("", num_tokens=num_tokens)
-        return events + self._parser.finish(hit_length_limit=hit_length_limit)
+        return events + self._parser.finish(hit_length_limit=outcome is Outcome.LENGTH)
 
     def _usage(self) -> Usage:
         record = self.record
-        finish = record.finish or "running"
-        outcome = "cached" if self._is_hit and finish in _WHOLE else finish
+        outcome = record.outcome or Outcome.RUNNING
         return Usage(
             num_hit_tokens=record.num_cached_tokens,
             num_miss_tokens=record.num_computed_tokens,
             num_completion_tokens=record.num_completion_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
-            outcome=outcome,
-            is_error=finish in _ERRORS,
+            outcome=Outcome.CACHED if self._is_hit and outcome in _WHOLE else outcome,
+            is_error=outcome in _ERRORS,
             first_token_ms=None if record.first_token_s is None else record.first_token_s * 1000,
             latency_ms=record.total_s * 1000,
         )
@@ -398,7 +397,7 @@ class Generation:
         self._metrics.observe(
             model=self._model_key,
             request_id=self.request_id,
-            finish="cached" if self._is_hit else record.finish or "error",
+            outcome=Outcome.CACHED if self._is_hit else record.outcome or Outcome.ERROR,
             first_token_s=None if self._is_hit else record.first_token_s,
             total_s=record.total_s,
             num_completion_tokens=record.num_completion_tokens,
@@ -407,7 +406,7 @@ class Generation:
             "generation ended",
             extra={
                 "action": "generation_ended",
-                "finish_reason": record.finish,
+                "finish_reason": record.outcome,
                 "response_cache": self.cache_result,
                 "prompt_tokens": record.num_prompt_tokens,
                 "cached_tokens": record.num_cached_tokens,

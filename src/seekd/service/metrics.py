@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from seekd.accounts.types import Outcome
 from seekd.engine.types import Engine, EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -95,7 +96,7 @@ class Metrics:
         *,
         model: str,
         request_id: str,
-        finish: str,
+        outcome: Outcome,
         first_token_s: float | None,
         total_s: float,
         num_completion_tokens: int,
@@ -105,12 +106,12 @@ class Metrics:
         Args:
             model: that answered, as in `engines`.
             request_id: as the engine knows it.
-            finish: what ended it.
+            outcome: what ended it.
             first_token_s: from admission to the first token; None when there was none.
             total_s: from admission to the end.
             num_completion_tokens: generated and delivered.
         """
-        self._requests.labels(model, finish).inc()
+        self._requests.labels(model, outcome.value).inc()
         self._total.labels(model).observe(total_s)
         engine = self._engines.get(model)
         explanation = None if engine is None else engine.explain(request_id)

@@ -15,14 +15,14 @@ from seekd.accounts.prices import PriceQuestion
 from seekd.accounts.registry import KeyOptions, Registry
 from seekd.accounts.settings import PriceSetting
 from seekd.accounts.statements import statement
-from seekd.accounts.types import Answer, Caller, Claim, Price, Usage
+from seekd.accounts.types import Answer, Caller, Claim, Outcome, Price, Usage
 from seekd.accounts.verify import verify_ledger
 from seekd.errors import ConfigError, InsufficientBalance, StoreError, Unauthenticated, UnpricedModel
 from tests.unit.accounts.conftest import UNIT_PRICE, Clock, OpenBooks, refuse_usage, settings, take_usage_again
 
 PROMPT, COMPLETION = 60, 40
 FULL = Usage(num_hit_tokens=0, num_miss_tokens=PROMPT, num_completion_tokens=COMPLETION, latency_ms=5.0)
-USED_NOTHING = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, is_error=True, outcome="error")
+USED_NOTHING = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, is_error=True, outcome=Outcome.ERROR)
 
 
 def reserve(books: Books, caller: Caller, request_id: str, model: str = "priced", **more: bool):  # type: ignore[no-untyped-def]
@@ -365,7 +365,7 @@ async def test_what_was_not_used_is_given_back(books: Books, caller: Caller, reg
     reservation = await reserve(books, caller, "r")
     assert await amounts(books, caller) == (1000, 100)
     charge = await books.settle(
-        reservation, Usage(num_hit_tokens=50, num_miss_tokens=10, num_completion_tokens=7, outcome="disconnect")
+        reservation, Usage(num_hit_tokens=50, num_miss_tokens=10, num_completion_tokens=7, outcome=Outcome.DISCONNECT)
     )
     assert charge.cost_micros == 67
     assert await amounts(books, caller) == (933, 0)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from seekd.accounts.journal import Journal
 from seekd.accounts.operations import Settle
-from seekd.accounts.types import FREE, Price, Reservation, Usage
+from seekd.accounts.types import FREE, Outcome, Price, Reservation, Usage
 
 
 def settlement(number: int) -> Settle:
@@ -18,7 +18,9 @@ def settlement(number: int) -> Settle:
             is_retry_safe=bool(number % 2),
             reserved_at_ms=5,
         ),
-        usage=Usage(num_hit_tokens=1, num_miss_tokens=2, num_completion_tokens=3, latency_ms=1.5, outcome="length"),
+        usage=Usage(
+            num_hit_tokens=1, num_miss_tokens=2, num_completion_tokens=3, latency_ms=1.5, outcome=Outcome.LENGTH
+        ),
     )
 
 

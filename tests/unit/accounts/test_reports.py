@@ -8,7 +8,7 @@ from seekd.accounts.instants import parse_instant
 from seekd.accounts.operations import Settle
 from seekd.accounts.reports import Dimension, UsageQuery, percentile, to_csv, usage_report
 from seekd.accounts.transaction import run_batch
-from seekd.accounts.types import Usage
+from seekd.accounts.types import Outcome, Usage
 from tests.unit.accounts.conftest import free_reservation
 
 
@@ -28,7 +28,7 @@ def connection(connect: Callable[[], Connection]) -> Connection:
             num_hit_tokens=64, num_miss_tokens=6, num_completion_tokens=5, num_reasoning_tokens=2, latency_ms=latency_ms
         )
         use("=cmd()", "2026-11-22T23:59:59", latency_ms, usage)
-    failed = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, outcome="error", is_error=True)
+    failed = Usage(num_hit_tokens=0, num_miss_tokens=0, num_completion_tokens=0, outcome=Outcome.ERROR, is_error=True)
     use("b", "2026-11-23T00:00:00", None, failed)
     use("=cmd()", "2026-11-23T00:00:00", None, failed)
     return connection

@@ -11,7 +11,7 @@ from seekd.accounts.registry import Registry
 from seekd.accounts.reports import UsageLine, UsageQuery, usage_report
 from seekd.accounts.settings import AccountsSettings, PriceSetting
 from seekd.accounts.store import open_connection
-from seekd.accounts.types import Answer, Caller, Claim, Limits, Usage
+from seekd.accounts.types import Answer, Caller, Claim, Limits, Outcome, Usage
 from seekd.errors import InsufficientBalance, RateLimited, UnpricedModel
 from seekd.service.billing import Bill, Billing
 
@@ -23,7 +23,7 @@ SETTINGS = AccountsSettings(
 ANSWER = Answer(status=200, headers=(), body=b"{}")
 
 
-def used(outcome: str, *, is_error: bool = False) -> Usage:
+def used(outcome: Outcome, *, is_error: bool = False) -> Usage:
     return Usage(num_hit_tokens=0, num_miss_tokens=60, num_completion_tokens=10, outcome=outcome, is_error=is_error)
 
 
@@ -83,9 +83,9 @@ def report(connection: Connection) -> UsageLine:
     return line
 
 
-@pytest.mark.parametrize("outcome", ["error", "shutdown", "cancelled", "interrupted"])
+@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.SHUTDOWN, Outcome.CANCELLED, Outcome.INTERRUPTED])
 async def test_an_attempt_that_the_server_failed_is_charged_only_without_a_key(
-    books: Books, billing: Billing, caller: Caller, connection: Connection, outcome: str
+    books: Books, billing: Billing, caller: Caller, connection: Connection, outcome: Outcome
 ) -> None:
     bill = await reserve(billing, caller, "keyed", claim=await claim(books, caller, "keyed"))
     await bill.settle(used(outcome, is_error=True))
@@ -99,9 +99,9 @@ async def test_a_retry_of_a_failed_attempt_runs_and_is_charged_once(
     books: Books, billing: Billing, caller: Caller, connection: Connection
 ) -> None:
     bill = await reserve(billing, caller, "first", claim=await claim(books, caller, "first"))
-    await bill.settle(used("error", is_error=True))
+    await bill.settle(used(Outcome.ERROR, is_error=True))
     bill = await reserve(billing, caller, "second", claim=await claim(books, caller, "second"))
-    await bill.settle(used("stop"), answer=ANSWER)
+    await bill.settle(used(Outcome.STOP), answer=ANSWER)
     assert await books.claims.take(caller, idempotency_key="k", body=b"body", request_id="third") == ANSWER
     assert report(connection).cost == "0.00007"
 
@@ -110,7 +110,7 @@ async def test_an_attempt_that_took_too_long_is_charged_also_under_a_key(
     books: Books, billing: Billing, caller: Caller, connection: Connection
 ) -> None:
     bill = await reserve(billing, caller, "r", claim=await claim(books, caller, "r"))
-    await bill.settle(used("deadline", is_error=True))
+    await bill.settle(used(Outcome.DEADLINE, is_error=True))
     assert report(connection).cost == "0.00007"
 
 
@@ -128,8 +128,8 @@ async def test_a_refused_request_leaves_its_idempotency_key_free(
 
 async def test_settling_twice_counts_once(billing: Billing, caller: Caller, connection: Connection) -> None:
     bill = await reserve(billing, caller, "r", claim=None)
-    first = await bill.settle(used("stop"))
-    assert await bill.settle(used("error", is_error=True)) is first
+    first = await bill.settle(used(Outcome.STOP))
+    assert await bill.settle(used(Outcome.ERROR, is_error=True)) is first
     assert report(connection).num_requests == 1
 
 
@@ -175,7 +175,7 @@ async def test_a_recovery_charges_what_was_noted_and_notes_are_written_now_and_t
 
     def usage() -> Usage:
         asked.append("r")
-        return used("running")
+        return used(Outcome.RUNNING)
 
     bill.note(usage)
     assert bool(asked) == (progress_interval_s == 0)  # what is not written is not asked for

@@ -145,7 +145,7 @@ async def test_an_answer_carries_its_text_its_end_and_its_counts() -> None:
         assert answer["usage"]["completion_tokens"] == 5
         assert answer["usage"]["prompt_tokens"] == len(engine.requests[0].prompt_token_ids)
         assert answer["usage"]["prompt_cache_hit_tokens"] == 5
-        assert (generation.record.finish, generation.record.num_completion_tokens) == ("stop", 5)
+        assert (generation.record.outcome, generation.record.num_completion_tokens) == ("stop", 5)
 
 
 async def test_a_character_that_spans_tokens_arrives_whole() -> None:
@@ -269,7 +269,7 @@ async def test_a_request_that_is_cancelled_while_its_client_reads_slowly_frees_t
         assert engine.aborts == [generation.request_id]
         with pytest.raises(RequestCancelled):
             await anext(chunks)
-        assert generation.record.finish == "cancelled"
+        assert generation.record.outcome == "cancelled"
 
 
 async def test_a_request_that_has_ended_is_no_more_listed_and_cannot_be_cancelled() -> None:
@@ -278,7 +278,7 @@ async def test_a_request_that_has_ended_is_no_more_listed_and_cannot_be_cancelle
         assert service.running.views() == []
         await _run(generation)
         service.running.cancel(generation.request_id)
-        assert (service.running.views(), generation.record.finish) == ([], "stop")
+        assert (service.running.views(), generation.record.outcome) == ([], "stop")
 
 
 async def test_a_client_that_leaves_before_anything_was_computed_pays_nothing() -> None:
@@ -334,7 +334,7 @@ async def test_closing_early_aborts_the_sequence() -> None:
         await anext(chunks)
         await chunks.aclose()
         assert engine.aborted_request_ids == [engine.requests[0].request_id]
-        assert generation.record.finish == "disconnect"
+        assert generation.record.outcome == "disconnect"
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ async def test_what_the_engine_could_not_finish_is_an_error_and_never_a_closing_
             await _collect(generation, seen)
         assert seen
         assert all(chunk["choices"][0]["finish_reason"] is None for chunk in seen)
-        assert generation.record.finish == finish
+        assert generation.record.outcome == finish
 
 
 async def test_different_users_of_one_account_do_not_share_a_cache() -> None:

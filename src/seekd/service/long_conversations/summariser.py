@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from seekd.accounts.types import Caller
+from seekd.accounts.types import Caller, Outcome
 from seekd.engine.types import Sampling
 from seekd.errors import EngineError, SeekdError
 from seekd.prompt.recipe import RecipeBody
@@ -156,7 +156,7 @@ class Summariser:
             raise
         self._metrics.observe_summary(model=member.key, outcome="made")
         asked.records.append(generation.record)
-        return Summary(text=f"{_LEAD}{text.rstrip()}", is_cut=generation.record.finish == "length")
+        return Summary(text=f"{_LEAD}{text.rstrip()}", is_cut=generation.record.outcome is Outcome.LENGTH)
 
     def _request(self, asked: Asked, body: RecipeBody, part: Part, member: Member) -> GenerationRequest:
         limit = self.limit(member.model)
