@@ -2,7 +2,7 @@
 
 Records are constant messages with `extra` fields, one of them `action`. On a terminal they read as lines, elsewhere as
 JSON. Names, paths and errors come from strangers, so what does not print is escaped: nobody else begins a line or moves
-the cursor. Prompts, completions and keys are never logged; a prompt appears only under `LogSettings.prompts`.
+the cursor. Prompts, completions and keys are never logged.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ class LogSettings:
     Attributes:
         level: least severe level that is shown.
         format: `auto` is lines on a terminal and JSON elsewhere.
-        prompts: also log prompts and completions; for debugging only, since they are what users wrote.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "lines", "json"] = "auto"
-    prompts: bool = False
 
 
 def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
