@@ -243,6 +243,17 @@ def test_leaving_a_conversation_keeps_what_was_said_so_far(seekd_server: Serve, 
     expect(page.locator(".branches")).to_contain_text("2/2")
 
 
+def test_a_page_that_is_left_in_the_middle_of_an_answer_keeps_what_was_said(seekd_server: Serve, open_page: OpenPage) -> None:
+    page = open_page(seekd_server(lambda _: (EmitText(text="Only half"), Delay(delay_s=600))))
+    write(page, "Tell me")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article").last).to_contain_text("Only half")
+    page.reload()
+    page.get_by_role("button", name="Tell me", exact=True).click()
+    expect(page.get_by_role("article").last).to_contain_text("Only half")
+    expect(page.get_by_role("article").last).to_contain_text("Stopped.")
+
+
 def test_a_conversation_that_is_deleted_while_it_runs_is_gone(seekd_server: Serve, open_page: OpenPage) -> None:
     page = open_page(seekd_server(lambda _: (EmitText(text="Only half"), Delay(delay_s=600))))
     write(page, "Tell me")

@@ -23,6 +23,8 @@ async function run(mode, action) {
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = () => reject(transaction.error);
     transaction.onabort = () => reject(transaction.error);
+    // Left to itself, a transaction is committed after its request's event: a page that is left before then loses it.
+    transaction.commit();
   });
 }
 

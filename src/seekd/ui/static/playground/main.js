@@ -108,6 +108,8 @@ addEventListener("keydown", (event) => {
   }
 });
 
+addEventListener("pagehide", stop);
+
 const app = document.getElementById("app");
 app.replaceChildren();
 render(html`<${Playground} />`, app);
