@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve dist test test-ui check lint format clean dev clients fuzz
+.PHONY: help python serve dist docs test test-ui check lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ dist: dev ## build the wheel and the source package in dist/, and check them
 	@.venv/bin/python -m hatchling build -d dist
 	@.venv/bin/twine check --strict dist/*
 
+docs: dev ## build the documentation site in site/, readable offline, and check its links
+	@.venv/bin/python scripts/docs_site.py
+
 clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)
 
@@ -52,4 +55,4 @@ format: dev ## put the code in shape
 	@.venv/bin/ruff check --fix .
 
 clean: ## remove .venv, the clients and caches
-	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	@rm -rf .venv .clients build site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

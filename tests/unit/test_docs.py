@@ -21,7 +21,7 @@ from seekd.testing.server import serve_script
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DECISIONS = sorted(page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.stem != "README")
 
 
 BLOCK = re.compile(r"^ *```toml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
