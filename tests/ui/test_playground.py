@@ -243,7 +243,7 @@ def test_leaving_a_conversation_keeps_what_was_said_so_far(seekd_server: Serve, 
     expect(page.locator(".branches")).to_contain_text("2/2")
 
 
-def test_a_page_that_is_left_in_the_middle_of_an_answer_keeps_what_was_said(seekd_server: Serve, open_page: OpenPage) -> None:
+def test_reloading_in_the_middle_of_an_answer_keeps_what_was_said(seekd_server: Serve, open_page: OpenPage) -> None:
     page = open_page(seekd_server(lambda _: (EmitText(text="Only half"), Delay(delay_s=600))))
     write(page, "Tell me")
     page.keyboard.press("Enter")
