@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: settings, dialects, errors, commands, routes.
+"""Write the reference pages that follow from the code: settings, dialects, errors, commands, routes, faults.
 
     python scripts/reference.py            write them to docs/reference
     python scripts/reference.py --check    say which ones are out of date; status 1 if any is
@@ -25,6 +25,7 @@ from seekd.engine.settings import EngineSettings
 from seekd.errors import SeekdError
 from seekd.models.settings import ModelSettings
 from seekd.settings import Settings
+from seekd.testing.faults import FAULTS
 from seekd.wire.dialect import CLASSIC, DIFFERENCES, HOSTED, Dialect
 from seekd.wire.failures import failure_response
 from seekd.wire.openapi import OPERATIONS
@@ -44,6 +45,7 @@ def main() -> int:
         "errors": errors_page(),
         "commands": commands_page(),
         "routes": routes_page(),
+        "client-faults": client_faults_page(),
     }
     stale = []
     for name, text in pages.items():
@@ -56,6 +58,33 @@ def main() -> int:
     if stale:
         print(f"Out of date: {', '.join(stale)}. Run python scripts/reference.py", file=sys.stderr)
     return 1 if stale else 0
+
+
+def client_faults_page() -> str:
+    """Every fault that a test can ask for."""
+    rows = [
+        f"| `{name}` | {kind.what} | {kind.reveals} | {', '.join(map(_issue, kind.reports)) or '–'} |"
+        for name, kind in FAULTS.items()
+    ]
+    return "\n".join(
+        [
+            "# Faults for clients\n",
+            NOTE,
+            "What the [test kit](../how-to/testing.md) can let go wrong between a service and its client, and the",
+            "mistake of a client that each reveals; the last column has public reports of it. A fault is asked for by",
+            'a rule (`fail("stall", after=3)`), by chance (`chaos`), or by the header `X-Seekd-Fault: stall; after=3`.',
+            "The answer is made first and then damaged. Faults of whole chunks are for Chat Completions; pauses, cut",
+            "connections and missing ends are for every protocol.\n",
+            "| fault | what happens | what it reveals in a client | reports |\n|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _issue(report: str) -> str:
+    repository, _, number = report.partition("#")
+    return f"[{report}](https://github.com/{repository}/issues/{number})"
 
 
 def settings_page() -> str:

@@ -44,7 +44,7 @@ def node_environment(name: str) -> Path:
         retries = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"]
         _run_npm([*install, "--ignore-scripts", "--no-audit", "--no-fund", *retries], target)
         _stamp(target, pins)
-    for script in source.glob("*.mjs"):
+    for script in (*source.glob("*.mjs"), *source.glob("*.ts")):
         shutil.copy(script, target)
     shutil.copy(SCRIPTS / "checks.mjs", CLIENTS)
     return target

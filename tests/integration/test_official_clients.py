@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.environments import SCRIPTS, node, node_environment
 from tests.clients.stage import Stage, open_stage
-from tests.integration.conftest import ServerProcess
+from tests.integration.conftest import ServerProcess, StartServer
 
 LIMIT_S = 120
 
@@ -68,3 +68,11 @@ def test_the_nodejs_program_at_the_end_runs_unchanged_but_for_its_base_url(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert done.stderr == ""
+
+
+def test_a_program_in_typescript_is_tested_against_a_script(start_server: StartServer, node_client: Path) -> None:
+    script = SCRIPTS / "openai_node" / "weather.toml"
+    server = start_server("--script", str(script)).wait_until_ready()
+    done = _run([str(node()), "--test", str(node_client / "kit.test.ts")], {"SEEKD_URL": server.url})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 4" in done.stdout or "\u2139 pass 4" in done.stdout

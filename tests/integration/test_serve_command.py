@@ -138,3 +138,20 @@ def test_a_bad_flag_is_one_sentence(start_server: StartServer, arguments: list[s
 
 def test_health_says_whether_a_request_would_be_answered(server: ServerProcess) -> None:
     assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_a_script_answers_in_place_of_a_model_also_after_a_reset(start_server: StartServer, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("def script(seekd):\n    seekd.on(text='Hi').reply('Hello')\n", encoding="utf-8")
+    server = start_server("--script", str(script), "--data-dir", str(tmp_path / "data")).wait_until_ready()
+    body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}]}
+    for _ in range(2):
+        answer = httpx.post(f"{server.url}/v1/chat/completions", json=body).json()
+        assert answer["choices"][0]["message"]["content"] == "Hello"
+        httpx.post(f"{server.url}/_seekd/reset")
+
+
+def test_a_script_that_cannot_be_used_keeps_the_server_from_starting(start_server: StartServer, tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text("[[reply]]\nfault = 'stal'\n", encoding="utf-8")
+    assert "no fault 'stal'; there are" in _fails(start_server("--script", str(script)))

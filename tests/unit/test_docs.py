@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from seekd.cli.main import app
 from seekd.config import load
 from seekd.engine.scripted import say
 from seekd.settings import Settings
+from seekd.testing.kit import Kit
+from seekd.testing.script_file import apply_rules
 from seekd.testing.server import serve_script
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,7 +27,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted(page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.stem != "README")
 
 
-BLOCK = re.compile(r"^ *```toml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?<!<!-- script -->\n)^ *```toml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SCRIPT = re.compile(r"^<!-- script -->\n```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETTINGS = [
     pytest.param(text, id=f"{page.stem}-{number}")
     for page in PAGES
@@ -52,6 +56,13 @@ def test_every_settings_file_loads(text: str, tmp_path: Path) -> None:
     file = tmp_path / "seekd.toml"
     file.write_text(text, encoding="utf-8")
     load(Settings, environment={}, file=file)
+
+
+def test_every_script_for_tests_makes_its_rules() -> None:
+    scripts = [text for page in PAGES for text in SCRIPT.findall(page.read_text(encoding="utf-8"))]
+    assert scripts
+    for text in scripts:
+        apply_rules(tomllib.loads(text), Kit())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

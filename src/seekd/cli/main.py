@@ -103,6 +103,12 @@ def serve(
         str | None,
         typer.Option(metavar="debug|info|warning|error", help="Least severe records shown.  [default: info]"),
     ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml|.py", help="Answer by this script instead of a model, for tests of other programs."
+        ),
+    ] = None,
 ) -> None:
     """Serve the API until interrupted.
 
@@ -122,9 +128,11 @@ def serve(
         engine__cache_disk=cache_disk,
         log__level=log_level,
     )
-    from seekd.cli.serve import run_server
+    from seekd.cli.serve import run_script, run_server
 
     settings = loaded.settings
+    if script is not None:
+        raise typer.Exit(run_script(settings, script))
     models.fetch_missing((plan.source for plan in planned_models(settings)), ModelStore(settings.server.models_folder))
     raise typer.Exit(run_server(settings))
 

@@ -19,6 +19,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import uvicorn
 from rich.console import Console
 
 from seekd import __version__, log
@@ -45,8 +46,28 @@ def run_server(settings: Settings) -> int:
     log.set_up(settings.log)
     with _listen(settings.server.host, settings.server.port) as listener:
         application = build(settings)
+        server = http_server(application.asgi, settings.server)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
-            return runner.run(_serve(application, settings, listener))
+            return runner.run(_serve(application, settings, server, listener))
+
+
+def run_script(settings: Settings, script: Path) -> int:
+    """Serve a script in place of a model, as `run_server` does; for tests of other programs.
+
+    Raises:
+        ConfigError: as `run_server`, and for a script that cannot be used.
+    """
+    from seekd.testing.open_kit import script_server
+
+    log.set_up(settings.log)
+    with (
+        _listen(settings.server.host, settings.server.port) as listener,
+        script_server(settings, script) as served,
+        asyncio.Runner(loop_factory=_new_loop) as runner,
+    ):
+        server = http_server(served.tap, settings.server)
+        served.tap.connections.server = server
+        return runner.run(_serve(served.application, settings, server, listener))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -76,8 +97,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _serve(application: Application, settings: Settings, listener: socket.socket) -> int:
-    server = http_server(application.asgi, settings.server)
+async def _serve(application: Application, settings: Settings, server: uvicorn.Server, listener: socket.socket) -> int:
     stop = asyncio.Event()
     _stop_on_signal(stop)
     _log.info("starting", extra={"action": "starting", "version": __version__})

@@ -24,6 +24,7 @@ from seekd.engine.types import (
     PromptListener,
     TokenKind,
     TokenLogprobs,
+    Vocabulary,
     ignore_progress,
 )
 from seekd.errors import CapacityError, EngineError, ShuttingDown
@@ -104,16 +105,22 @@ class ScriptedVocabulary:
 
     def encode(self, marked_text: str) -> list[int]:
         """Encode text in which spellings of markers mean the markers; for prompts and scripts of tests."""
-        token_ids: list[int] = []
-        rest = marked_text
-        while rest:
-            found = [(rest.find(text), text) for text in self._special_tokens if text in rest]
-            start, text = min(found, default=(len(rest), ""))
-            token_ids += rest[:start].encode()
-            if text:
-                token_ids.append(self._special_tokens[text])
-            rest = rest[start + len(text) :]
-        return token_ids
+        return encode_marked(self, marked_text)
+
+
+def encode_marked(vocabulary: Vocabulary, marked_text: str) -> list[int]:
+    """Encode text in which spellings of a vocabulary's markers mean the markers."""
+    token_ids: list[int] = []
+    rest = marked_text
+    while rest:
+        found = [(rest.find(text), text) for text in vocabulary.special_tokens if text in rest]
+        start, text = min(found, default=(len(rest), ""))
+        for piece in vocabulary.tokenize_pieces(rest[:start]):
+            token_ids += piece
+        if text:
+            token_ids.append(vocabulary.special_tokens[text])
+        rest = rest[start + len(text) :]
+    return token_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,16 +204,14 @@ class ScriptedEngine:
         aborts: ids of the requests that `abort` was asked to end, in that order.
     """
 
-    def __init__(
-        self, script: Script, *, vocabulary: ScriptedVocabulary | None = None, context_length: int = 8192
-    ) -> None:
+    def __init__(self, script: Script, *, vocabulary: Vocabulary | None = None, context_length: int = 8192) -> None:
         self.requests: list[EngineRequest] = []
         self.aborted_request_ids: list[str] = []
         self.aborts: list[str] = []
         self.stats = EngineStats()
         self.num_restarts = 0
         self.explanations: dict[str, CacheExplanation] = {}
-        self.vocabulary = vocabulary if vocabulary is not None else ScriptedVocabulary()
+        self.vocabulary: Vocabulary = ScriptedVocabulary() if vocabulary is None else vocabulary
         self._script = script
         self._health = EngineHealth(ready=False, reason="The engine has not been started.")
         self._closed = False
@@ -315,7 +320,7 @@ async def _sleep_until(delay_s: float, *, deadline: float | None, aborted: async
 class _Play:
     """One request's place in its script: how much was generated, and whether it has finished."""
 
-    def __init__(self, request: EngineRequest, *, vocabulary: ScriptedVocabulary) -> None:
+    def __init__(self, request: EngineRequest, *, vocabulary: Vocabulary) -> None:
         self._request = request
         self._vocabulary = vocabulary
         self._num_cached_tokens = 0
@@ -333,7 +338,7 @@ class _Play:
             case Emit(token_ids=token_ids, logprobs=logprobs):
                 yield self._emit(token_ids, logprobs)
             case EmitText(text=text, num_tokens_per_update=size):
-                token_ids = self._vocabulary.encode(text)
+                token_ids = encode_marked(self._vocabulary, text)
                 for start in range(0, len(token_ids), size):
                     if not self.finished:
                         yield self._emit(token_ids[start : start + size], None)

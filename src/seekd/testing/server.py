@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import uvicorn
+from starlette.types import ASGIApp
+
 from seekd.accounts.settings import AccountsSettings
 from seekd.api.server import http_server, stop_server
 from seekd.api.settings import ServerSettings
@@ -97,18 +100,38 @@ def serve_script(
         )
         for name, engine in engines.items()
     ]
+    application = Application(
+        settings, models=ModelPool(members), books=open_server_books(settings), metrics=Metrics(engines=engines)
+    )
+    with serve_application(application, application.asgi, settings.server) as (url, _):
+        yield ScriptedServer(url=url, engine=engines["default"])
+
+
+@contextlib.contextmanager
+def serve_application(
+    application: Application, asgi: ASGIApp, settings: ServerSettings
+) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Serve an application on a free port of this machine, in a thread of its own, until the block ends.
+
+    Args:
+        application: not started yet.
+        asgi: its own, or what stands around that.
+        settings: of the server.
+
+    Yields:
+        The address, and the server.
+
+    Raises:
+        RuntimeError: it did not start, or failed.
+    """
     # The protocol is named since asyncio sends without delay only where it is: else each answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # from now on a client waits for the server instead of being refused
-        metrics = Metrics(engines=engines)
-        application = Application(
-            settings, models=ModelPool(members), books=open_server_books(settings), metrics=metrics
-        )
-        running = _Running(application, listener, settings.server)
+        running = _Running(application, http_server(asgi, settings), listener)
         running.start()
         try:
-            yield ScriptedServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engines["default"])
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", running.server
         finally:
             running.stop()
 
@@ -120,14 +143,14 @@ def _served(engine: ScriptedEngine, settings: ModelSettings) -> ServedModel:
 class _Running:
     # The server's own thread with its own event loop: the tests' loop stays theirs.
 
-    def __init__(self, application: Application, listener: socket.socket, settings: ServerSettings) -> None:
+    def __init__(self, application: Application, server: uvicorn.Server, listener: socket.socket) -> None:
+        self.server = server
         self._application = application
         self._listener = listener
         self._is_up = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._serving: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
-        self._server = http_server(application.asgi, settings)
         self._thread = threading.Thread(target=self._run, name="seekd-scripted-server", daemon=True)
 
     def start(self) -> None:
@@ -138,7 +161,7 @@ class _Running:
     def stop(self) -> None:
         if self._serving is not None and not self._serving.done():
             # No grace: a test that has seen what it wants does not wait for the rest.
-            stopping = stop_server(self._server, self._serving, interrupt=self._application.interrupt, grace_s=0)
+            stopping = stop_server(self.server, self._serving, interrupt=self._application.interrupt, grace_s=0)
             asyncio.run_coroutine_threadsafe(stopping, self._loop)
         self._thread.join(START_LIMIT_S)
         if self._error is not None:
@@ -155,7 +178,7 @@ class _Running:
     async def _serve(self) -> None:
         try:
             await self._application.start()
-            self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            self._serving = asyncio.create_task(self.server.serve(sockets=[self._listener]))
             self._is_up.set()
             await self._serving
         finally:
