@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve dist docs test test-ui check lint format clean dev clients fuzz
+.PHONY: help python serve dist docs container test test-ui test-container check check-deploy lint format clean dev clients fuzz
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -26,6 +26,9 @@ test: dev ## run the tests (ARGS="-k stream")
 test-ui: dev ## drive the pages in Chromium (Debian: apt-get install chromium; UI_SCREENSHOTS=folder)
 	@.venv/bin/python -m pytest tests/ui $(ARGS)
 
+test-container: dev ## build the image with Podman and run it (CONTAINER_OPTIONS, CONTAINER_BUILD_OPTIONS)
+	@.venv/bin/python -m pytest tests/container $(ARGS)
+
 dist: dev ## build the wheel and the source package in dist/, and check them
 	@rm -rf dist
 	@.venv/bin/python -m hatchling build -d dist
@@ -33,6 +36,12 @@ dist: dev ## build the wheel and the source package in dist/, and check them
 
 docs: dev ## build the documentation site in site/, readable offline, and check its links
 	@.venv/bin/python scripts/docs_site.py
+
+container: ## build the image seekd with Docker or Podman (ARGS="--build-arg CMAKE_ARGS=-DGGML_NATIVE=ON")
+	@$$(command -v docker || command -v podman) build -f deploy/container/Containerfile -t seekd $(ARGS) .
+
+check-deploy: python ## judge the files for containers with hadolint, Kubernetes' schemas and podman-compose
+	@$(PYTHON) scripts/check_deploy.py
 
 clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)

@@ -16,7 +16,7 @@ def program(name: str) -> str:
     # Servers lie in sbin, which is not on everybody's path.
     if path := shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin"):
         return path
-    pytest.skip(f"need {name} (Debian: apt-get install nginx-light caddy prometheus systemd openssl)")
+    pytest.skip(f"need {name} (Debian: apt-get install nginx-light caddy prometheus systemd openssl podman)")
 
 
 def free_port() -> int:

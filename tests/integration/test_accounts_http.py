@@ -388,3 +388,10 @@ def test_price_and_access_go_by_the_requested_name_in_both_dialects(seekd_server
     assert balance["balance_infos"][0]["total_balance"] == "4.20"
     other = {**BODY, "model": "deepseek-reasoner"}
     assert _post(server, key, json=other, headers=hosted).status_code == 400
+
+
+def test_books_are_made_before_a_server_starts(shell: Shell) -> None:
+    first = shell.run("ledger", "migrate")
+    assert first == shell.run("ledger", "migrate")
+    assert int(first["version"]) > 0
+    assert shell.run("ledger", "verify")["is_valid"]

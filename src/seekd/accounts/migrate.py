@@ -37,6 +37,12 @@ def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> None:
         raise ConfigError(f"The books cannot be opened or migrated: {failure}.") from failure
 
 
+def schema_version(connection: Connection) -> str:
+    """The version of migrated books: the number of their last migration."""
+    version: str = connection.rows(sql["schema_version"])[0][0]
+    return version
+
+
 def _has_version(connection: Connection, version: str) -> bool:
     try:
         return connection.rows(sql["schema_version"]) == [(version,)]

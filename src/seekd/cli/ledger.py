@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from seekd.accounts.migrate import schema_version
 from seekd.accounts.store import refused_settlements
 from seekd.accounts.types import format_exact
 from seekd.accounts.verify import verify_ledger
@@ -47,6 +48,17 @@ def verify(
         typer.echo(f"{found.num_rows} ledger rows replay to {found.num_pools} balances")
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def migrate(as_json: JsonOption = False, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Make the books, or bring them to this version; a server does it at its start."""
+    with open_books_connection(data_dir, config, makes_new=True) as connection:
+        version = schema_version(connection)
+    if as_json:
+        print_json({"version": version})
+    else:
+        typer.echo(f"the books have version {version}")
 
 
 def _refused(data_dir: Path | None, config: Path | None) -> Iterator[str]:
