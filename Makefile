@@ -43,8 +43,9 @@ container: ## build the image seekd with Docker or Podman (ARGS="--build-arg CMA
 check-deploy: python ## judge the files for containers with hadolint, Kubernetes' schemas and podman-compose
 	@$(PYTHON) scripts/check_deploy.py
 
-clients: dev ## run eight clients of the API against seekd (ARGS="anthropic litellm")
+clients: dev ## run eight clients of the API against seekd, then under faults (ARGS="anthropic litellm")
 	@.venv/bin/python -m tests.clients.run $(ARGS)
+	@.venv/bin/python -m tests.clients.run --faults $(ARGS)
 
 fuzz: dev ## ask every operation with 200 fresh requests (FUZZ_EXAMPLES=1000)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} .venv/bin/python -m pytest tests/integration/test_fuzz.py $(ARGS)

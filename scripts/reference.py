@@ -74,7 +74,7 @@ def client_faults_page() -> str:
             "mistake of a client that each reveals; the last column has public reports of it. A fault is asked for by",
             'a rule (`fail("stall", after=3)`), by chance (`chaos`), or by the header `X-Seekd-Fault: stall; after=3`.',
             "The answer is made first and then damaged. Faults of whole chunks are for Chat Completions; pauses, cut",
-            "connections and missing ends are for every protocol.\n",
+            "connections and missing ends are for every protocol. [What eight clients do](client-matrix.md).\n",
             "| fault | what happens | what it reveals in a client | reports |\n|---|---|---|---|",
             *rows,
             "",

@@ -46,7 +46,8 @@ def node_environment(name: str) -> Path:
         _stamp(target, pins)
     for script in (*source.glob("*.mjs"), *source.glob("*.ts")):
         shutil.copy(script, target)
-    shutil.copy(SCRIPTS / "checks.mjs", CLIENTS)
+    for shared in SCRIPTS.glob("*.mjs"):
+        shutil.copy(shared, CLIENTS)
     return target
 
 

@@ -20,8 +20,10 @@ from seekd.cli.options import (
     ConfigOption,
     DataDirOption,
     HelpfulGroup,
+    HostOption,
     JsonOption,
     ModelOption,
+    PortOption,
     existing_data_dir,
     load_settings,
 )
@@ -72,8 +74,8 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 chooses a free one.  [default: 8000]")] = None,
+    host: HostOption = None,
+    port: PortOption = None,
     model: ModelOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -128,13 +130,53 @@ def serve(
         engine__cache_disk=cache_disk,
         log__level=log_level,
     )
-    from seekd.cli.serve import run_script, run_server
+    from seekd.cli.serve import run_kit, run_server
 
     settings = loaded.settings
     if script is not None:
-        raise typer.Exit(run_script(settings, script))
+        raise typer.Exit(run_kit(settings, script=script))
     models.fetch_missing((plan.source for plan in planned_models(settings)), ModelStore(settings.server.models_folder))
     raise typer.Exit(run_server(settings))
+
+
+@app.command()
+def record(
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The cassette.")],
+    base_url: Annotated[
+        str, typer.Option("--base-url", metavar="URL", help="The service, such as https://api.deepseek.com")
+    ],
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="email, phone, card, iban or ip, to be taken out as well; several times."),
+    ] = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Pass requests on to a service and keep them with their answers, for tests; keys are taken out before."""
+    from seekd.cli.record import run_recorder
+
+    settings = load_settings(config, server__host=host, server__port=port).settings
+    raise typer.Exit(run_recorder(settings, folder=to, base_url=base_url, rules=redact or ()))
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Option("--from", metavar="FOLDER", help="The cassette.")],
+    strict: Annotated[bool, typer.Option("--strict", help="A request must be equal in every member.")] = False,
+    rhythm: Annotated[bool, typer.Option("--rhythm", help="Pause as the service did.")] = False,
+    host: HostOption = None,
+    port: PortOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Answer requests as they were recorded; one that was not is refused with the nearest and what differs."""
+    from seekd.cli.serve import run_kit
+    from seekd.testing.replay import Library
+
+    settings = load_settings(config, server__host=host, server__port=port, server__data_dir=data_dir).settings
+    library = Library(folder, matching="strict" if strict else "lenient", has_rhythm=rhythm)
+    raise typer.Exit(run_kit(settings, library=library))
 
 
 @app.command("config")

@@ -22,6 +22,8 @@ ConfigOption = Annotated[
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Caches and books.  [default: ~/.local/share/seekd]")
 ]
+HostOption = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
+PortOption = Annotated[int | None, typer.Option(help="Port to listen on; 0 chooses a free one.  [default: 8000]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelOption = Annotated[
     str | None,

@@ -18,6 +18,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from rich.console import Console
@@ -29,6 +30,9 @@ from seekd.api.settings import default_data_dir
 from seekd.app import Application, FirstRequest, build
 from seekd.errors import ConfigError
 from seekd.settings import Settings
+
+if TYPE_CHECKING:
+    from seekd.testing.replay import Library
 
 _log = logging.getLogger(__name__)
 
@@ -44,40 +48,42 @@ def run_server(settings: Settings) -> int:
         ConfigError: a taken port, an unusable model file, or a setting that keeps the server from starting.
     """
     log.set_up(settings.log)
-    with _listen(settings.server.host, settings.server.port) as listener:
+    with listen(settings.server.host, settings.server.port) as listener:
         application = build(settings)
         server = http_server(application.asgi, settings.server)
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(_serve(application, settings, server, listener))
 
 
-def run_script(settings: Settings, script: Path) -> int:
-    """Serve a script in place of a model, as `run_server` does; for tests of other programs.
+def run_kit(settings: Settings, *, script: Path | None = None, library: Library | None = None) -> int:
+    """Serve a script or recordings in place of a model, as `run_server` does; for tests of other programs.
 
     Raises:
         ConfigError: as `run_server`, and for a script that cannot be used.
     """
-    from seekd.testing.open_kit import script_server
+    from seekd.testing.open_kit import kit_server
 
     log.set_up(settings.log)
     with (
-        _listen(settings.server.host, settings.server.port) as listener,
-        script_server(settings, script) as served,
-        asyncio.Runner(loop_factory=_new_loop) as runner,
+        listen(settings.server.host, settings.server.port) as listener,
+        kit_server(settings, script=script, library=library) as served,
+        asyncio.Runner(loop_factory=new_loop) as runner,
     ):
         server = http_server(served.tap, settings.server)
         served.tap.connections.server = server
         return runner.run(_serve(served.application, settings, server, listener))
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop for a server."""
     import uvloop
 
     return uvloop.new_event_loop()
 
 
 @contextlib.contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Take a port. Raises `ConfigError` where it cannot be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
@@ -99,7 +105,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 async def _serve(application: Application, settings: Settings, server: uvicorn.Server, listener: socket.socket) -> int:
     stop = asyncio.Event()
-    _stop_on_signal(stop)
+    stop_on_signal(stop)
     _log.info("starting", extra={"action": "starting", "version": __version__})
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     starting = asyncio.create_task(application.start())
@@ -121,7 +127,7 @@ async def _serve(application: Application, settings: Settings, server: uvicorn.S
     return 0
 
 
-def _stop_on_signal(stop: asyncio.Event) -> None:
+def stop_on_signal(stop: asyncio.Event) -> None:
     """Let the first signal set the event, and the next one end the process, whatever it waits for."""
 
     def heard(number: signal.Signals) -> None:

@@ -119,6 +119,7 @@ class FaultKind:
         dialect: in which that error is written whatever the request asks for; None is the request's own.
         in_stream: what becomes of a stream's frames.
         in_body: what becomes of a whole answer.
+        is_for_chat: it leaves answers of other protocols as they are.
     """
 
     what: str
@@ -128,6 +129,14 @@ class FaultKind:
     dialect: Dialect | None = None
     in_stream: InStream = _stream_as_it_is
     in_body: InBody = _body_as_it_is
+    is_for_chat: bool = False
+
+    def changes(self, *, is_stream: bool, is_chat: bool) -> bool:
+        """Whether an answer differs from one without the fault."""
+        if self.error is not None:
+            return True
+        damage = self.in_stream is not _stream_as_it_is if is_stream else self.in_body is not _body_as_it_is
+        return damage and (is_chat or not self.is_for_chat)
 
 
 def fault(name: str, **options: float | int | None) -> Fault:
@@ -247,7 +256,22 @@ def _blank_body(fault_: Fault, body: bytes) -> Sequence[Sent]:
 
 
 def _error_frame(fault_: Fault, frames: Sequence[bytes], dialect: Dialect) -> Sequence[Sent]:
-    return (*frames[: fault_.after], frame(error_data(Overloaded(), dialect).encode()))
+    sent = frames[: fault_.after]
+    return (*sent, _error_event(json.loads(error_data(Overloaded(), dialect)), [_data(one) or {} for one in frames]))
+
+
+def _error_event(envelope: Json, events: Sequence[Json]) -> bytes:
+    """The error in the form of the protocol that the events are of."""
+    types = {str(event.get("type", "")) for event in events}
+    name: str | None = "error"
+    if any(one.startswith("response.") for one in types):
+        error = envelope["error"]
+        envelope = {"type": "error", "code": error["code"], "message": error["message"], "param": None}
+    elif any(one.startswith(("message", "content_block")) for one in types):
+        envelope = {"type": "error", **envelope}
+    else:
+        name = None
+    return frame(json.dumps(envelope, separators=(",", ":")).encode(), event_name=name)
 
 
 def _no_finish(_fault: Fault, frames: Sequence[bytes], _dialect: Dialect) -> Sequence[Sent]:
@@ -260,6 +284,8 @@ def _no_done(_fault: Fault, frames: Sequence[bytes], _dialect: Dialect) -> Seque
 
 def _truncated(fault_: Fault, frames: Sequence[bytes], _dialect: Dialect) -> Sequence[Sent]:
     """Text up to the fault's place, and a finish that gives the reason."""
+    if not any(_choice(_data(one)) for one in frames):
+        return frames
     sent: list[Sent] = list(frames[: fault_.after])
     for one in frames[fault_.after :]:
         data = _data(one)
@@ -470,6 +496,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             reports=("deepseek-ai/DeepSeek-V3#1534",),
             in_stream=_cut_arguments,
             in_body=_cut_arguments_body,
+            is_for_chat=True,
         ),
         "no-finish": FaultKind(
             what="No chunk with a finish reason; the stream ends with `[DONE]`.",
@@ -528,6 +555,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             reveals="Knows no finish reason but OpenAI's, and takes a cut answer for a whole one.",
             in_stream=_truncated,
             in_body=_truncated_body,
+            is_for_chat=True,
         ),
         "empty-content": FaultKind(
             what="No content at all, with the finish reason `stop`.",
@@ -535,6 +563,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             reports=("openclaw/openclaw#91604",),
             in_stream=_empty,
             in_body=_empty_body,
+            is_for_chat=True,
         ),
         "wrong-usage": FaultKind(
             what="Counts of 0 for the answer and in total.",
@@ -548,16 +577,19 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             reports=("deepseek-ai/DeepSeek-V3#1244",),
             in_stream=_markup,
             in_body=_markup_body,
+            is_for_chat=True,
         ),
         "duplicate-chunks": FaultKind(
             what="One chunk with text comes twice.",
             reveals="Nothing can be done about it: text doubles; shows whether anything notices.",
             in_stream=_duplicates,
+            is_for_chat=True,
         ),
         "reordered-chunks": FaultKind(
             what="Two neighbouring chunks with text change places.",
             reveals="Nothing can be done about it: text is mixed; shows whether anything notices.",
             in_stream=_reordered,
+            is_for_chat=True,
         ),
         "split-utf8": FaultKind(
             what="A character of several bytes is cut between two writes.",

@@ -19,9 +19,12 @@ from seekd.errors import ConfigError, InvalidParameter
 from seekd.testing.conversation import conversation_of
 from seekd.testing.faults import Fault, fault, read_fault
 from seekd.testing.matching import Match, json_diff, match_of
+from seekd.testing.replay import Library
 from seekd.testing.replies import Answerer, Reply, Said, ToolCall, reply_of
 from seekd.testing.seen import Json, SeenRequest
-from seekd.testing.tap import Turn, current_turn
+from seekd.testing.tap import Canned, Turn, current_turn
+from seekd.wire.dialect import CLASSIC
+from seekd.wire.failures import failure_response
 
 API_KEY = "seekd-test-key"
 """An open server takes any; this one is no secret."""
@@ -128,9 +131,15 @@ class Kit:
     api_key = API_KEY
 
     def __init__(
-        self, *, url: str = "", answers_by_model: bool = False, release: Callable[[], None] = lambda: None
+        self,
+        *,
+        url: str = "",
+        answers_by_model: bool = False,
+        library: Library | None = None,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         self.url = url
+        self._library = library
         self._release = release
         self._answers_by_model = answers_by_model
         self._lock = threading.RLock()  # a function that makes a reply may make a rule
@@ -147,6 +156,8 @@ class Kit:
 
     def _forget(self) -> None:
         with self._lock:
+            if self._library is not None:
+                self._library.rewind()
             self.requests: list[SeenRequest] = []
             self.unmatched: list[tuple[SeenRequest, str]] = []
             self._rules: list[Rule] = []
@@ -239,9 +250,23 @@ class Kit:
                 reasons.append(f"rule {number}: {'; '.join(differences)}")
         if self._answers_by_model:
             return Turn()
+        if self._library is not None:
+            return self._recorded(seen, self._library)
         rules = "\n".join(reasons) or "the test has made no rule, by reply(), fail() or on()"
         problem = InvalidParameter(f"The test has no answer for this request: {rules}")
         return Turn(problem=problem, on_problem=lambda: self.unmatched.append((seen, problem.message)))
+
+    def _recorded(self, seen: SeenRequest, library: Library) -> Turn:
+        try:
+            exchange = library.find(seen)
+        except InvalidParameter as error:
+            self.unmatched.append((seen, error.message))
+            failure = failure_response(error, CLASSIC)
+            headers = {"content-type": failure.content_type or ""}
+            return Turn(canned=Canned(status=failure.status, headers=headers, sent=(failure.body,)))
+        headers = {"content-type": exchange.content_type} if exchange.content_type else {}
+        sent = library.sent(exchange)
+        return Turn(canned=Canned(status=exchange.status, headers={**headers, **exchange.headers}, sent=sent))
 
     def _rule(self, number: int) -> Rule:
         return self._rules[number] if number < len(self._rules) else self._default

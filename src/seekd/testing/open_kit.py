@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from seekd.service.served_model import ServedModel
 from seekd.settings import Settings
 from seekd.testing.control import control_app
 from seekd.testing.kit import Kit, play_turn
+from seekd.testing.replay import Library, Matching
 from seekd.testing.script_file import apply_script
 from seekd.testing.server import serve_application
 from seekd.testing.tap import Connections, Tap
@@ -48,6 +50,9 @@ def open_kit(
     dialect: Literal["classic", "hosted"] = "classic",
     context_length: int = CONTEXT_LENGTH,
     vocabulary: Vocabulary | None = None,
+    cassette: Path | str | None = None,
+    matching: Matching = "lenient",
+    rhythm: bool = False,
     data_dir: Path | None = None,
 ) -> Iterator[Kit]:
     """A server for the length of a block. In `unittest`, `self.enterContext(open_kit())` starts one for each test.
@@ -57,10 +62,13 @@ def open_kit(
         dialect: of requests that name none.
         context_length: of the scripted model, in tokens.
         vocabulary: counts the scripted model's tokens; None is that of the bundled model.
+        cassette: folder of recordings that answer what no rule is for; None for none.
+        matching: `lenient` compares what is said, `strict` the whole body of a request with the recorded one.
+        rhythm: play the pauses of a recording.
         data_dir: for books and caches; None is a folder that is removed at the end.
 
     Raises:
-        ConfigError: there is no such model.
+        ConfigError: there is no such model or recording.
         RuntimeError: the server did not start.
     """
     with contextlib.ExitStack() as stack:
@@ -72,7 +80,8 @@ def open_kit(
             application = scripted_application(Settings(server=server), words, context_length=context_length)
         else:
             application = build(Settings(server=server, model=ModelSettings(source=model)))
-        served = KitServer(application, server, answers_by_model=model is not None)
+        library = None if cassette is None else Library(Path(cassette), matching=matching, has_rhythm=rhythm)
+        served = KitServer(application, server, answers_by_model=model is not None, library=library)
         running = serve_application(application, served.tap, server)
         served.kit.url, served.tap.connections.server = stack.enter_context(running)
         stack.callback(served.kit.release)
@@ -86,6 +95,7 @@ class KitServer:
         application: answers.
         settings: of its server.
         answers_by_model: a real model stands behind it, so that rules make no replies.
+        library: recordings that answer what no rule is for; None for none.
         script: makes the first rules, and makes them again after a reset by HTTP; None for none.
     """
 
@@ -95,9 +105,10 @@ class KitServer:
         settings: ServerSettings,
         *,
         answers_by_model: bool = False,
+        library: Library | None = None,
         script: Callable[[Kit], None] | None = None,
     ) -> None:
-        kit = Kit(answers_by_model=answers_by_model, release=lambda: self.tap.release())
+        kit = Kit(answers_by_model=answers_by_model, library=library, release=lambda: self.tap.release())
         self.kit = kit
 
         def restart() -> None:
@@ -116,8 +127,10 @@ class KitServer:
 
 
 @contextlib.contextmanager
-def script_server(settings: Settings, path: Path) -> Iterator[KitServer]:
-    """What `seekd serve --script` serves; its data directory is a temporary one unless the settings name one.
+def kit_server(
+    settings: Settings, *, script: Path | None = None, library: Library | None = None
+) -> Iterator[KitServer]:
+    """What `seekd serve --script` and `seekd replay` serve; in a temporary folder unless the settings name one.
 
     Raises:
         ConfigError: the script cannot be used, or a setting.
@@ -133,7 +146,8 @@ def script_server(settings: Settings, path: Path) -> Iterator[KitServer]:
         length = settings.engine.context_length or CONTEXT_LENGTH
         vocabulary = stack.enter_context(bundled_vocabulary())
         application = scripted_application(replace(settings, server=server), vocabulary, context_length=length)
-        yield KitServer(application, server, script=lambda kit: apply_script(path, kit))
+        rules = None if script is None else partial(apply_script, script)
+        yield KitServer(application, server, library=library, script=rules)
 
 
 def scripted_application(settings: Settings, vocabulary: Vocabulary, *, context_length: int) -> Application:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,12 +32,28 @@ _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 """SO_LINGER on, 0 s: closing resets the connection."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canned:
+    """An answer that nobody has to make; `sent` is what a client meets of it, one frame after another in a stream."""
+
+    status: int
+    headers: Mapping[str, str]
+    sent: Sequence[Sent]
+
+    @property
+    def start(self) -> Message:
+        """The message that begins it."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        return {"type": "http.response.start", "status": self.status, "headers": raw}
+
+
 @dataclass(slots=True, kw_only=True)
 class Turn:
     """What one request was matched with.
 
     Attributes:
         reply: what the model says; None lets whatever stands behind the application answer.
+        canned: an answer that takes the place of the application's; None for none.
         fault: what goes wrong; None for nothing.
         problem: why there is neither; the client gets it in a 400.
         was_played: whether the script has asked for the reply: a request that the server refuses does not.
@@ -45,6 +61,7 @@ class Turn:
     """
 
     reply: Reply | None = None
+    canned: Canned | None = None
     fault: Fault | None = None
     problem: SeekdError | None = None
     was_played: bool = False
@@ -240,6 +257,19 @@ class _Answer:
     cut: Callable[[End], None]
 
     async def play(self, app: ASGIApp, scope: Scope, client: _Client, send: Send) -> None:
+        """Send the answer, with the turn's fault."""
+        canned = self.turn.canned
+        if canned is None:
+            await self._ask(app, scope, client, send)
+            return
+        self.seen.status = canned.status
+        self.seen.answer = b"".join(one for one in canned.sent if isinstance(one, bytes))
+        sent: Iterable[Sent] = canned.sent
+        if self.turn.fault is not None and canned.status == 200:
+            sent = self._sent(self.seen.answer, is_stream=_is_stream(canned.start))
+        await self._send(canned.start, sent, client, send)
+
+    async def _ask(self, app: ASGIApp, scope: Scope, client: _Client, send: Send) -> None:
         pieces = None if self.turn.reply is None else [call.exact for call in self.turn.reply.tool_calls]
         is_exact = self.seen.is_chat and pieces is not None and any(piece is not None for piece in pieces)
         if self.turn.fault is None and not is_exact:
@@ -253,7 +283,7 @@ class _Answer:
             await send(start)
             await send({"type": "http.response.body", "body": self.seen.answer})
             return
-        is_stream = any(value.startswith(b"text/event-stream") for name, value in start["headers"])
+        is_stream = _is_stream(start)
         whole = b"".join(parts)
         if is_exact and pieces is not None:
             whole = exact_stream(whole, pieces) if is_stream else exact_body(whole, pieces)
@@ -296,6 +326,10 @@ class _Answer:
     async def _end(self, end: End, client: _Client) -> None:
         self.cut(end)
         await client.leave()  # uvicorn complains of an answer without an end on a connection that it thinks is there
+
+
+def _is_stream(start: Message) -> bool:
+    return any(value.startswith(b"text/event-stream") for _, value in start["headers"])
 
 
 async def _collected(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, list[bytes]]:

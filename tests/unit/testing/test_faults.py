@@ -138,6 +138,31 @@ def test_an_error_frame_ends_the_stream() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("message_start", {"type": "error", "error": {"message": "m", "type": "t", "param": None, "code": "c"}}),
+        ("response.created", {"type": "error", "code": "c", "message": "m", "param": None}),
+    ],
+)
+def test_an_error_frame_has_the_form_of_its_protocol(kind: str, event: dict[str, Any]) -> None:
+    first = f'event: {kind}\ndata: {{"type":"{kind}"}}\n\n'.encode()
+    last = in_stream("error-frame", [first])[-1]
+    assert isinstance(last, bytes)
+    name, data = last.decode().strip().split("\n")
+    assert name == "event: error"
+    assert json.loads(data.removeprefix("data: ")).keys() == event.keys()
+
+
+@pytest.mark.parametrize("name", [name for name, kind in FAULTS.items() if kind.is_for_chat])
+def test_faults_for_chat_leave_other_protocols_alone(name: str) -> None:
+    events = [b'event: message_start\ndata: {"type":"message_start"}\n\n'] * 4
+    assert list(in_stream(name, events)) == events
+    body = b'{"type": "message", "content": [{"text": "x"}]}'
+    assert json.loads(joined(fault(name).in_body(body))) == json.loads(body)
+    assert not FAULTS[name].changes(is_stream=True, is_chat=False)
+
+
+@pytest.mark.parametrize(
     ("name", "fault_of_stream"),
     [("no-finish", "no chunk has a finish_reason"), ("no-done", r"\[DONE\] is not the last event")],
 )
