@@ -295,3 +295,14 @@ def test_other_programs_see_requests_and_make_rules_by_http(seekd: Kit, client: 
             assert words in refused.json()["error"]["message"]
         assert http.post("/_seekd/reset").status_code == 204
         assert http.get("/_seekd/requests").json() == {"requests": [], "unmatched": []}
+
+
+@pytest.mark.seekd(strict=True)
+def test_a_strict_kit_fails_for_what_the_service_would_ignore(seekd: Kit, client: openai.OpenAI) -> None:
+    seekd.reply("x")
+    client.chat.completions.create(model="deepseek-flash", messages=said("fine"))
+    seekd.verify()
+    client.chat.completions.create(model="deepseek-flash", messages=said("Hello"), max_completion_tokens=5)
+    with pytest.raises(AssertionError, match=r"request 1 \('Hello'\): The hosted API ignores 'max_completion_tokens'"):
+        seekd.verify()
+    seekd.reset()

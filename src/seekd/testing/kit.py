@@ -22,6 +22,7 @@ from seekd.testing.matching import Match, json_diff, match_of
 from seekd.testing.replay import Library
 from seekd.testing.replies import Answerer, Reply, Said, ToolCall, reply_of
 from seekd.testing.seen import Json, SeenRequest
+from seekd.testing.strictness import complaints
 from seekd.testing.tap import Canned, Turn, current_turn
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.failures import failure_response
@@ -126,6 +127,7 @@ class Kit:
         url: of the server, without a path.
         requests: what the program has sent, oldest first.
         unmatched: of these, the ones that no rule was for, with the reason.
+        complaints: in strict mode, what the hosted API would refuse or ignore, a sentence each, with the request.
     """
 
     api_key = API_KEY
@@ -136,10 +138,12 @@ class Kit:
         url: str = "",
         answers_by_model: bool = False,
         library: Library | None = None,
+        is_strict: bool = False,
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.url = url
         self._library = library
+        self._is_strict = is_strict
         self._release = release
         self._answers_by_model = answers_by_model
         self._lock = threading.RLock()  # a function that makes a reply may make a rule
@@ -160,6 +164,7 @@ class Kit:
                 self._library.rewind()
             self.requests: list[SeenRequest] = []
             self.unmatched: list[tuple[SeenRequest, str]] = []
+            self.complaints: list[tuple[SeenRequest, str]] = []
             self._rules: list[Rule] = []
             self._default = Rule(Match(), _has_model=self._answers_by_model)
             self._rates: Mapping[str, float] = {}
@@ -227,6 +232,8 @@ class Kit:
         """See `tap.Desk`."""
         with self._lock:
             self.requests.append(seen)
+            if self._is_strict:
+                self.complaints += [(seen, sentence) for sentence in complaints(seen)]
             turn = self._turn(seen)
             drawn = self._drawn_fault()
             if drawn is not None:
@@ -280,10 +287,16 @@ class Kit:
         return None
 
     def verify(self) -> None:
-        """Raise `AssertionError` if a request found no rule; the fixture calls it when a test ends."""
+        """Raise `AssertionError` if a request found no rule, or a strict kit has a complaint.
+
+        The fixture calls it when a test ends.
+        """
         if self.unmatched:
             seen, reason = self.unmatched[0]
             raise AssertionError(f"{len(self.unmatched)} request(s) without an answer. POST {seen.path}: {reason}")
+        if self.complaints:
+            lines = [f"- request {_number(seen, self.requests)}: {sentence}" for seen, sentence in self.complaints]
+            raise AssertionError("\n".join(["The hosted API would not do what was asked:", *lines]))
 
     def assert_called_with(self, **match: Any) -> SeenRequest:
         """The last request, which must match; takes what `on` takes. Raises `AssertionError` with the differences."""
@@ -370,6 +383,12 @@ def _demand_no_differences(seen: SeenRequest, match: Mapping[str, Any], which: s
     differences = match_of(match).differences(seen)
     if differences:
         raise AssertionError("\n".join([f"{which}, POST {seen.path}, differs:", *(f"- {one}" for one in differences)]))
+
+
+def _number(seen: SeenRequest, requests: Sequence[SeenRequest]) -> str:
+    """Which request it is, and how its last message begins."""
+    number = next(i for i, one in enumerate(requests) if one is seen)
+    return f"{number} ({seen.text[:40]!r})"
 
 
 def _listed(requests: Sequence[SeenRequest]) -> str:

@@ -53,6 +53,7 @@ def open_kit(
     cassette: Path | str | None = None,
     matching: Matching = "lenient",
     rhythm: bool = False,
+    strict: bool = False,
     data_dir: Path | None = None,
 ) -> Iterator[Kit]:
     """A server for the length of a block. In `unittest`, `self.enterContext(open_kit())` starts one for each test.
@@ -65,6 +66,7 @@ def open_kit(
         cassette: folder of recordings that answer what no rule is for; None for none.
         matching: `lenient` compares what is said, `strict` the whole body of a request with the recorded one.
         rhythm: play the pauses of a recording.
+        strict: `Kit.verify` fails for what the hosted API would refuse or ignore.
         data_dir: for books and caches; None is a folder that is removed at the end.
 
     Raises:
@@ -81,7 +83,7 @@ def open_kit(
         else:
             application = build(Settings(server=server, model=ModelSettings(source=model)))
         library = None if cassette is None else Library(Path(cassette), matching=matching, has_rhythm=rhythm)
-        served = KitServer(application, server, answers_by_model=model is not None, library=library)
+        served = KitServer(application, server, answers_by_model=model is not None, library=library, is_strict=strict)
         running = serve_application(application, served.tap, server)
         served.kit.url, served.tap.connections.server = stack.enter_context(running)
         stack.callback(served.kit.release)
@@ -96,6 +98,7 @@ class KitServer:
         settings: of its server.
         answers_by_model: a real model stands behind it, so that rules make no replies.
         library: recordings that answer what no rule is for; None for none.
+        is_strict: what the hosted API would refuse or ignore is noted.
         script: makes the first rules, and makes them again after a reset by HTTP; None for none.
     """
 
@@ -106,9 +109,12 @@ class KitServer:
         *,
         answers_by_model: bool = False,
         library: Library | None = None,
+        is_strict: bool = False,
         script: Callable[[Kit], None] | None = None,
     ) -> None:
-        kit = Kit(answers_by_model=answers_by_model, library=library, release=lambda: self.tap.release())
+        kit = Kit(
+            answers_by_model=answers_by_model, library=library, is_strict=is_strict, release=lambda: self.tap.release()
+        )
         self.kit = kit
 
         def restart() -> None:
