@@ -21,9 +21,10 @@ from seekd.engine.cache.block_store import BlockStore, open_block_store
 from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
+from seekd.engine.kernels import open_runtime
 from seekd.engine.link.messages import REFUSED_STATUS, Loaded, WorkerJob, refusal
 from seekd.engine.link.serving import Connection, receive_job, serve
-from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import default_cache_disk, default_cache_ram
 from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary

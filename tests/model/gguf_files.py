@@ -28,10 +28,11 @@ _MERGES = (("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("Ġ", "a"), ("e"
 
 
 class Architecture(enum.StrEnum):
-    """Kinds of memory: whole attention (twice), MLA, sliding window, recurrent, and DeepSeek V4's compressed one."""
+    """Kinds of memory: whole attention (three of them), MLA, sliding window, recurrent, DeepSeek V4's compressed."""
 
     LLAMA = "llama"
     QWEN2 = "qwen2"
+    QWEN3 = "qwen3"
     DEEPSEEK2 = "deepseek2"
     GEMMA3 = "gemma3"
     MAMBA = "mamba"
@@ -67,6 +68,7 @@ def write_gguf(
     markers: Sequence[str] = (),
     pre_tokenizer: str = "deepseek-v3",
     merges: Sequence[tuple[str, str]] = _MERGES,
+    rope_factors: Sequence[float] | None = None,
 ) -> Path:
     """Write a model file; the same arguments give the same bytes.
 
@@ -79,6 +81,7 @@ def write_gguf(
         markers: user-defined tokens besides the usual ones.
         pre_tokenizer: how text is cut into words.
         merges: of the vocabulary, in the byte alphabet.
+        rope_factors: by which each rotation is slowed down, one for every two numbers of a head; None for none.
     """
     shape = shape if shape is not None else Shape()
     writer = gguf.GGUFWriter(str(path), str(architecture))
@@ -96,6 +99,8 @@ def write_gguf(
     tensors.ones("output_norm.weight", shape.width)
     if architecture is not Architecture.GEMMA3:
         tensors.add("output.weight", vocab_size, shape.width)
+    if rope_factors is not None:
+        tensors.put("rope_freqs.weight", np.array(rope_factors, np.float32))
     _BODIES[architecture](writer, tensors, shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -143,14 +148,19 @@ class _Tensors:
     def ones(self, name: str, *shape: int) -> None:
         self._writer.add_tensor(name, np.ones(shape, dtype=np.float32))
 
+    def near_one(self, name: str, *shape: int) -> None:
+        self.put(name, 1 + 0.1 * self._random.standard_normal(shape, dtype=np.float32))
+
     def feed_forward(self, prefix: str, width: int, hidden: int) -> None:
         self.add(f"{prefix}ffn_gate.weight", hidden, width)
         self.add(f"{prefix}ffn_up.weight", hidden, width)
         self.add(f"{prefix}ffn_down.weight", width, hidden)
 
 
-def _write_attention(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape, *, biases: bool = False) -> None:
-    head_size = shape.width // shape.num_heads
+def _write_attention(
+    writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape, *, biases: bool = False, head_size: int | None = None
+) -> None:
+    head_size = head_size or shape.width // shape.num_heads
     kv_width = shape.num_kv_heads * head_size
     writer.add_head_count(shape.num_heads)
     writer.add_head_count_kv(shape.num_kv_heads)
@@ -160,11 +170,11 @@ def _write_attention(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape, *
         prefix = f"blk.{layer}."
         tensors.ones(f"{prefix}attn_norm.weight", shape.width)
         tensors.ones(f"{prefix}ffn_norm.weight", shape.width)
-        for name, rows in (("q", shape.width), ("k", kv_width), ("v", kv_width)):
+        for name, rows in (("q", shape.num_heads * head_size), ("k", kv_width), ("v", kv_width)):
             tensors.add(f"{prefix}attn_{name}.weight", rows, shape.width)
             if biases:
                 tensors.add(f"{prefix}attn_{name}.bias", rows, scale=0.1)
-        tensors.add(f"{prefix}attn_output.weight", shape.width, shape.width)
+        tensors.add(f"{prefix}attn_output.weight", shape.width, shape.num_heads * head_size)
         tensors.feed_forward(prefix, shape.width, shape.feed_forward)
 
 
@@ -175,6 +185,17 @@ def _write_llama(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -> No
 
 def _write_qwen2(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -> None:
     _write_attention(writer, tensors, shape, biases=True)
+
+
+def _write_qwen3(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -> None:
+    """Heads that are wider than their share of the hidden state, and normed."""
+    head_size = 2 * shape.width // shape.num_heads
+    writer.add_key_length(head_size)
+    writer.add_value_length(head_size)
+    _write_attention(writer, tensors, shape, head_size=head_size)
+    for layer in range(shape.num_layers):
+        for name in ("q", "k"):
+            tensors.near_one(f"blk.{layer}.attn_{name}_norm.weight", head_size)
 
 
 def _write_gemma3(writer: gguf.GGUFWriter, tensors: _Tensors, shape: Shape) -> None:
@@ -348,6 +369,7 @@ def _write_compressor(tensors: _Tensors, prefix: str, width: int, size: int, fac
 _BODIES: dict[Architecture, Callable[[gguf.GGUFWriter, _Tensors, Shape], None]] = {
     Architecture.LLAMA: _write_llama,
     Architecture.QWEN2: _write_qwen2,
+    Architecture.QWEN3: _write_qwen3,
     Architecture.DEEPSEEK2: _write_deepseek2,
     Architecture.GEMMA3: _write_gemma3,
     Architecture.MAMBA: _write_mamba,

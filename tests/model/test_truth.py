@@ -6,6 +6,7 @@ two tokens are closer than that noise, either is right, and everything behind it
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -22,11 +23,12 @@ from seekd.engine.cache.block_store import BlockStore, open_block_store
 from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
-from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.kernels import open_runtime
+from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
-from seekd.engine.settings import EngineSettings, KvType
+from seekd.engine.settings import EngineSettings, Kernels, KvType
 from seekd.engine.types import (
     CacheExplanation,
     Constraint,
@@ -38,6 +40,7 @@ from seekd.engine.types import (
 )
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
+from tests.model.kernels import NEEDS_OPENVINO, ON_OPENVINO, case_name
 
 SETTINGS = EngineSettings(context_length=1024, max_sequences=6, batch_tokens=256)
 ALL = list(Architecture)
@@ -129,14 +132,15 @@ def request(request_id: str, token_ids: Sequence[int], *, max_tokens: int = 24) 
 
 
 @contextmanager
-def opened(path: Path, *, kv_type: KvType = KvType.F16) -> Iterator[Runtime]:
-    with open_runtime(path, replace(SETTINGS, kv_type=kv_type)) as runtime:
+def opened(path: Path, *, kernels: Kernels = Kernels.LLAMA, kv_type: KvType = KvType.F16) -> Iterator[Runtime]:
+    with open_runtime(path, replace(SETTINGS, kernels=kernels, kv_type=kv_type)) as runtime:
         yield runtime
 
 
-@pytest.fixture(params=ALL, scope="module")
+@pytest.fixture(params=[*((one, Kernels.LLAMA) for one in ALL), *ON_OPENVINO], scope="module", ids=case_name)
 def runtime(request: pytest.FixtureRequest, model_file: ModelFiles) -> Iterator[Runtime]:
-    with opened(model_file(request.param)) as runtime:
+    architecture, kernels = request.param
+    with opened(model_file(architecture), kernels=kernels) as runtime:
         yield runtime
 
 
@@ -225,13 +229,26 @@ def logits(runtime: Runtime, token_ids: list[int], *, slot: int, start: int, siz
     return runtime.model.borrowed_logits(0).copy()
 
 
-@pytest.mark.parametrize("kv_type", list(KvType))
-@pytest.mark.parametrize("architecture", [Architecture.LLAMA, Architecture.QWEN2, Architecture.DEEPSEEK2])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *itertools.product(
+            [Architecture.LLAMA, Architecture.QWEN2, Architecture.DEEPSEEK2], [Kernels.LLAMA], list(KvType)
+        ),
+        *(
+            pytest.param((architecture, Kernels.OPENVINO, kv_type), marks=NEEDS_OPENVINO)
+            for architecture in (Architecture.LLAMA, Architecture.QWEN3)
+            for kv_type in (KvType.F16, KvType.F32)
+        ),
+    ],
+    ids=case_name,
+)
 def test_logits_are_bit_equal_where_the_batch_shape_is(
-    architecture: Architecture, kv_type: KvType, model_file: ModelFiles
+    case: tuple[Architecture, Kernels, KvType], model_file: ModelFiles
 ) -> None:
+    architecture, kernels, kv_type = case
     token_ids = prompt(6, 160)
-    with opened(model_file(architecture), kv_type=kv_type) as runtime:
+    with opened(model_file(architecture), kernels=kernels, kv_type=kv_type) as runtime:
         memory = runtime.memory
         fresh = logits(runtime, token_ids, slot=0, start=0, size=64)
         memory.share(0, 1, 128)
@@ -256,11 +273,21 @@ def test_the_kind_of_memory_is_found_out(model_file: ModelFiles) -> None:
     assert found == {architecture: architecture not in uncuttable for architecture in ALL}
 
 
-def test_a_payload_of_another_model_is_refused(model_file: ModelFiles) -> None:
+@pytest.mark.parametrize("kernels", [Kernels.LLAMA, pytest.param(Kernels.OPENVINO, marks=NEEDS_OPENVINO)])
+def test_a_payload_of_another_model_is_refused(kernels: Kernels, model_file: ModelFiles) -> None:
     with opened(model_file(Architecture.DEEPSEEK2)) as other:
         logits(other, prompt(7, 64), slot=0, start=0, size=64)
         foreign = other.memory.save(0, 0, 64)
-    with opened(model_file(Architecture.LLAMA)) as runtime:
+    with opened(model_file(Architecture.LLAMA), kernels=kernels) as runtime:
         assert not runtime.memory.restore(0, 0, 64, foreign)
         assert not runtime.memory.restore(0, 0, 64, b"")
         assert not runtime.memory.restore(0, 0, 64, foreign[:100])
+
+
+@NEEDS_OPENVINO
+def test_saved_blocks_belong_to_one_kind_of_kernels(model_file: ModelFiles) -> None:
+    bindings = set()
+    for kernels in (Kernels.LLAMA, Kernels.OPENVINO):
+        with opened(model_file(Architecture.LLAMA), kernels=kernels) as runtime:
+            bindings.add(runtime.binding)
+    assert len(bindings) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,13 +14,25 @@ import pytest
 
 from seekd.config import ByteSize
 from seekd.engine.link.process import EngineProcess
-from seekd.engine.settings import EngineSettings
+from seekd.engine.settings import EngineSettings, Kernels
 from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling
 from seekd.errors import ConfigError, ContextTooLong, EngineError
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
+from tests.model.kernels import NEEDS_OPENVINO, case_name
 
 SETTINGS = EngineSettings(max_sequences=4, cache_ram=ByteSize(1 << 24), cache_disk=ByteSize(1 << 24))
+
+
+CASES = [
+    (Architecture.DEEPSEEK2, Kernels.LLAMA),
+    pytest.param((Architecture.QWEN2, Kernels.OPENVINO), marks=NEEDS_OPENVINO),
+]
+ON_BOTH = [Kernels.LLAMA, pytest.param(Kernels.OPENVINO, marks=NEEDS_OPENVINO)]
+
+
+def settings_for(kernels: Kernels) -> EngineSettings:
+    return dataclasses.replace(SETTINGS, kernels=kernels)
 
 
 def request(request_id: str = "r", **fields: object) -> EngineRequest:
@@ -33,16 +46,20 @@ async def collect(engine: EngineProcess, of: EngineRequest) -> tuple[list[int], 
     return token_ids, updates[-1].finish_reason, updates[0].num_cached_tokens
 
 
-async def test_a_model_answers_through_the_process(model_file: ModelFiles, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("case", CASES, ids=case_name)
+async def test_a_model_answers_through_the_process(
+    case: tuple[Architecture, Kernels], model_file: ModelFiles, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    engine = EngineProcess(model_file(Architecture.DEEPSEEK2), SETTINGS)
+    architecture, kernels = case
+    engine = EngineProcess(model_file(architecture), settings_for(kernels))
     await engine.start()
     try:
         said = next(record.getMessage() for record in caplog.records if record.getMessage().startswith("model loaded"))
         assert f"max_sequences={SETTINGS.max_sequences}" in said
         assert "context_length=2048" in said
         assert "threads=" in said
-        assert engine.info.architecture == "deepseek2"
+        assert engine.info.architecture == architecture
         assert engine.info.metadata["tokenizer.ggml.pre"] == "deepseek-v3"
         assert engine.info.context_length == 2048
         tokens, _, cached = await collect(engine, request())
@@ -61,8 +78,9 @@ async def test_a_model_answers_through_the_process(model_file: ModelFiles, caplo
         await engine.close()
 
 
-async def test_each_sampling_parameter_changes_the_output(model_file: ModelFiles) -> None:
-    engine = EngineProcess(model_file(Architecture.LLAMA), SETTINGS)
+@pytest.mark.parametrize("kernels", ON_BOTH)
+async def test_each_sampling_parameter_changes_the_output(kernels: Kernels, model_file: ModelFiles) -> None:
+    engine = EngineProcess(model_file(Architecture.LLAMA), settings_for(kernels))
     await engine.start()
     try:
         base: dict[str, float] = {"temperature": 1.5, "seed": 1}
@@ -88,8 +106,9 @@ async def test_each_sampling_parameter_changes_the_output(model_file: ModelFiles
         await engine.close()
 
 
-async def test_a_constraint_holds_in_the_process(model_file: ModelFiles) -> None:
-    engine = EngineProcess(model_file(Architecture.LLAMA), SETTINGS)
+@pytest.mark.parametrize("kernels", ON_BOTH)
+async def test_a_constraint_holds_in_the_process(kernels: Kernels, model_file: ModelFiles) -> None:
+    engine = EngineProcess(model_file(Architecture.LLAMA), settings_for(kernels))
     await engine.start()
     try:
         grammar = "%llguidance {}\nstart: /(red|green|blue)!/"
@@ -106,8 +125,12 @@ def num_block_files(root: Path) -> int:
     return len(list(root.glob("*/??/*")))
 
 
-async def test_after_a_kill_the_prompt_is_on_disk(model_file: ModelFiles, tmp_path: Path) -> None:
-    engine = EngineProcess(model_file(Architecture.DEEPSEEK2), SETTINGS, cache_dir=tmp_path)
+@pytest.mark.parametrize("case", CASES, ids=case_name)
+async def test_after_a_kill_the_prompt_is_on_disk(
+    case: tuple[Architecture, Kernels], model_file: ModelFiles, tmp_path: Path
+) -> None:
+    architecture, kernels = case
+    engine = EngineProcess(model_file(architecture), settings_for(kernels), cache_dir=tmp_path)
     await engine.start()
     try:
         expected = (await collect(engine, request()))[0]
@@ -125,12 +148,16 @@ async def test_after_a_kill_the_prompt_is_on_disk(model_file: ModelFiles, tmp_pa
         await engine.close()
 
 
-async def test_a_file_that_aborts_llama_is_survived(model_file: ModelFiles, tmp_path: Path) -> None:
-    whole = model_file(Architecture.DEEPSEEK2).read_bytes()
+@pytest.mark.parametrize("case", CASES, ids=case_name)
+async def test_a_file_that_lacks_a_tensor_is_refused(
+    case: tuple[Architecture, Kernels], model_file: ModelFiles, tmp_path: Path
+) -> None:
+    architecture, kernels = case
+    whole = model_file(architecture).read_bytes()
     path = tmp_path / "broken.gguf"
     # The header check passes, the name of a needed tensor does not.
     path.write_bytes(whole.replace(b"blk.1.attn_q.weight", b"blk.1.attn_x.weight"))
-    engine = EngineProcess(path, SETTINGS)
+    engine = EngineProcess(path, settings_for(kernels))
     with pytest.raises(ConfigError):
         await engine.start()
     await engine.close()
@@ -150,5 +177,5 @@ def test_the_process_imports_no_http_no_sql_and_no_matchers() -> None:
     imported = set(result.stdout.split())
     assert "numpy" in imported
     assert imported.isdisjoint(
-        {"starlette", "uvicorn", "httpx", "sqlite3", "llguidance", "asyncio", "jinja2", "deepseek_recipe"}
+        {"starlette", "uvicorn", "httpx", "sqlite3", "llguidance", "openvino", "asyncio", "jinja2", "deepseek_recipe"}
     )

@@ -6,13 +6,16 @@ A new kind is a folder of its own, a value of `EngineKind` and a line here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from seekd.engine.llama import engine as llama
-from seekd.engine.settings import EngineKind, EngineSettings
-from seekd.engine.types import EngineParts
+from seekd.engine.llama.model_file import read_model_file
+from seekd.engine.openvino import sizing as openvino_sizing
+from seekd.engine.settings import EngineKind, EngineSettings, Kernels
+from seekd.engine.types import EngineParts, MemoryPlan
 
 
 class MakeEngine(Protocol):
@@ -22,7 +25,19 @@ class MakeEngine(Protocol):
         """See `make_engine`."""
 
 
-KINDS: Mapping[EngineKind, MakeEngine] = MappingProxyType({EngineKind.LLAMA: llama.llama_engine})
+def _file_engine(path: Path, settings: EngineSettings, *, cache_dir: Path | None, log_level: str) -> EngineParts:
+    """A GGUF file's engine. Its kernels are chosen in its process; here they decide what memory it takes."""
+    parts = llama.llama_engine(path, settings, cache_dir=cache_dir, log_level=log_level)
+    if settings.kernels is not Kernels.OPENVINO:
+        return parts
+
+    def plan() -> MemoryPlan:
+        return openvino_sizing.plan_memory(read_model_file(path), settings)
+
+    return replace(parts, plan_memory=plan)
+
+
+KINDS: Mapping[EngineKind, MakeEngine] = MappingProxyType({EngineKind.LLAMA: _file_engine})
 
 
 def make_engine(

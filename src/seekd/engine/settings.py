@@ -21,6 +21,14 @@ class EngineKind(enum.StrEnum):
     LLAMA = "llama"
 
 
+class Kernels(enum.StrEnum):
+    """What multiplies the matrices of a GGUF file's model."""
+
+    AUTO = "auto"
+    LLAMA = "llama"
+    OPENVINO = "openvino"
+
+
 class KvType(enum.StrEnum):
     """The element type of keys and values; smaller ones hold more tokens and change the outputs slightly."""
 
@@ -35,6 +43,9 @@ class EngineSettings:
 
     Attributes:
         engine: what computes the model: `llama`, for GGUF files.
+        kernels: what multiplies its matrices: `llama` for llama.cpp, which computes every model; `openvino` for
+            OpenVINO, which computes models of the architectures llama, qwen2 and qwen3 on the processor, several times
+            faster where it is a server's, and needs `pip install "seekd[openvino]"`; `auto` takes llama.cpp.
         context_length: tokens that one sequence may have, prompt and completion; None takes what the model was
             trained for, if the memory allows it.
         max_sequences: sequences that run at once. 16: small batches are compute-bound on a CPU, so more of them slow
@@ -62,6 +73,7 @@ class EngineSettings:
     """
 
     engine: EngineKind = EngineKind.LLAMA
+    kernels: Kernels = Kernels.AUTO
     context_length: int | None = None
     max_sequences: int = 16
     threads: int | None = None

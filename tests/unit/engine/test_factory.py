@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.model.gguf_files import Architecture, write_gguf
 
 from seekd.config import ByteSize
 from seekd.engine.factory import KINDS, make_engine
-from seekd.engine.settings import EngineKind, EngineSettings
+from seekd.engine.settings import EngineKind, EngineSettings, Kernels, KvType
 from seekd.errors import ConfigError, EngineError
 from seekd.models.locate import find_model_file
 from seekd.models.settings import BUNDLED_MODEL
@@ -54,3 +55,14 @@ def test_settings_that_a_model_cannot_keep_leave_its_outline_readable() -> None:
     assert parts.outline().name
     with pytest.raises(ConfigError, match="kv_memory"):
         parts.plan_memory()
+
+
+def test_memory_is_planned_for_the_kernels_that_the_settings_name(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "model.gguf", Architecture.QWEN3)
+    plans = {kernels: make_engine(path, EngineSettings(kernels=kernels)).plan_memory() for kernels in Kernels}
+    assert plans[Kernels.AUTO] == plans[Kernels.LLAMA]
+    assert plans[Kernels.OPENVINO].num_cells == plans[Kernels.LLAMA].num_cells
+    assert plans[Kernels.OPENVINO].weights_bytes < path.stat().st_size  # every weight of it has 32 bits
+    unsupported = make_engine(path, EngineSettings(kernels=Kernels.OPENVINO, kv_type=KvType.Q8_0))
+    with pytest.raises(ConfigError, match=r"engine\.kv_type"):
+        unsupported.plan_memory()

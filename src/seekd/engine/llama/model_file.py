@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seekd.errors import ConfigError
@@ -35,6 +35,21 @@ Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TensorPlace:
+    """Where a tensor lies in its file.
+
+    Attributes:
+        shape: the outermost dimension first; a matrix is `(rows, columns)`.
+        kind: its `ggml_type`.
+        offset: bytes from the beginning of the file.
+    """
+
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """What the header says.
 
@@ -43,6 +58,7 @@ class ModelFile:
         array_lengths: number of elements of each array key.
         size_bytes: of the file.
         special_tokens: spelling to id of every control and user-defined entry of the vocabulary.
+        tensors: by name; empty where a split model's first part holds none.
     """
 
     path: Path
@@ -50,6 +66,7 @@ class ModelFile:
     array_lengths: Mapping[str, int]
     size_bytes: int
     special_tokens: Mapping[str, int] = field(default_factory=dict)
+    tensors: Mapping[str, TensorPlace] = field(default_factory=dict)
 
     @property
     def printed_metadata(self) -> dict[str, str]:
@@ -151,8 +168,9 @@ def _parse(path: Path, data: mmap.mmap, size_bytes: int) -> ModelFile:
         else:
             raise IndexError(f"the key {key} has the unknown type {kind}")
     is_split = metadata.get("split.count", 1) not in (0, 1)
+    tensors: dict[str, TensorPlace] = {}
     if num_tensors or not is_split:  # the first part of a split model may hold the metadata alone
-        _check_tensors(
+        tensors = _read_tensors(
             path, reader, num_tensors, size_bytes=size_bytes, alignment=int(metadata.get("general.alignment", 32))
         )
     model = ModelFile(
@@ -161,6 +179,7 @@ def _parse(path: Path, data: mmap.mmap, size_bytes: int) -> ModelFile:
         array_lengths=array_lengths,
         size_bytes=size_bytes,
         special_tokens=_special_tokens(data, arrays),
+        tensors=tensors,
     )
     _check_keys(model)
     return model
@@ -182,35 +201,35 @@ def _special_tokens(data: mmap.mmap, arrays: Mapping[str, tuple[int, int, int]])
     return found
 
 
-def _check_tensors(path: Path, reader: _Reader, num_tensors: int, *, size_bytes: int, alignment: int) -> None:
+def _read_tensors(
+    path: Path, reader: _Reader, num_tensors: int, *, size_bytes: int, alignment: int
+) -> dict[str, TensorPlace]:
     """The table of tensors must be whole, and every tensor must start inside the file."""
     if alignment <= 0 or alignment & (alignment - 1):
         raise ConfigError(f"The model file {path} is damaged: its alignment is {alignment}, not a power of two.")
-    last_offset = 0
+    found: dict[str, TensorPlace] = {}  # with offsets from the beginning of the weights
     for _ in range(num_tensors):
         name = reader.string()
         num_dimensions = reader.number("I")
         if not 0 < num_dimensions <= _MAX_DIMENSIONS:
             raise IndexError(f"the tensor {name} has {num_dimensions} dimensions")
-        num_elements = 1
-        for _ in range(num_dimensions):
-            num_elements *= reader.number("Q")
+        dimensions = [reader.number("Q") for _ in range(num_dimensions)]
         kind = reader.number("I")
         if kind == _F64:
             raise ConfigError(
                 f"The model file {path} holds the tensor {name} in 64 bits, which llama.cpp cannot compute."
             )
-        if num_elements:
-            last_offset = max(last_offset, reader.number("Q"))
-        else:
+        if not all(dimensions):
             raise IndexError(f"the tensor {name} is empty")
-    if num_tensors == 0:
+        found[name] = TensorPlace(shape=tuple(reversed(dimensions)), kind=kind, offset=reader.number("Q"))
+    if not found:
         raise ConfigError(f"The model file {path} holds no weights.")
     data_start = -(-reader.offset // alignment) * alignment
-    if data_start + last_offset >= size_bytes:
+    if data_start + max(place.offset for place in found.values()) >= size_bytes:
         raise ConfigError(
             f"The model file {path} is cut short: it has {size_bytes} bytes and its last weights start behind."
         )
+    return {name: replace(place, offset=data_start + place.offset) for name, place in found.items()}
 
 
 def _check_keys(model: ModelFile) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +18,17 @@ from seekd.engine.llama.context import Context, ContextSettings, DecodeStatus
 from seekd.engine.llama.devices import list_gpus
 from seekd.engine.llama.memory import LlamaMemory
 from seekd.engine.llama.model import Model
-from seekd.engine.llama.model_file import ModelFile, read_model_file
+from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.llama.sizing import gpu_layers, parts, plan_memory, weights_bytes
 from seekd.engine.llama.vocabulary import LlamaVocabulary
+from seekd.engine.runtime import Runtime, binding_of, fingerprint
 from seekd.engine.schedule.plan import Chunk
-from seekd.engine.settings import EngineSettings, KvType, default_threads
+from seekd.engine.settings import EngineSettings, default_threads
 from seekd.engine.types import ModelInfo
 from seekd.errors import ConfigError, EngineError
 
 _log = logging.getLogger(__name__)
 
-_NUM_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _SMALL_MODEL_BYTES = 256 << 20
 _SHORT_PROBE_TOKENS = 8
 
@@ -59,24 +57,6 @@ class LlamaModel:
     def borrowed_logits(self, index: int) -> npt.NDArray[np.float32]:
         """The logits behind chunk `index`, valid until the next batch."""
         return self._context.borrowed_logits(self._indices[index])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """A loaded model; valid until `open_runtime` is left.
-
-    Attributes:
-        num_cells: token positions of the memory.
-        binding: names what saved blocks belong to: the fingerprint, and when the file was written, since a change
-            between the fingerprint's samples must not go unseen.
-    """
-
-    info: ModelInfo
-    vocabulary: LlamaVocabulary
-    memory: LlamaMemory
-    model: LlamaModel
-    num_cells: int
-    binding: str
 
 
 @contextmanager
@@ -111,6 +91,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
         vocabulary = LlamaVocabulary(model)
         stack.callback(vocabulary.close)  # constraints are compiled in a thread
         metadata = model.metadata()
+        files = parts(model.file)
         info = ModelInfo(
             name=metadata.get("general.name") or path.stem,
             architecture=model.file.architecture,
@@ -118,7 +99,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             vocab_size=model.vocab_size,
             size_bytes=size_bytes,
             metadata=metadata,
-            fingerprint=_fingerprint(model.file, settings.kv_type),
+            fingerprint=fingerprint(files, f"{settings.kv_type} {build_info()}"),
         )
         is_small = size_bytes <= _SMALL_MODEL_BYTES
         is_cuttable = find_cuttable(context, vocabulary, num_tokens=BLOCK_SIZE if is_small else _SHORT_PROBE_TOKENS)
@@ -143,31 +124,8 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             memory=LlamaMemory(context, is_cuttable=is_cuttable),
             model=LlamaModel(context),
             num_cells=context.num_cells,
-            binding=_binding(model.file, info),
+            binding=binding_of(info, files),
         )
-
-
-def _fingerprint(file: ModelFile, kv_type: KvType) -> str:
-    """Names what could change a computed number: the weights, the build, the CPU's features and the KV type.
-
-    Of a large file only its beginning and evenly spread samples are read: another training changes every tensor.
-    """
-    digest = hashlib.blake2b(digest_size=16, person=b"seekd-model")
-    digest.update(f"{kv_type} {build_info()}".encode())
-    for path in parts(file):
-        size_bytes = path.stat().st_size
-        digest.update(f" {size_bytes}".encode())
-        step = max(_SAMPLE_BYTES, (size_bytes - _SAMPLE_BYTES) // _NUM_SAMPLES)
-        with path.open("rb") as data:
-            for offset in range(0, size_bytes, step):
-                data.seek(offset)
-                digest.update(data.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
-def _binding(file: ModelFile, info: ModelInfo) -> str:
-    times = [str(path.stat().st_mtime_ns) for path in parts(file)]
-    return " ".join([info.name, info.fingerprint, *times])
 
 
 def find_cuttable(context: Context, vocabulary: LlamaVocabulary, *, num_tokens: int = BLOCK_SIZE) -> bool:
