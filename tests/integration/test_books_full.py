@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from seekd.accounts.registry import Registry
 from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
@@ -11,6 +13,7 @@ from seekd.accounts.verify import verify_ledger
 from tests.integration.books_load import settings
 
 
+@pytest.mark.fault("disk-full-for-the-books")
 def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     connection = open_connection(settings(), tmp_path)
     registry = Registry(connection)

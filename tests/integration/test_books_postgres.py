@@ -338,6 +338,7 @@ async def test_an_idempotency_key_holds_across_gateways(make_books: MakeBooks, k
     assert await twin == kept
 
 
+@pytest.mark.fault("database-away")
 async def test_a_database_that_goes_away_and_comes_back(
     make_books: MakeBooks,
     key: str,

@@ -129,6 +129,7 @@ async def test_a_place_is_renewed_for_as_long_as_it_is_taken(redis_url: str) -> 
     await counter.close()
 
 
+@pytest.mark.fault("redis-away")
 async def test_while_redis_is_away_nothing_is_let_in_uncounted() -> None:
     limiter = limiter_at(f"redis://127.0.0.1:{free_port()}")
     for limits in (Limits(max_concurrency=1), Limits(requests_per_minute=1), Limits(tokens_per_minute=1)):

@@ -41,6 +41,7 @@ def _text(answer: dict[str, Any]) -> str:
     return str(answer["choices"][0]["message"]["content"])
 
 
+@pytest.mark.fault("engine-killed")
 def test_a_killed_engine_gives_its_requests_an_error_and_the_next_request_works(start_server: StartServer) -> None:
     server = start_server()
     server.wait_until_ready()

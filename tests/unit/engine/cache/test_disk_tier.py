@@ -84,6 +84,7 @@ def test_only_the_owner_may_enter(open_tier: Opener, tmp_path: Path) -> None:
         os.umask(before)
 
 
+@pytest.mark.fault("damaged-cache-block")
 def test_damaged_blocks_are_removed_and_logged_once(
     open_tier: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,6 +107,7 @@ def test_damaged_blocks_are_removed_and_logged_once(
         assert bytes(tier.read(key_of(1)) or b"") == payload_of(1)
 
 
+@pytest.mark.fault("foreign-cache-block")
 def test_blocks_of_another_model_are_not_used(open_tier: Opener, tmp_path: Path) -> None:
     with open_tier(binding="one model") as tier:
         tier.offer(key_of(1), payload_of(1))
@@ -247,6 +249,7 @@ def test_what_is_being_written_while_the_store_is_cleared_does_not_come_back(ope
     tier.check_integrity()
 
 
+@pytest.mark.fault("disk-full-for-the-cache")
 def test_a_full_disk_turns_writing_off_and_reading_goes_on(open_tier: Opener, caplog: pytest.LogCaptureFixture) -> None:
     def full(path: Path, temporary: Path, key: bytes, payload: Payload, binding: bytes) -> int:
         if key != key_of(1):
@@ -281,6 +284,7 @@ for number in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.fault("killed-while-writing-a-block")
 def test_a_writer_killed_at_any_point_leaves_a_usable_store(tmp_path: Path) -> None:
     source = random.Random(3)
     for turn in range(5):

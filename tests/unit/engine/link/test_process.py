@@ -177,6 +177,7 @@ async def test_only_a_request_that_was_not_accepted_is_repeated_and_only_once(
     assert engine.num_restarts == num_deaths
 
 
+@pytest.mark.fault("engine-hangs")
 async def test_an_engine_that_hangs_is_killed_its_requests_fail_and_the_next_one_works(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,6 +223,7 @@ async def test_a_refusal_is_raised_as_its_error(engine: EngineProcess) -> None:
         await collect(engine, request(REFUSE))
 
 
+@pytest.mark.fault("garbage-from-the-engine")
 async def test_garbage_from_the_child_ends_nothing(engine: EngineProcess, caplog: pytest.LogCaptureFixture) -> None:
     assert await collect(engine, request(GARBAGE)) == [0, 1, 2]
     assert "was not understood" in caplog.text
