@@ -47,8 +47,10 @@ clients: dev ## run eight clients of the API against seekd, then under faults (A
 	@.venv/bin/python -m tests.clients.run $(ARGS)
 	@.venv/bin/python -m tests.clients.run --faults $(ARGS)
 
-fuzz: dev ## ask every operation with 200 fresh requests (FUZZ_EXAMPLES=1000)
+fuzz: dev ## ask every operation with 200 fresh requests, then fuzz every reader, guided by coverage (FUZZ_EXAMPLES=1000 FUZZ_INPUTS=100000)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} .venv/bin/python -m pytest tests/integration/test_fuzz.py $(ARGS)
+	@.venv/bin/python -m pip install -q -c constraints.txt "atheris>=3"
+	@.venv/bin/python -m tests.fuzz.run --inputs $${FUZZ_INPUTS:-100000}
 
 lint: dev ## format check, lint, types, import contract
 	@.venv/bin/ruff format --check .

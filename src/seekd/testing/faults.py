@@ -165,23 +165,28 @@ def read_fault(text: str) -> Fault:
 
 
 def _data(frame_: bytes) -> Json | None:
-    """The JSON of a frame; None for comments and the end."""
+    """The JSON of a frame; None for comments, the end, and what a recorded service sent that is no JSON."""
     for line in frame_.split(b"\n"):
         if line.startswith(b"data: {"):
-            data = json.loads(line.removeprefix(b"data: "))
-            return data if isinstance(data, dict) else None
+            try:
+                return dict(json.loads(line.removeprefix(b"data: ")))
+            except ValueError:
+                return None
     return None
 
 
 def _rewritten(frame_: bytes, data: Json) -> bytes:
-    name = next((line[7:].decode() for line in frame_.split(b"\n") if line.startswith(b"event: ")), None)
+    name = next(
+        (line[7:].decode(errors="replace") for line in frame_.split(b"\n") if line.startswith(b"event: ")), None
+    )
     return frame(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(), event_name=name)
 
 
 def _choice(data: Json | None) -> Json:
     """The only choice of a chunk; empty for what has none."""
     choices = None if data is None else data.get("choices")
-    return choices[0] if isinstance(choices, list) and choices else {}
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
 
 
 def _delta(frame_: bytes) -> Json:
@@ -391,7 +396,9 @@ def _cut_arguments(_fault: Fault, frames: Sequence[bytes], _dialect: Dialect) ->
 
 def _argument_text(frame_: bytes) -> str:
     calls = _delta(frame_).get("tool_calls")
-    return str(calls[0].get("function", {}).get("arguments") or "") if calls else ""
+    call = calls[0] if isinstance(calls, list) and calls else None
+    function = call.get("function") if isinstance(call, dict) else None
+    return str(function.get("arguments") or "") if isinstance(function, dict) else ""
 
 
 def _cut_arguments_body(_fault: Fault, body: bytes) -> Sequence[Sent]:
