@@ -37,6 +37,7 @@ class GenerationRequest:
         default_max_tokens: what an unset `max_tokens` becomes.
         lower_max_tokens: whether a limit above the room left is lowered to it instead of refused.
         sampling: as asked for; the model's own mapping of the temperature comes later.
+        cache_hit_unit: cached prompt tokens are told and charged in multiples of this.
         user_id: the caller's own name for its user; isolates caches.
         rule: what the output must keep to; None for free text.
         body: renders the prompt and opens the parser.
@@ -55,6 +56,7 @@ class GenerationRequest:
     default_max_tokens: int = 4096
     lower_max_tokens: bool = True
     sampling: Sampling = field(default_factory=Sampling)
+    cache_hit_unit: int = 1
     user_id: str | None = None
     rule: OutputRule | None = None
     max_prompt_tokens: int | None = None

@@ -189,7 +189,26 @@ def test_a_prompt_that_was_seen_is_not_computed_again(server: ServerProcess) -> 
     first = _ask(server.url, max_tokens=4, **long)["usage"]
     again = _ask(server.url, max_tokens=4, **long)["usage"]
     assert first["prompt_cache_hit_tokens"] + first["prompt_cache_miss_tokens"] == first["prompt_tokens"]
-    assert again["prompt_cache_hit_tokens"] == (again["prompt_tokens"] - 1) // 64 * 64
+    assert again["prompt_cache_hit_tokens"] == again["prompt_tokens"] - 1
+
+
+def test_hosted_tells_hits_in_units_of_the_service(server: ServerProcess) -> None:
+    body = {
+        "model": "deepseek-v4-flash",
+        "max_tokens": 4,
+        "thinking": {"type": "disabled"},
+        "messages": [{"role": "user", "content": "Tell me about " + "fish and frogs and toads " * 40}],
+    }
+    hits = []
+    for _ in range(2):
+        answer = httpx.post(
+            f"{server.url}/chat/completions", json=body, headers={"X-Seekd-Dialect": "hosted"}, timeout=60
+        )
+        usage = answer.json()["usage"]
+        assert usage["prompt_cache_hit_tokens"] + usage["prompt_cache_miss_tokens"] == usage["prompt_tokens"]
+        hits.append(usage["prompt_cache_hit_tokens"])
+    assert hits == [0, (usage["prompt_tokens"] - 1) // 128 * 128]
+    assert hits[1]
 
 
 def test_an_admin_can_ask_why_a_prompt_was_computed(server: ServerProcess) -> None:

@@ -49,7 +49,11 @@ class SlotMemory(Protocol):
         """The computed positions `[start, end)` of a slot; the whole slot where parts cannot be cut."""
 
     def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
-        """Append saved positions to a slot that ends at `start`. False, and unchanged, when that is not possible."""
+        """Append saved positions to a slot that ends at `start`, as far as `end`; a payload may hold more.
+
+        Returns:
+            False, and the slot is unchanged, when that is not possible.
+        """
 
     def clear(self, slot: int) -> None:
         """Empty a slot."""
@@ -219,7 +223,7 @@ class EngineCore:
             self._memory.share(match.slot, slot, match.num_slot_tokens)
             num_tokens = match.num_slot_tokens
         for payload in self._cache.read(match.stored_keys):
-            end = match.num_tokens if match.snapshot else num_tokens + BLOCK_SIZE
+            end = match.num_tokens if match.snapshot else min(num_tokens + BLOCK_SIZE, match.num_tokens)
             if payload is None or not self._memory.restore(slot, num_tokens, end, payload):
                 _log.warning(
                     "A cached block could not be used", extra={"action": "cache_unusable", "start": num_tokens}
@@ -254,7 +258,13 @@ class EngineCore:
         ]
         outcome = self._scheduler.commit(plan, chosen, seconds=model_s)
         for save in outcome.saves:
-            self._cache.insert(save.key, self._memory.save(save.slot, save.start, save.end), save.parent)
+            self._cache.insert(
+                save.key,
+                self._memory.save(save.slot, save.start, save.end),
+                save.parent,
+                token_ids=save.sequence.token_ids[save.start : save.end],
+                salt=save.sequence.request.cache_salt,
+            )
         for release in outcome.releases:
             self._release(release)
         for update in outcome.updates:

@@ -98,6 +98,7 @@ class Generation:
         served_model: str,
         ticket: Ticket | None,
         one_token_at_a_time: bool,
+        cache_hit_unit: int = 1,
         warnings: Sequence[str],
         metrics: Metrics,
         clock: Callable[[], float],
@@ -124,6 +125,7 @@ class Generation:
         self._parser = parser
         self._watch = watch
         self._one_token_at_a_time = one_token_at_a_time
+        self._cache_hit_unit = cache_hit_unit
         self._clock = clock
         self._detokenizer = Detokenizer()
         self._num_pending_tokens = 0
@@ -239,9 +241,9 @@ class Generation:
     def _note_prompt(self, update: EngineUpdate) -> None:
         record = self.record
         is_whole = bool(update.token_ids) or update.finish_reason in _BY_MODEL
-        record.num_cached_tokens = update.num_cached_tokens
+        record.num_cached_tokens = update.num_cached_tokens // self._cache_hit_unit * self._cache_hit_unit
         record.num_computed_tokens = (
-            record.num_prompt_tokens - update.num_cached_tokens if is_whole else update.num_computed_tokens
+            record.num_prompt_tokens - record.num_cached_tokens if is_whole else update.num_computed_tokens
         )
 
     def _cancelled(self) -> None:
@@ -300,9 +302,8 @@ class Generation:
         events: list[OutputChunk] = []
         if not self._was_admitted:
             self._was_admitted = True
-            usage = PromptUsage(
-                num_prompt_tokens=self.record.num_prompt_tokens, num_cached_tokens=update.num_cached_tokens
-            )
+            record = self.record
+            usage = PromptUsage(num_prompt_tokens=record.num_prompt_tokens, num_cached_tokens=record.num_cached_tokens)
             events += self._parser.ready(usage)
         if update.logprobs is not None:
             events += self._push_tokens(update.token_ids, update.logprobs, vocabulary)

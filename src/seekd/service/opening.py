@@ -263,6 +263,7 @@ class GenerationService:
             served_model=request.served_model,
             ticket=ticket,
             # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
+            cache_hit_unit=request.cache_hit_unit,
             one_token_at_a_time=bool(request.body.stops) or start is not AnswerStart.CONTENT,
             warnings=warnings,
             context=fitted.report,

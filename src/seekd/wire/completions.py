@@ -149,6 +149,7 @@ def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect:
         ),
         max_tokens=parsed.max_tokens,
         default_max_tokens=DEFAULT_MAX_TOKENS,
+        cache_hit_unit=dialect.cache_hit_unit,
         lower_max_tokens=dialect.lowers_max_tokens,
         sampling=replace(asked_sampling(fields, sampled), num_top_logprobs=parsed.num_top_logprobs),
         user_id=None,

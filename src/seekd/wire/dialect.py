@@ -48,6 +48,8 @@ class Dialect:
             are ignored.
         has_nullable_fields: fields that newer types of clients require are there as null (`message.refusal`, Messages
             `usage.cache_creation` and their like), and `text.verbosity` of Responses is `medium` instead of null.
+        cache_hit_unit: prompt tokens that came from the cache are told and charged in multiples of this many; the rest
+            of them counts as a miss.
         pads_waiting: a whole answer that must wait is preceded by blank lines, which commits the status 200.
     """
 
@@ -68,6 +70,7 @@ class Dialect:
     sends_hints: bool
     refuses_stored_state: bool
     has_nullable_fields: bool
+    cache_hit_unit: int
     pads_waiting: bool
 
     def response_id(self, unique: uuid.UUID, *, prefix: str) -> str:
@@ -93,6 +96,7 @@ CLASSIC = Dialect(
     sends_hints=True,
     refuses_stored_state=True,
     has_nullable_fields=True,
+    cache_hit_unit=1,
     pads_waiting=False,
 )
 
@@ -114,6 +118,7 @@ HOSTED = Dialect(
     sends_hints=False,
     refuses_stored_state=False,
     has_nullable_fields=False,
+    cache_hit_unit=128,
     pads_waiting=True,
 )
 

@@ -103,6 +103,7 @@ def generation_request(
         body=parsed,
         max_tokens=parsed.max_tokens,
         default_max_tokens=default_max_tokens(parsed, dialect),
+        cache_hit_unit=dialect.cache_hit_unit,
         lower_max_tokens=dialect.lowers_max_tokens if lower_max_tokens is None else lower_max_tokens,
         sampling=_sampling(parsed, own.sampling, dialect),
         user_id=own.user_id,

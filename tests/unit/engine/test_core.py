@@ -67,7 +67,7 @@ class FakeMemory:
     def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
         held = self.slots.setdefault(slot, [])
         assert len(held) == start
-        held += np.frombuffer(payload, dtype=np.int32).tolist()
+        held += np.frombuffer(payload, dtype=np.int32).tolist()[: end - start]
         assert len(held) == end
         return True
 
@@ -275,16 +275,44 @@ def test_any_load_gives_each_request_what_it_would_get_alone(kind: str, seed: in
     assert kind == "null" or bench.core.stats().num_preemptions > 0
 
 
-def test_the_same_prompt_again_costs_only_what_the_last_block_leaves() -> None:
+@pytest.mark.parametrize("num_tokens", [20, 64, 65, 192, 200])
+@pytest.mark.parametrize("max_tokens", [1, 5, 100])
+def test_the_same_prompt_again_costs_its_last_token(num_tokens: int, max_tokens: int) -> None:
+    bench = Bench()
+    bench.add("a", prompt(1, num_tokens), max_tokens=max_tokens)
+    bench.run()
+    before = bench.model.num_computed
+    bench.add("b", prompt(1, num_tokens), max_tokens=1)
+    bench.run()
+    assert bench.model.num_computed - before == 1
+    assert bench.updates["b"][0].num_cached_tokens == num_tokens - 1
+    assert bench.updates["a"][0].num_cached_tokens == 0
+
+
+def test_a_prompt_that_departs_inside_a_block_computes_what_differs() -> None:
     bench = Bench()
     bench.add("a", prompt(1, 200), max_tokens=1)
     bench.run()
+    known = prompt(1, 200)
+    for request_id, common in (("b", 150), ("c", 30), ("d", 197)):
+        before = bench.model.num_computed
+        bench.add(request_id, [*prompt(1, common), 1 - known[common] % 2, *prompt(2, 20)], max_tokens=1)
+        bench.run()
+        assert bench.model.num_computed - before == 21
+
+
+def test_a_running_sequence_shares_what_it_has_computed_to_the_token() -> None:
+    bench = Bench()
+    bench.add("a", prompt(1, 100), max_tokens=1000)
+    for _ in range(10):
+        bench.step()
+    known = [*prompt(1, 100), *bench.tokens("a")]
     before = bench.model.num_computed
-    bench.add("b", prompt(1, 200), max_tokens=1)
-    bench.run()
-    assert bench.model.num_computed - before == 200 - 3 * 64
-    assert bench.updates["b"][0].num_cached_tokens == 3 * 64
-    assert bench.updates["a"][0].num_cached_tokens == 0
+    bench.add("b", [*known[:-1], 1 - known[-1] % 2, 7], max_tokens=1)
+    bench.step()
+    assert bench.updates["b"][0].num_cached_tokens == len(known) - 1
+    assert bench.model.num_computed - before == 2 + 1
+    bench.scheduler.check_integrity()
 
 
 def test_twins_in_flight_cost_one_prefill() -> None:
@@ -303,13 +331,12 @@ def test_a_conversation_that_goes_on_computes_only_what_is_new() -> None:
     before = bench.model.num_computed
     bench.add("b", [*request.prompt_token_ids, *answer, *prompt(2, 30)], max_tokens=1)
     bench.run()
-    # The last answered token was never computed, and whole blocks are kept.
-    known = (200 + len(answer) - 1) // 64 * 64
-    assert bench.model.num_computed - before == 200 + len(answer) + 30 - known
+    assert bench.finish("a") is FinishReason.STOP  # with LENGTH the answer's last token would not be computed yet
+    assert bench.model.num_computed - before == 30
 
 
 def test_salts_keep_caches_apart_unless_sharing_is_set() -> None:
-    for share, expected in ((False, 0), (True, 192)):
+    for share, expected in ((False, 0), (True, 199)):
         bench = Bench(share_prefix_cache=share)
         bench.add("a", prompt(1, 200), max_tokens=1, cache_salt="one")
         bench.run()
@@ -327,9 +354,9 @@ def test_explanations_say_what_was_found_and_where() -> None:
     first, second = bench.core.take_explanations()
     assert (first.request_id, first.num_used_tokens, first.reason) == ("a", 0, "unknown")
     assert (second.num_ram_tokens, second.num_slot_tokens, second.num_used_tokens, second.reason) == (
-        64,
+        100,
         0,
-        64,
+        100,
         "unknown",
     )
     assert bench.core.take_explanations() == []
@@ -470,4 +497,4 @@ def test_stats_count_what_happened() -> None:
     stats = bench.core.stats()
     assert (stats.num_running, stats.num_waiting, stats.num_prompt_tokens) == (0, 0, 100)
     assert stats.num_generation_tokens == len(bench.tokens("a"))
-    assert stats.ram_bytes == 64 * 4
+    assert stats.ram_bytes == (64 + 35 + 38) * 4  # a block, the prompt's tail, the answer's

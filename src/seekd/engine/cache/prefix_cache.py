@@ -1,13 +1,14 @@
-"""Which computed tokens can be used again: blocks of 64 tokens in running slots, RAM and on disk.
+"""Which computed tokens can be used again: those in running slots, in RAM and on disk.
 
 Pure: bytes and files are the store's.
 
-A key stands for a whole prefix, so the radix tree needs no nodes of its own: the longest match is the longest run of
-known keys from the first block on. A slot that holds a block holds all blocks before it, hence a match is at most one
-copy from a slot, then blocks from the store:
+A key stands for a whole prefix of blocks of 64 tokens, so the radix tree needs no nodes of its own: the longest match
+is the longest run of known keys from the first block on, and what the tokens behind it have in common with one more
+entry, a block or a tail (continuations.py). A slot that holds a block holds all blocks before it, hence a match is at
+most one copy from a slot, then entries from the store, the last of which may be used in part:
 
     [ 0 ... num_slot_tokens )[ num_slot_tokens ... num_tokens )[ num_tokens ... computed by the model )
-      copied from `slot`        stored_keys, one block each
+      copied from `slot`        stored_keys, in order
 
 Three twins with the same verbs: `BlockPrefixCache` for memories that can be cut anywhere, `SnapshotPrefixCache`
 (its own module) for those that cannot, `NullPrefixCache` when caching is off.
@@ -16,20 +17,25 @@ Three twins with the same verbs: `BlockPrefixCache` for memories that can be cut
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from seekd.engine.cache.block_hash import BLOCK_SIZE, extend_keys
+from seekd.engine.cache.block_hash import BLOCK_SIZE, SNAPSHOT_KEY_BYTES, extend_keys, root_key, snapshot_key
+from seekd.engine.cache.continuations import Continuations
 from seekd.engine.cache.tier_index import Payload, Tier
+
+LEAST_PART = 4
+"""Tokens of a part that are worth a copy. Every prompt begins like every other: with a marker or two."""
 
 
 class MissReason(enum.StrEnum):
     """Why a match is not longer."""
 
-    COMPLETE = "complete"  # every block that may be reused was found
-    UNKNOWN = "unknown"  # the next block, or a snapshot behind this position, is in no tier
-    SHORT = "short"  # there is no whole block before the last token
+    COMPLETE = "complete"  # everything that may be reused was found
+    UNKNOWN = "unknown"  # the next token, or a snapshot behind this position, is in no tier
+    SHORT = "short"  # there is no token before the last
     OFF = "off"  # caching is off
 
 
@@ -40,7 +46,8 @@ class Match:
     Attributes:
         num_tokens: tokens that need not be computed; less than the tokens asked for.
         slot: source of the first `num_slot_tokens`; None when no running slot has any.
-        stored_keys: what to read from the store, in order; one snapshot's key for a memory that cannot be cut.
+        stored_keys: what to read from the store, in order, one block each and the last one as far as `num_tokens`; one
+            snapshot's key for a memory that cannot be cut.
         stored_tiers: the tier of each of `stored_keys`.
         snapshot: the key in `stored_keys` is a snapshot of all `num_tokens`.
         reason: why it ends where it ends; the first position that did not match is `num_tokens`.
@@ -60,7 +67,9 @@ class Match:
             return self.num_slot_tokens
         if self.snapshot:
             return self.num_tokens if tier in self.stored_tiers else 0
-        return BLOCK_SIZE * self.stored_tiers.count(tier)
+        starts = range(self.num_slot_tokens, self.num_tokens, BLOCK_SIZE)
+        sizes = (min(BLOCK_SIZE, self.num_tokens - start) for start in starts)
+        return sum(size for size, stored in zip(sizes, self.stored_tiers, strict=True) if stored is tier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +125,10 @@ class PrefixCache(Protocol):
     def saves_snapshots(self) -> bool:
         """Whether entries are snapshots of whole slots, so that chunks must end where one is wanted."""
 
+    @property
+    def shares_parts(self) -> bool:
+        """Whether prefixes that end inside a block can be used, so that the open ends of slots are worth saving."""
+
     def extend_keys(self, keys: list[bytes], token_ids: Sequence[int], salt: str) -> None:
         """Append the keys of whole blocks that `keys` lacks; leaves it empty where nothing is cached."""
 
@@ -140,8 +153,24 @@ class PrefixCache(Protocol):
     def holds(self, key: bytes) -> bool:
         """Whether a stored tier has the entry, so that it need not be saved."""
 
-    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
-        """Keep a computed block or snapshot; the payload must not change afterwards."""
+    def insert(
+        self,
+        key: bytes,
+        payload: Payload,
+        parent: bytes | None = None,
+        *,
+        token_ids: Sequence[int] = (),
+        salt: str = "",
+    ) -> None:
+        """Keep a computed block, tail or snapshot.
+
+        Args:
+            key: its name.
+            payload: must not change afterwards.
+            parent: key of the block before.
+            token_ids: of a block or tail.
+            salt: that the keys were made with.
+        """
 
     def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
         """The payloads of stored entries in their order, each None when it is gone or damaged."""
@@ -195,9 +224,14 @@ class BlockPrefixCache:
     """
 
     saves_snapshots = False
+    shares_parts = True
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._continuations = Continuations(self.holds)
+        for key in store.held_keys():
+            if len(key) == SNAPSHOT_KEY_BYTES:
+                self._continuations.add_named(key)
         self._slot_keys: dict[int, tuple[bytes, ...]] = {}
         self._slots_of: dict[bytes, set[int]] = {}
         self._counters = MatchCounters()
@@ -206,35 +240,43 @@ class BlockPrefixCache:
         """Append the keys of whole blocks that `keys` lacks."""
         extend_keys(keys, token_ids, salt)
 
-    def match(
-        self,
-        keys: Sequence[bytes],
-        token_ids: Sequence[int],  # noqa: ARG002 - snapshots need them
-        salt: str,  # noqa: ARG002 - snapshots need it
-        max_tokens: int,
-    ) -> Match:
-        """The longest run of known blocks within `max_tokens`: first from a slot, then from the store."""
+    def match(self, keys: Sequence[bytes], token_ids: Sequence[int], salt: str, max_tokens: int) -> Match:
+        """The longest run of known blocks within `max_tokens`, from a slot, then stored, and what follows it."""
         limit = min(len(keys), max_tokens // BLOCK_SIZE)
         num_slot_blocks = 0
         while num_slot_blocks < limit and keys[num_slot_blocks] in self._slots_of:
             num_slot_blocks += 1
         slot = min(self._slots_of[keys[num_slot_blocks - 1]]) if num_slot_blocks else None
-        tiers: list[Tier] = []
-        for key in keys[num_slot_blocks:limit]:
-            tier = self._store.find(key)
-            if tier is None:
-                break
-            tiers.append(tier)
-        end = num_slot_blocks + len(tiers)
-        complete = MissReason.COMPLETE if limit else MissReason.SHORT
+        stored = list(itertools.takewhile(self.holds, keys[num_slot_blocks:limit]))
+        num_tokens = (num_slot_blocks + len(stored)) * BLOCK_SIZE
+        key, length = self._part(keys, token_ids, salt, num_tokens, max_tokens)
+        if length >= LEAST_PART:
+            stored.append(key)
+            num_tokens += length
+        found_all = MissReason.COMPLETE if max_tokens else MissReason.SHORT
         return Match(
-            num_tokens=end * BLOCK_SIZE,
+            num_tokens=num_tokens,
             slot=slot,
             num_slot_tokens=num_slot_blocks * BLOCK_SIZE,
-            stored_keys=tuple(keys[num_slot_blocks:end]),
-            stored_tiers=tuple(tiers),
-            reason=MissReason.UNKNOWN if end < limit else complete,
+            stored_keys=tuple(stored),
+            stored_tiers=tuple(self._tier(key) for key in stored),
+            reason=MissReason.UNKNOWN if num_tokens < max_tokens else found_all,
         )
+
+    def _part(
+        self, keys: Sequence[bytes], token_ids: Sequence[int], salt: str, start: int, max_tokens: int
+    ) -> tuple[bytes, int]:
+        """The stored entry that has most of the tokens behind whole blocks, and how many it has."""
+        wanted = token_ids[start : min(start + BLOCK_SIZE, max_tokens)]
+        before = keys[start // BLOCK_SIZE - 1] if start else root_key(salt)
+        return self._continuations.longest(
+            before, wanted, start=start, name=lambda end: snapshot_key(keys, token_ids, end, salt)
+        )
+
+    def _tier(self, key: bytes) -> Tier:
+        tier = self._store.find(key)
+        assert tier is not None
+        return tier
 
     def count(self, match: Match) -> None:
         """Count a match that was used."""
@@ -270,9 +312,19 @@ class BlockPrefixCache:
         """Whether a stored tier has the block."""
         return self._store.find(key) is not None
 
-    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
-        """Keep a computed block; the payload must not change afterwards."""
+    def insert(
+        self,
+        key: bytes,
+        payload: Payload,
+        parent: bytes | None = None,
+        *,
+        token_ids: Sequence[int] = (),
+        salt: str = "",
+    ) -> None:
+        """Keep a computed block or tail; the payload must not change afterwards."""
         self._store.put(key, payload, parent)
+        if token_ids:
+            self._continuations.add(parent or root_key(salt), token_ids, key)
 
     def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:
         """The payloads of stored blocks, each None when it is gone or damaged."""
@@ -289,6 +341,7 @@ class BlockPrefixCache:
     def clear(self) -> None:
         """Forget the stored tiers; running slots keep what they hold."""
         self._store.clear()
+        self._continuations.clear()
 
     def stats(self) -> PrefixCacheStats:
         """Counts since the start."""
@@ -302,12 +355,14 @@ class BlockPrefixCache:
             for key in keys:
                 expected.setdefault(key, set()).add(slot)
         assert expected == self._slots_of
+        self._continuations.check_integrity()
 
 
 class NullPrefixCache:
     """Caches nothing: no keys, no matches, nothing shared between running sequences."""
 
     saves_snapshots = False
+    shares_parts = False
 
     def extend_keys(self, keys: list[bytes], token_ids: Sequence[int], salt: str) -> None:
         """Leave `keys` empty."""
@@ -341,7 +396,15 @@ class NullPrefixCache:
         """Never."""
         return False
 
-    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
+    def insert(
+        self,
+        key: bytes,
+        payload: Payload,
+        parent: bytes | None = None,
+        *,
+        token_ids: Sequence[int] = (),
+        salt: str = "",
+    ) -> None:
         """Drop it."""
 
     def read(self, keys: Sequence[bytes]) -> Iterator[memoryview | None]:

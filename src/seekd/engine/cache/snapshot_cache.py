@@ -34,6 +34,7 @@ class SnapshotPrefixCache:
     """
 
     saves_snapshots = True
+    shares_parts = False
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -94,7 +95,15 @@ class SnapshotPrefixCache:
         """Whether a stored tier has the snapshot."""
         return self._store.find(key) is not None
 
-    def insert(self, key: bytes, payload: Payload, parent: bytes | None = None) -> None:
+    def insert(
+        self,
+        key: bytes,
+        payload: Payload,
+        parent: bytes | None = None,
+        *,
+        token_ids: Sequence[int] = (),  # noqa: ARG002 - blocks need them
+        salt: str = "",  # noqa: ARG002 - blocks need it
+    ) -> None:
         """Keep a snapshot; the payload must not change afterwards."""
         self._store.put(key, payload, parent)
         self._remember(key)

@@ -38,14 +38,14 @@ class LlamaMemory:
             self._context.remove(self._scratch)
 
     def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
-        """Append what `save` returned for `[start, end)` to a slot that ends at `start`."""
+        """Append what `save` returned for `[start, end)`, or for more, to a slot that ends at `start`."""
         if not self._is_cuttable:
             return self._context.restore(slot, payload)
         if not self._context.restore(self._scratch, payload):
             return False
         try:
             held = self._context.positions(self._scratch)
-            if held is None or held[1] != end - 1 or held[0] < start:
+            if held is None or held[1] < end - 1 or held[0] < start:
                 return False
             self._context.copy(self._scratch, slot, start, end)
             return True

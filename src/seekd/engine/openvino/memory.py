@@ -82,16 +82,16 @@ class PagedMemory:
         return held.tobytes()
 
     def restore(self, slot: int, start: int, end: int, payload: Payload) -> bool:
-        """Append what `save` returned for `[start, end)` to a slot that ends at `start`."""
+        """Append what `save` returned for `[start, end)`, or for more, to a slot that ends at `start`."""
         layers, two, _, *page = self._pages.shape
         num_blocks = -(-end // KV_BLOCK_TOKENS) - start // KV_BLOCK_TOKENS
         held = np.frombuffer(payload, dtype=np.uint8)
-        if len(held) != num_blocks * layers * two * int(np.prod(page)) * self._pages.itemsize:
+        num_held, rest = divmod(len(held), layers * two * int(np.prod(page)) * self._pages.itemsize)
+        if rest or num_held < num_blocks or not self.reserve(slot, end):
             return False
-        if not self.reserve(slot, end):
-            return False
+        saved = held.view(self._pages.dtype).reshape(layers, two, num_held, *page)
         blocks = self._tables[slot][start // KV_BLOCK_TOKENS :]
-        self._pages[:, :, blocks] = held.view(self._pages.dtype).reshape(layers, two, num_blocks, *page)
+        self._pages[:, :, blocks] = saved[:, :, :num_blocks]
         return True
 
     def clear(self, slot: int) -> None:

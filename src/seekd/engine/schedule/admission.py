@@ -8,18 +8,19 @@ Pure: no I/O, no thread; time is passed in.
   batch never runs out. When completions grow past it, the youngest running sequence is preempted.
 - Common prefixes: who shares a prefix that a running sequence is about to compute is passed over until it is computed.
   The leader computes exactly these tokens next, with the same budget that the follower would get, so waiting is never
-  dearer. Waiting is on running sequences only, which always progress, and is worked out anew from who runs: a leader
-  that leaves leaves nobody behind.
+  dearer. Less than a block is not waited for: short prompts begin together. Waiting is on running sequences only, which
+  always progress, and is worked out anew from who runs: a leader that leaves leaves nobody behind.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
 from seekd.engine.cache.block_hash import BLOCK_SIZE
-from seekd.engine.cache.prefix_cache import Match, PrefixCache
+from seekd.engine.cache.prefix_cache import LEAST_PART, Match, MissReason, PrefixCache
 from seekd.engine.schedule.fairness import Rotation
 from seekd.engine.schedule.plan import Admission, Release
 from seekd.engine.schedule.sequence import Sequence
@@ -98,7 +99,7 @@ class AdmissionQueue:
         self._cache.unlock(match.stored_keys)
         self._forget_parked(sequence)
         self._cache.count(match)
-        self._cache.touch(sequence.block_keys[: num_tokens // BLOCK_SIZE])
+        self._cache.touch((*sequence.block_keys[: num_tokens // BLOCK_SIZE], *match.stored_keys[-1:]))
 
     def _admit_next(self, now_s: float) -> Admission | None:
         for key in self._turns.order(self._waiting):
@@ -117,14 +118,29 @@ class AdmissionQueue:
 
     def _match(self, sequence: Sequence) -> Match:
         limit = sequence.num_reusable if sequence.parked is None else sequence.parked.start
-        return self._cache.match(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt, limit)
+        match = self._cache.match(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt, limit)
+        return self._match_in_slots(sequence, match, limit) if self._cache.shares_parts else match
+
+    def _match_in_slots(self, sequence: Sequence, match: Match, limit: int) -> Match:
+        """The match, or one as long or longer from a single running sequence, which needs no copy from the store."""
+        longest, source = match.num_tokens, None
+        for holder in self._slots:
+            if holder.num_computed >= longest:
+                common = _common_tokens(sequence, holder, min(limit, holder.num_computed))
+                if common >= max(longest, LEAST_PART):
+                    longest, source = common, holder.slot
+        if source is None or longest == match.num_slot_tokens:
+            return match
+        reason = MissReason.COMPLETE if longest == limit else MissReason.UNKNOWN
+        return Match(num_tokens=longest, slot=source, num_slot_tokens=longest, reason=reason)
 
     def _fits(self, sequence: Sequence, match: Match) -> bool:
         num_running = len(self._slots)
         if not num_running:
             return True
         # Room for a block's growth of each running stream: without it a newcomer would be preempted at once.
-        need = sequence.num_tokens - match.num_slot_tokens + BLOCK_SIZE * num_running
+        num_shared = match.num_slot_tokens // BLOCK_SIZE * BLOCK_SIZE
+        need = sequence.num_tokens - num_shared + BLOCK_SIZE * num_running
         return self._slots.num_committed + need <= self._slots.num_cells
 
     def _lend(self, sequence: Sequence, match: Match, now_s: float) -> Admission:
@@ -159,15 +175,17 @@ class AdmissionQueue:
 
     def _must_wait(self, sequence: Sequence, match: Match) -> bool:
         for leader in self._slots:
-            position = _common_prefix(sequence, leader)
+            position = _common_blocks(sequence, leader, sequence.num_reusable) * BLOCK_SIZE
             # What a leader is about to adopt can be shared in the next round; later it costs cells twice.
             matched = match.num_slot_tokens if leader.slot in self._unadopted else match.num_tokens
             if position <= leader.num_computed or position <= matched or leader.is_finished:
                 continue
-            sequence.leader = leader
-            sequence.leader_position = position
             if self._cache.saves_snapshots:
                 leader.stop_at(position)
+            if self._cache.shares_parts:
+                position = _common_tokens(sequence, leader, sequence.num_reusable)
+            sequence.leader = leader
+            sequence.leader_position = position
             return True
         return False
 
@@ -212,18 +230,28 @@ class AdmissionQueue:
             assert sequence.num_computed == 0
 
 
-def _common_prefix(sequence: Sequence, leader: Sequence) -> int:
-    """Tokens in whole blocks that both begin with."""
-    ours, theirs = sequence.block_keys, leader.block_keys
+def _common_blocks(sequence: Sequence, other: Sequence, max_tokens: int) -> int:
+    """Whole blocks that both begin with."""
+    ours, theirs = sequence.block_keys, other.block_keys
     low = 0
-    high = min(len(ours), len(theirs), sequence.num_reusable // BLOCK_SIZE)
+    high = min(len(ours), len(theirs), max_tokens // BLOCK_SIZE)
     while low < high:  # a key stands for its whole prefix, so equality is monotonic
         middle = (low + high + 1) // 2
         if ours[middle - 1] == theirs[middle - 1]:
             low = middle
         else:
             high = middle - 1
-    return low * BLOCK_SIZE
+    return low
+
+
+def _common_tokens(sequence: Sequence, other: Sequence, max_tokens: int) -> int:
+    """Tokens that both begin with, of the same salt."""
+    if sequence.request.cache_salt != other.request.cache_salt:
+        return 0
+    start = _common_blocks(sequence, other, max_tokens) * BLOCK_SIZE
+    end = min(start + BLOCK_SIZE, max_tokens)
+    pairs = zip(sequence.token_ids[start:end], other.token_ids[start:end], strict=False)
+    return start + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _arrival(sequence: Sequence) -> int:

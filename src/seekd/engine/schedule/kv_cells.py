@@ -3,7 +3,8 @@
 Pure.
 
 llama.cpp keeps one cell for each position of each sequence, and one for several sequences where `seq_cp` has shared
-it. Whole blocks are counted by reference, the open end of a slot belongs to it alone:
+it. Whole blocks are counted by reference. The open end of a slot is counted as its own, also where it was shared: at
+most 63 cells too many, until the sequence that it came from ends:
 
     slot 0   [ a ][ b ][ c ][ 17 tokens )
     slot 1   [ a ][ b ][ d ]                      used = 4 blocks * 64 + 17
@@ -39,14 +40,16 @@ class KvCells:
         return len(self._blocks.get(slot, ())) * BLOCK_SIZE + self._open_tokens.get(slot, 0)
 
     def share(self, slot: int, source: int, num_tokens: int) -> None:
-        """Give an empty slot the first `num_tokens`, whole blocks, of another."""
+        """Give an empty slot the first `num_tokens` of another."""
         assert not self.num_tokens(slot)
-        blocks = self._blocks.get(source, [])[: num_tokens // BLOCK_SIZE]
-        assert len(blocks) * BLOCK_SIZE == num_tokens
+        assert self.num_tokens(source) >= num_tokens
+        num_blocks, rest = divmod(num_tokens, BLOCK_SIZE)
+        blocks = self._blocks[source][:num_blocks]
         for block in blocks:
             self._num_holders[block] += 1
         self._blocks[slot] = blocks
-        self._open_tokens[slot] = 0
+        self._open_tokens[slot] = rest
+        self._num_open += rest
 
     def grow(self, slot: int, num_tokens: int) -> None:
         """Add positions at the end of a slot."""

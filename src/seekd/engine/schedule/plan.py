@@ -49,8 +49,9 @@ class Admission:
     """A sequence that gets a slot and what is known of its tokens.
 
     The loop fills `slot` in this order: copy `[0, match.num_slot_tokens)` from `match.slot`, restore
-    `match.stored_keys` (one block each; or `match.snapshot`), then `sequence.parked` if the positions so far reach
-    `parked.start`; it says with `adopt` how many tokens are in the slot. Anything that cannot be read ends the fill.
+    `match.stored_keys` (one block each, the last as far as `match.num_tokens`; or `match.snapshot`), then
+    `sequence.parked` if the positions so far reach `parked.start`; it says with `adopt` how many tokens are in the
+    slot. Anything that cannot be read ends the fill.
 
     Attributes:
         sequence: its new holder.
@@ -129,7 +130,7 @@ class StepOutcome:
     """What a step led to, in the order in which the loop must handle it: save, then empty, then tell.
 
     Attributes:
-        saves: blocks or snapshots that were completed and that no stored tier holds.
+        saves: blocks, tails or snapshots that no stored tier holds.
         releases: slots of finished sequences.
         updates: one for each sequence that was computed and not ended from outside, in the order of the chunks; one
             whose prompt is not done got no tokens.

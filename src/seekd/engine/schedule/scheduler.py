@@ -242,7 +242,7 @@ class Scheduler:
             assert ended or sequence.num_uncomputed, "a chunk with logits must give a token or an end"
             updates.append(update)
             if ended:
-                saves.extend(self._final_snapshot(sequence))
+                saves.extend(self._last_save(sequence))
                 release = self._drop(sequence)
                 assert release is not None
                 releases.append(release)
@@ -274,6 +274,9 @@ class Scheduler:
                     key=key,
                     parent=sequence.block_keys[index - 1] if index else None,
                 )
+        if chunk.start < sequence.num_prompt_tokens <= chunk.end:
+            # One less than the prompt: a twin of it computes its last token again, whose logits it needs.
+            yield from self._tail(sequence, sequence.num_prompt_tokens - 1)
 
     def _accept(self, sequence: Sequence, chosen: EngineUpdate) -> EngineUpdate:
         accepted = chosen.token_ids[: sequence.max_num_tokens - sequence.num_tokens]
@@ -297,9 +300,24 @@ class Scheduler:
         if end and not self._cache.holds(key):
             yield Save(sequence=sequence, slot=slot, start=0, end=end, key=key, parent=None)
 
-    def _final_snapshot(self, sequence: Sequence) -> Iterator[Save]:
-        if self._cache.saves_snapshots and sequence.finish_reason is not FinishReason.ERROR:
-            yield from self._snapshot(sequence)
+    def _last_save(self, sequence: Sequence) -> Iterator[Save]:
+        if sequence.finish_reason is FinishReason.ERROR:
+            return
+        yield from (
+            self._snapshot(sequence) if self._cache.saves_snapshots else self._tail(sequence, sequence.num_computed)
+        )
+
+    def _tail(self, sequence: Sequence, end: int) -> Iterator[Save]:
+        """Keep what is computed from the last border of a block before a position up to that position."""
+        slot, num_blocks = sequence.slot, end // BLOCK_SIZE
+        assert slot is not None
+        start = num_blocks * BLOCK_SIZE
+        if not self._cache.shares_parts or start == end:
+            return
+        key = snapshot_key(sequence.block_keys, sequence.token_ids, end, sequence.request.cache_salt)
+        if not self._cache.holds(key):
+            parent = sequence.block_keys[num_blocks - 1] if num_blocks else None
+            yield Save(sequence=sequence, slot=slot, start=start, end=end, key=key, parent=parent)
 
     # -- leaving ----------------------------------------------------------------------------------------------------
 
