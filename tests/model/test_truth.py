@@ -24,6 +24,8 @@ from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, P
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
 from seekd.engine.kernels import open_runtime
+from seekd.engine.llama.batch import Batch
+from seekd.engine.llama.context import Context, DecodeStatus
 from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
@@ -296,6 +298,28 @@ def test_the_kind_of_memory_is_found_out(model_file: ModelFiles) -> None:
             found[architecture] = runtime.memory.is_cuttable
     uncuttable = {Architecture.MAMBA, Architecture.DEEPSEEK4}
     assert found == {architecture: architecture not in uncuttable for architecture in ALL}
+
+
+class ShapedContext(Context):
+    """Computes with a noise that follows from the batch's shape, as real kernels do, here larger than any."""
+
+    def decode(self, batch: Batch) -> DecodeStatus:
+        self._num_tokens = batch.num_tokens
+        return super().decode(batch)
+
+    def borrowed_logits(self, index: int) -> npt.NDArray[np.float32]:
+        row = super().borrowed_logits(index)
+        noise: npt.NDArray[np.float32] = np.random.default_rng(self._num_tokens).normal(size=row.shape).astype("f4")
+        return row + np.ptp(row) * noise
+
+
+@pytest.mark.parametrize("architecture", [Architecture.LLAMA, Architecture.MAMBA])
+def test_the_kind_of_memory_is_found_out_whatever_the_noise_of_batch_shapes(
+    architecture: Architecture, model_file: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seekd.engine.llama.runtime.Context", ShapedContext)
+    with opened(model_file(architecture)) as runtime:
+        assert runtime.memory.is_cuttable == (architecture is Architecture.LLAMA)
 
 
 @pytest.mark.parametrize("kernels", [Kernels.LLAMA, pytest.param(Kernels.OPENVINO, marks=NEEDS_OPENVINO)])
