@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve dist docs container test test-ui test-container check check-deploy lint format clean dev clients fuzz
+.PHONY: help python serve dist docs container test test-ui test-container check check-deploy lint format clean dev clients fuzz audit
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,10 +29,15 @@ test-ui: dev ## drive the pages in Chromium (Debian: apt-get install chromium; U
 test-container: dev ## build the image with Podman and run it (CONTAINER_OPTIONS, CONTAINER_BUILD_OPTIONS)
 	@.venv/bin/python -m pytest tests/container $(ARGS)
 
-dist: dev ## build the wheel and the source package in dist/, and check them
+dist: dev ## build the wheel, the source package and a bill of materials in dist/, and check them
 	@rm -rf dist
 	@.venv/bin/python -m hatchling build -d dist
 	@.venv/bin/twine check --strict dist/*
+	@.venv/bin/python scripts/audit.py --sbom dist/seekd.cdx.json
+
+audit: dev ## ask the public databases for vulnerabilities in the tested versions (the list that works offline is part of make check)
+	@.venv/bin/python -m pip install -q -c constraints.txt pip-audit
+	@.venv/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 docs: dev ## build the documentation site in site/, readable offline, and check its links
 	@.venv/bin/python scripts/docs_site.py

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seekd.api.settings import ServerSettings
+from seekd.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -79,20 +81,36 @@ class _Server(uvicorn.Server):
 
 
 def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
-    """A server for the application; ended by `stop_server`."""
+    """A server for the application; ended by `stop_server`.
+
+    Raises:
+        ConfigError: the certificate or its key cannot be used.
+    """
     protocol = type("Connection", (Connection,), {"write_timeout_s": settings.write_timeout_s})
-    return _Server(
-        uvicorn.Config(
-            app,
-            http=protocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            # For what not even `stop_server` has ended; it is cancelled without a word.
-            timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s + 2 * LAST_WORDS_S),
-        )
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        # For what not even `stop_server` has ended; it is cancelled without a word.
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s + 2 * LAST_WORDS_S),
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        # A key with a password would be asked for on the terminal.
+        ssl_keyfile_password="" if settings.tls_key is not None else None,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"server.tls_certificate {settings.tls_certificate} with server.tls_key {settings.tls_key} cannot be used: "
+            f"{error.strerror or error}."
+        ) from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return _Server(config)
 
 
 async def stop_server(

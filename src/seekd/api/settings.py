@@ -36,6 +36,9 @@ class ServerSettings:
         data_dir: caches and books; made with mode 0700, since they hold what users wrote.
         models_dir: downloaded models; None keeps them in `models` in the data directory.
         dialect: shapes and texts of answers where a request names none in `X-Seekd-Dialect`.
+        tls_certificate: PEM file with the certificate and those that signed it; with `tls_key`, the server speaks HTTPS
+            only, TLS 1.2 or newer. Read at the start.
+        tls_key: PEM file of its key, without a password.
         pages: serve the playground at `/`.
         max_body_bytes: larger bodies are refused with 413; text of a million tokens is about 4 MB.
         max_tokenized_bytes: longer texts are refused where no context bounds them: at `/tokenize`, and in conversations
@@ -56,6 +59,8 @@ class ServerSettings:
     data_dir: Path = field(default_factory=default_data_dir)
     models_dir: Path | None = None
     dialect: Literal["classic", "hosted"] = "classic"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     pages: bool = True
     max_body_bytes: ByteSize = ByteSize(32 * 1024**2)
     max_tokenized_bytes: ByteSize = ByteSize(4 * 1024**2)
@@ -69,9 +74,16 @@ class ServerSettings:
         """Check ranges; the message names the key."""
         if not 0 <= self.port <= 65535:
             raise ValueError(f"server.port = {self.port} is not a port; use 0 to 65535.")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("server.tls_certificate and server.tls_key belong together: set both or none.")
         for name in ("body_timeout_s", "write_timeout_s", "keep_alive_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"server.{name} must be more than 0 seconds.")
+
+    @property
+    def scheme(self) -> str:
+        """What clients write before the address."""
+        return "http" if self.tls_certificate is None else "https"
 
     @property
     def cache_dir(self) -> Path:

@@ -72,7 +72,7 @@ def _ask(method: str, path: str, *, url: str | None, data_dir: Path | None, conf
 
     settings = load_settings(config, server__data_dir=data_dir).settings
     token_file = existing_data_dir(settings) / "admin-token"
-    address = url or f"http://127.0.0.1:{settings.server.port}"
+    address = url or f"{settings.server.scheme}://127.0.0.1:{settings.server.port}"
     try:
         headers = {"authorization": f"Bearer {token_file.read_text(encoding='ascii').strip()}"}
         response = httpx2.request(method, f"{address}{path}", headers=headers, timeout=_TIMEOUT_S)

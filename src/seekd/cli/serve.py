@@ -152,7 +152,8 @@ def calm_collector() -> None:
 
 async def _say_ready(application: Application, settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = settings.server.scheme
+    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     steps = first_steps(url, await application.first_request(), data_dir=settings.server.data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     line = f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; {steps}"

@@ -93,7 +93,8 @@ def open_directory(directory: Path, binding: str, wait_s: float) -> int:
         StoreError: another process uses it, or it cannot be used.
     """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (directory.parent, directory):  # made by `parents` it would be open to all
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = _lock_within(directory, wait_s)
         if descriptor is None:
             raise StoreError(f"The cache directory {directory} is in use by another process.")

@@ -16,10 +16,12 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
+from jinja2 import Environment, TemplateError, nodes
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from seekd.errors import ConfigError, InvalidParameter
@@ -45,6 +47,14 @@ _KNOWN_KEYS = frozenset(
 )
 """What templates compare with or ask for, and what cannot be part of a special token where they write it."""
 
+TIME_LIMIT_S = 10.0
+"""Rendering a million tokens takes a fraction of a second; a template that takes so long does not end."""
+
+_TICK = "seekd_tick"
+_TICKS_A_LOOK = 256
+_MOST_REPEATED = 1_000_000
+"""Items or characters that a multiplication may make."""
+
 
 class ChatTemplate:
     """One template; its rendering depends on its arguments only, and on the date where it asks for it.
@@ -54,6 +64,7 @@ class ChatTemplate:
         special_tokens: spellings that the model's vocabulary reads as one token.
         variables: `bos_token` and its like, for every rendering.
         now: the time that `strftime_now` formats.
+        clock: seconds, monotonic; bounds each rendering.
 
     Raises:
         ConfigError: the text is no Jinja template.
@@ -66,13 +77,16 @@ class ChatTemplate:
         special_tokens: Iterable[str],
         variables: Mapping[str, str],
         now: datetime.datetime | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
+        self._clock = clock
         self._variables = dict(variables)
         self._now = now
         self._spellings = tuple(text for text in special_tokens if len(text) > 1)
         try:
-            self._template = _environment(self._strftime_now).from_string(source)
+            environment = _environment(self._strftime_now)
+            self._template = environment.from_string(_with_ticks(environment, source))
         except TemplateError as error:
             raise ConfigError(f"The model file's chat template cannot be read: {error}.") from error
 
@@ -84,7 +98,7 @@ class ChatTemplate:
             variables: what else the template may ask for.
 
         Raises:
-            InvalidParameter: the template refuses the conversation, or fails on it.
+            InvalidParameter: the template refuses the conversation, fails on it, or does not end.
         """
         seam = self._seam_for([messages, variables])
         try:
@@ -92,7 +106,12 @@ class ChatTemplate:
                 messages=self._seamed(messages, seam),
                 **self._variables,
                 **{name: self._seamed(value, seam) for name, value in variables.items()},
+                **{_TICK: _Watch(self._clock).tick},
             )
+        except RecursionError as error:
+            raise InvalidParameter(
+                "The model's chat template cannot render these messages: it calls itself."
+            ) from error
         except (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
             raise InvalidParameter(f"The model's chat template cannot render these messages: {error}.") from error
         return _segments(text, seam)
@@ -129,10 +148,53 @@ def _segments(text: str, seam: str) -> list[Segment]:
     return [Segment(text=part, is_markup=True) for part in text.split(seam) if part]
 
 
-def _environment(strftime_now: Any) -> ImmutableSandboxedEnvironment:  # any callable
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+class _Watch:
+    """Ends a rendering that takes too long: no thread can be stopped from outside, so the template asks, each loop."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._end_s = clock() + TIME_LIMIT_S
+        self._num_ticks = 0
+
+    def tick(self) -> None:
+        """Look at the clock now and then. Raises `TemplateError` when the time is up."""
+        self._num_ticks += 1
+        if self._num_ticks % _TICKS_A_LOOK == 0 and self._clock() > self._end_s:
+            raise TemplateError(f"it takes longer than {TIME_LIMIT_S:g} seconds")
+
+
+def _with_ticks(environment: Environment, source: str) -> nodes.Template:
+    """The template with a tick at the begin of each loop's and macro's body: without these it comes to its end."""
+    template = environment.parse(source)
+    repeated: tuple[nodes.For | nodes.Macro | nodes.CallBlock, ...] = (
+        *template.find_all(nodes.For),
+        *template.find_all(nodes.Macro),
+        *template.find_all(nodes.CallBlock),
     )
+    for node in repeated:
+        tick = nodes.Call(nodes.Name(_TICK, "load"), [], [], None, None)
+        node.body.insert(0, nodes.ExprStmt(tick).set_lineno(node.lineno))
+    template.set_environment(environment)
+    return template
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, in which a few signs do not fill the memory."""
+
+    intercepted_binops = frozenset(("*", "**"))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # any value of a template
+        """Multiply within bounds. Raises `TemplateError` beyond them."""
+        if operator == "**" and not (abs(left) <= _MOST_REPEATED and 0 <= right <= 3):
+            raise TemplateError("a power is too large")
+        for what, times in ((left, right), (right, left)):
+            if isinstance(what, str | list | tuple) and isinstance(times, int) and len(what) * times > _MOST_REPEATED:
+                raise TemplateError("a repeated text is too long")
+        return super().call_binop(context, operator, left, right)
+
+
+def _environment(strftime_now: Any) -> ImmutableSandboxedEnvironment:  # any callable
+    environment = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = strftime_now

@@ -101,6 +101,46 @@ def test_a_template_cannot_reach_out_of_its_sandbox() -> None:
         template("{{ messages.append(1) }}").render([])
 
 
+class Ticking:
+    """A clock that goes on by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        self.now_s += 1.0
+        return self.now_s
+
+
+@pytest.mark.fault("endless-template")
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "longer than 10 seconds"),
+        ("{% macro m(n) %}{% for a in range(99999) %}{{ m(n) }}{% endfor %}{% endmacro %}{{ m(1) }}", "calls itself"),
+        ("{{ 'x' * 1000000000 }}", "repeated text is too long"),
+        ("{{ 1000000000 * [1] }}", "repeated text is too long"),
+        ("{{ 9 ** 999999999 }}", "a power is too large"),
+        ("{{ (9 ** 3) ** -1 }}", "a power is too large"),
+    ],
+)
+def test_a_template_that_would_not_end_or_fill_the_memory_is_ended(source: str, words: str) -> None:
+    with pytest.raises(InvalidParameter, match=words):
+        template(source, clock=Ticking()).render([])
+
+
+def test_what_bounds_a_template_changes_nothing_that_it_writes() -> None:
+    source = """{% macro twice(x) %}{{ x * 2 }}{% endmacro %}
+{%- for a in 'ab' if a != 'c' recursive -%}
+    {% if loop.first %}{{ twice(a) }}{% else %}{{ 2 ** 3 }}{% endif %}
+{%- else -%}
+    none
+{%- endfor -%}
+{% macro wrapped() %}<{{ caller(6) }}>{% endmacro %}
+{%- call(y) wrapped() %}{{ y }}{% endcall %}{% for x in [] %}{% else %}empty{% endfor %}"""
+    assert prompt_of(template(source).render([])) == "aa8<6>empty"
+
+
 def test_the_helpers_of_published_templates_are_there() -> None:
     now = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)
     source = (
