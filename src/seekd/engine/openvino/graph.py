@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from seekd.engine.openvino.binding import PagedAttention, ops, ov
 from seekd.engine.openvino.shape import ModelShape
-from seekd.engine.openvino.weights import GROUP_SIZE, GroupedMatrix, Matrix, WeightsFile
+from seekd.engine.openvino.weights import GroupedMatrix, Matrix, WeightsFile
 
 
 def build_graph(weights: WeightsFile, shape: ModelShape) -> ov.Model:
@@ -171,10 +171,9 @@ def _flat(heads: ov.Output) -> ov.Output:
 def _product(hidden: ov.Output, matrix: Matrix) -> ov.Output:
     """Each token's state times the matrix; its decompression belongs to the kernel and is not folded."""
     if isinstance(matrix, GroupedMatrix):
-        codes, scales = _grouped_constants(matrix)
-        values = ops.multiply(ops.convert(codes, "f16"), ops.unsqueeze(scales, _number(2)))
         rows = matrix.scales.shape[0]
-        weights = ops.convert(ops.reshape(values, np.array([rows, -1], np.int64), special_zero=False), "f32")
+        values = _decompressed(*_grouped_constants(matrix))
+        weights = ops.reshape(values, np.array([rows, -1], np.int64), special_zero=False)
     else:
         weights = _plain_constant(matrix)
     return ops.matmul(hidden, weights, transpose_a=False, transpose_b=True)
@@ -184,17 +183,24 @@ def _rows_of(matrix: Matrix, row_ids: ov.Output) -> ov.Output:
     """Rows by number. The codes are gathered before they are multiplied: so the matrix stays small."""
     if not isinstance(matrix, GroupedMatrix):
         return ops.convert(ops.gather(_plain_constant(matrix, converted=False), row_ids, _number(0)), "f32")
-    codes, scales = _grouped_constants(matrix)
-    found = ops.convert(ops.gather(codes, row_ids, _number(0)), "f32")
-    factors = ops.unsqueeze(ops.convert(ops.gather(scales, row_ids, _number(0)), "f32"), _number(2))
-    return ops.reshape(ops.multiply(found, factors), np.array([0, -1], np.int64), special_zero=True)
+    found = [None if one is None else ops.gather(one, row_ids, _number(0)) for one in _grouped_constants(matrix)]
+    return ops.reshape(_decompressed(*found), np.array([0, -1], np.int64), special_zero=True)
 
 
-def _grouped_constants(matrix: GroupedMatrix) -> tuple[ov.Node, ov.Node]:
-    rows, groups = matrix.scales.shape
-    kind = ov.Type.i4 if matrix.bits == 4 else ov.Type.i8
-    codes = ov.Tensor(matrix.codes, ov.Shape([rows, groups, GROUP_SIZE]), kind)
-    return ops.constant(codes, shared_memory=False), ops.constant(matrix.scales)
+def _decompressed(codes: ov.Node, scales: ov.Node, zero_points: ov.Node | None) -> ov.Node:
+    values = ops.convert(codes, "f32")
+    if zero_points is not None:
+        values = ops.subtract(values, zero_points)
+    return ops.multiply(values, scales if scales.get_element_type() == ov.Type.f32 else ops.convert(scales, "f32"))
+
+
+def _grouped_constants(matrix: GroupedMatrix) -> tuple[ov.Node, ov.Node, ov.Node | None]:
+    """Codes, scales and zero points, shape `(rows, groups, columns of a group or 1)`."""
+    kinds = {(4, True): ov.Type.i4, (8, True): ov.Type.i8, (4, False): ov.Type.u4, (8, False): ov.Type.u8}
+    kind = kinds[matrix.bits, matrix.zero_points is None]
+    codes = ov.Tensor(matrix.codes, ov.Shape([*matrix.scales.shape, matrix.group_size]), kind)
+    zero_points = None if matrix.zero_points is None else ops.constant(matrix.zero_points[:, :, None])
+    return ops.constant(codes, shared_memory=False), ops.constant(matrix.scales[:, :, None]), zero_points
 
 
 def _plain_constant(matrix: Matrix, *, converted: bool = True) -> ov.Node:

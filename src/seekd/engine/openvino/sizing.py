@@ -11,9 +11,15 @@ from seekd.engine.settings import EngineSettings, KvType
 from seekd.engine.types import MemoryPlan
 from seekd.errors import ConfigError
 
-_F32, _F16, _Q4_0, _BF16 = 0, 1, 2, 30  # enum ggml_type
-_BYTES_PER_WEIGHT = {_F32: 4.0, _F16: 2.0, _BF16: 2.0, _Q4_0: 18 / 32}
-_BYTES_PER_RECODED_WEIGHT = 34 / 32
+# Bytes of a weight with its part of scales and zero points, by enum ggml_type; see weights.py.
+_BYTES_PER_WEIGHT = {
+    0: 4.0, 1: 2.0, 30: 2.0,  # F32, F16, BF16
+    2: 18 / 32,  # Q4_0
+    3: 24 / 32, 12: 24 / 32,  # Q4_1, Q4_K
+    7: 40 / 32, 13: 40 / 32, 14: 40 / 32,  # Q5_1, Q5_K, Q6_K
+}  # fmt: skip
+_BYTES_PER_OTHER_WEIGHT = 34 / 32
+_NUM_COPIES = 2  # the graph keeps its constants beside what its kernels make of them
 
 
 def plan_memory(file: ModelFile, settings: EngineSettings) -> MemoryPlan:
@@ -31,10 +37,11 @@ def plan_memory(file: ModelFile, settings: EngineSettings) -> MemoryPlan:
 
 
 def resident_bytes(file: ModelFile) -> int:
-    """Of the weights in memory, where codes of most widths take 8 bits."""
+    """Of the weights in memory."""
     return int(
-        sum(
-            math.prod(place.shape) * _BYTES_PER_WEIGHT.get(place.kind, _BYTES_PER_RECODED_WEIGHT)
+        _NUM_COPIES
+        * sum(
+            math.prod(place.shape) * _BYTES_PER_WEIGHT.get(place.kind, _BYTES_PER_OTHER_WEIGHT)
             for place in file.tensors.values()
         )
     )

@@ -1,21 +1,24 @@
-"""A GGUF file's tensors as arrays that OpenVINO computes with, without loss where its element types allow it.
+"""A GGUF file's tensors as arrays that OpenVINO computes with, without loss for all but two of their types.
 
-    in the file                 in memory                                       loss
-    F32, F16, BF16              as they are                                     none
-    Q8_0                        8-bit codes, a 16-bit scale for 32 of them      none
-    Q4_0                        4-bit codes, a 16-bit scale for 32 of them      none
-    Q4_1, Q5_*, Q2_K to Q6_K    8-bit codes of the dequantised values, as Q8_0  half a step: 1/254 of the largest of 32
+    in the file                 in memory, a weight                                  loss
+    F32, F16, BF16              as it is                                             none
+    Q8_0, Q5_0                  8-bit code times the scale of 32                     none
+    Q4_0                        4-bit code times the scale of 32                     none
+    Q6_K                        8-bit code times the scale of 16                     none
+    Q4_1, Q4_K                  (4-bit code less a zero point) times a scale of 32   none beyond 32-bit arithmetic
+    Q5_1, Q5_K                  (8-bit code less a zero point) times a scale of 32   none beyond 32-bit arithmetic
+    Q2_K, Q3_K                  8-bit code times the scale of 32, the nearest        half a step: 1/254 of the largest
 
-OpenVINO's own reader of GGUF files keeps 4-bit codes for Q4_1 with a whole number for a zero point, which costs a model
-a quarter of its perplexity; that is why there is this one.
+Zero points are numbers of 32 bits. OpenVINO's own reader of GGUF files rounds them to whole numbers, which costs a
+model in Q4_1 a quarter of its perplexity; that is why there is this one.
 
-Source: ggml's ggml-common.h (`block_q4_0`, `block_q8_0`); the dequantisation is that of the package `gguf`.
+Source: ggml's ggml-common.h (`block_q4_K` and its kin) and its ggml-quants.c (`dequantize_row_q4_K` and its kin).
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,27 +32,13 @@ from gguf.quants import dequantize
 from seekd.engine.llama.model_file import ModelFile, TensorPlace
 from seekd.errors import ConfigError
 
-GROUP_SIZE = 32
-"""Weights of a row that share a scale."""
-
 _PLAIN: Mapping[GGMLQuantizationType, npt.DTypeLike] = {
     GGMLQuantizationType.F32: np.float32,
     GGMLQuantizationType.F16: np.float16,
     GGMLQuantizationType.BF16: np.uint16,
 }
-_RECODED = frozenset(
-    {
-        GGMLQuantizationType.Q4_1,
-        GGMLQuantizationType.Q5_0,
-        GGMLQuantizationType.Q5_1,
-        GGMLQuantizationType.Q2_K,
-        GGMLQuantizationType.Q3_K,
-        GGMLQuantizationType.Q4_K,
-        GGMLQuantizationType.Q5_K,
-        GGMLQuantizationType.Q6_K,
-    }
-)
-_ROWS_AT_ONCE = 4096  # of the dequantised values, which take 4 bytes each
+_GROUP = 32  # weights of a row that share a scale, in most types
+_ROWS_AT_ONCE = 4096  # unpacking takes several times the memory of its result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +60,32 @@ class PlainMatrix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupedMatrix:
-    """A matrix of small integers, a scale for each `GROUP_SIZE` of them: a weight is its code times its scale.
+    """A matrix of small integers in groups: a weight is its code, less the group's zero point, times its scale.
 
     Attributes:
         codes: shape `(rows, columns)` of 8 bits; of 4 bits `(rows, columns / 2)`, the first of two in the lower half.
-        scales: shape `(rows, columns / GROUP_SIZE)`.
+            Signed where there are no zero points, else unsigned.
+        scales: shape `(rows, groups)`; as many columns belong to each group.
+        zero_points: shape `(rows, groups)`; None where all are 0.
         bits: of a code, 4 or 8.
     """
 
-    codes: npt.NDArray[np.int8] | npt.NDArray[np.uint8]
-    scales: npt.NDArray[np.float16]
+    codes: npt.NDArray[np.int8 | np.uint8]
+    scales: npt.NDArray[np.float16 | np.float32]
+    zero_points: npt.NDArray[np.float32] | None = None
     bits: int
+
+    @property
+    def group_size(self) -> int:
+        """Columns that share a scale."""
+        return int(self.codes.shape[1] * (8 // self.bits) // self.scales.shape[1])
 
     def with_rows(self, order: npt.NDArray[np.intp]) -> GroupedMatrix:
         """The same rows in another order."""
-        return GroupedMatrix(codes=self.codes[order], scales=self.scales[order], bits=self.bits)
+        zero_points = None if self.zero_points is None else self.zero_points[order]
+        return GroupedMatrix(
+            codes=self.codes[order], scales=self.scales[order], zero_points=zero_points, bits=self.bits
+        )
 
 
 Matrix = PlainMatrix | GroupedMatrix
@@ -147,12 +147,8 @@ class WeightsFile:
         rows = self._rows(place, kind)
         if kind in _PLAIN:
             return PlainMatrix(values=rows.view(_PLAIN[kind]).copy(), is_bf16=kind == GGMLQuantizationType.BF16)
-        if kind == GGMLQuantizationType.Q8_0:
-            return _codes_of_8_bits(rows)
-        if kind == GGMLQuantizationType.Q4_0:
-            return _codes_of_4_bits(rows)
-        if kind in _RECODED:
-            return _recoded(rows, kind)
+        if kind in _GROUPED:
+            return _joined([_GROUPED[kind](rows[at : at + _ROWS_AT_ONCE]) for at in range(0, len(rows), _ROWS_AT_ONCE)])
         raise ConfigError(
             f"The model file {self._path} holds {name} as {kind.name}, which OpenVINO's kernels do not read."
             ' Serve it with engine.kernels = "llama".'
@@ -183,47 +179,163 @@ def _kind(place: TensorPlace, name: str, path: Path) -> GGMLQuantizationType:
         raise ConfigError(f"The model file {path} holds {name} as type {place.kind}, which is unknown.") from error
 
 
-def _codes_of_8_bits(rows: npt.NDArray[np.uint8]) -> GroupedMatrix:
-    """Q8_0: blocks of a 16-bit scale and 32 signed bytes."""
-    blocks = rows.reshape(len(rows), -1, 2 + GROUP_SIZE)
-    return GroupedMatrix(
-        codes=np.ascontiguousarray(blocks[:, :, 2:]).view(np.int8).reshape(len(rows), -1),
-        scales=np.ascontiguousarray(blocks[:, :, :2]).view(np.float16).reshape(len(rows), -1),
-        bits=8,
-    )
+# -- the types, each from the bytes of rows ----------------------------------------------------------------------------
+
+Rows = npt.NDArray[np.uint8]
 
 
-def _codes_of_4_bits(rows: npt.NDArray[np.uint8]) -> GroupedMatrix:
-    """Q4_0: blocks of a 16-bit scale and 16 bytes; a lower half belongs to weight i, the upper one to i + 16.
+def _q8_0(rows: Rows) -> GroupedMatrix:
+    """Blocks of a scale and 32 signed bytes."""
+    scales, codes = _fields(rows, 2, 32)
+    return _signed(codes.view(np.int8), _halves(scales), bits=8)
 
-    A code is 8 more than what it stands for, so its highest bit is turned to make it a signed one.
+
+def _q4_0(rows: Rows) -> GroupedMatrix:
+    """Blocks of a scale and 16 bytes; a lower half belongs to weight i, the upper one to i + 16. 8 stands for 0."""
+    scales, packed = _fields(rows, 2, 16)
+    return _signed(_nibbles(packed, 16).view(np.int8) - np.int8(8), _halves(scales), bits=4)
+
+
+def _q4_1(rows: Rows) -> GroupedMatrix:
+    """As Q4_0, with an offset instead of the 8."""
+    scales, offsets, packed = _fields(rows, 2, 2, 16)
+    return _unsigned(_nibbles(packed, 16), _halves(scales), _halves(offsets), bits=4)
+
+
+def _q5_0(rows: Rows) -> GroupedMatrix:
+    """As Q4_0, with the fifth bits of 32 weights in 4 bytes. 16 stands for 0."""
+    scales, fifth, packed = _fields(rows, 2, 4, 16)
+    return _signed((_nibbles(packed, 16) | _fifth_bits(fifth)).view(np.int8) - np.int8(16), _halves(scales), bits=8)
+
+
+def _q5_1(rows: Rows) -> GroupedMatrix:
+    """As Q5_0, with an offset instead of the 16."""
+    scales, offsets, fifth, packed = _fields(rows, 2, 2, 4, 16)
+    return _unsigned(_nibbles(packed, 16) | _fifth_bits(fifth), _halves(scales), _halves(offsets), bits=8)
+
+
+def _q4_k(rows: Rows) -> GroupedMatrix:
+    """Blocks of 256: two scales for all, a scale and an offset of 6 bits for each 32, then their halves of bytes."""
+    scale, offset, small, packed = _fields(rows, 2, 2, 12, 128)
+    return _unsigned(_nibbles(packed, 32), *_small_scales(scale, offset, small), bits=4)
+
+
+def _q5_k(rows: Rows) -> GroupedMatrix:
+    """As Q4_K; the fifth bit of weight i of group g is bit g of byte i."""
+    scale, offset, small, fifth, packed = _fields(rows, 2, 2, 12, 32, 128)
+    bits = fifth[:, :, None, :] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
+    codes: Rows = _nibbles(packed, 32) | (bits << np.uint8(4)).reshape(len(rows), -1)
+    return _unsigned(codes, *_small_scales(scale, offset, small), bits=8)
+
+
+def _q6_k(rows: Rows) -> GroupedMatrix:
+    """Blocks of 256: 4 lower and 2 upper bits of each, a signed scale of 8 bits for each 16, one scale for all."""
+    lower, upper, small, scale = _fields(rows, 128, 64, 16, 2)
+    upper_bits = upper.reshape(len(rows), -1, 1, 32) >> np.array([0, 2, 4, 6], np.uint8)[:, None] & 3
+    codes = (_nibbles(lower, 64) | (upper_bits << 4).reshape(len(rows), -1)).view(np.int8) - np.int8(32)
+    scales = _halves(scale).astype(np.float32)[:, :, None] * small.view(np.int8)
+    return _signed(codes, scales.reshape(len(rows), -1), bits=8)
+
+
+def _recoded(kind: GGMLQuantizationType) -> Callable[[Rows], GroupedMatrix]:
+    """The nearest codes of 8 bits for what a type stands for."""
+
+    def convert(rows: Rows) -> GroupedMatrix:
+        groups = dequantize(rows, kind).reshape(len(rows), -1, _GROUP)
+        # Rounded first, so that the codes are the nearest for the scale that will be used.
+        scales = (np.abs(groups).max(axis=2) / 127).astype(np.float16)
+        divisors = np.where(scales == 0, np.float32(1), scales.astype(np.float32))[:, :, None]
+        codes = np.clip(np.rint(groups / divisors), -127, 127).astype(np.int8)
+        return _signed(codes.reshape(len(rows), -1), scales, bits=8)
+
+    return convert
+
+
+_GROUPED: Mapping[GGMLQuantizationType, Callable[[Rows], GroupedMatrix]] = {
+    GGMLQuantizationType.Q8_0: _q8_0,
+    GGMLQuantizationType.Q4_0: _q4_0,
+    GGMLQuantizationType.Q4_1: _q4_1,
+    GGMLQuantizationType.Q5_0: _q5_0,
+    GGMLQuantizationType.Q5_1: _q5_1,
+    GGMLQuantizationType.Q4_K: _q4_k,
+    GGMLQuantizationType.Q5_K: _q5_k,
+    GGMLQuantizationType.Q6_K: _q6_k,
+    GGMLQuantizationType.Q2_K: _recoded(GGMLQuantizationType.Q2_K),
+    GGMLQuantizationType.Q3_K: _recoded(GGMLQuantizationType.Q3_K),
+}
+
+
+def _fields(rows: Rows, *sizes: int) -> list[Rows]:
+    """The fields of every block of the rows: shape `(rows, blocks, size)` each."""
+    blocks = rows.reshape(len(rows), -1, sum(sizes))
+    return [np.ascontiguousarray(field) for field in np.split(blocks, np.cumsum(sizes[:-1]), axis=2)]
+
+
+def _halves(field: Rows) -> npt.NDArray[np.float16]:
+    """A field of one 16-bit number, shape `(rows, blocks)`."""
+    return field.view(np.float16)[:, :, 0]
+
+
+def _nibbles(packed: Rows, run: int) -> Rows:
+    """The lower halves of `run` bytes, then their upper ones, then those of the next: shape `(rows, columns)`."""
+    runs = packed.reshape(len(packed), -1, 1, run)
+    return np.concatenate([runs & 0xF, runs >> 4], axis=2).reshape(len(packed), -1)
+
+
+def _fifth_bits(field: Rows) -> Rows:
+    """Bit i of 32 as the fifth bit of weight i, shape `(rows, columns)`."""
+    return np.unpackbits(field, axis=2, bitorder="little").reshape(len(field), -1) << np.uint8(4)
+
+
+def _small_scales(scale: Rows, offset: Rows, small: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The scales and offsets of the eight groups of each block, from 6 bits of each.
+
+    Bytes 0 to 3 hold the first four scales, 4 to 7 the first four offsets, 8 to 11 the lower halves of the last four of
+    both; their two upper bits are the upper bits of the first eight bytes.
     """
-    blocks = rows.reshape(len(rows), -1, 2 + GROUP_SIZE // 2)
-    packed = blocks[:, :, 2:]
-    codes = np.concatenate([packed & 0xF, packed >> 4], axis=2) ^ 8
-    return GroupedMatrix(
-        codes=(codes[:, :, 0::2] | codes[:, :, 1::2] << 4).reshape(len(rows), -1),
-        scales=np.ascontiguousarray(blocks[:, :, :2]).view(np.float16).reshape(len(rows), -1),
-        bits=4,
+    first, second, both = small[:, :, :4], small[:, :, 4:8], small[:, :, 8:]
+    scales = np.concatenate([first & 0x3F, both & 0xF | first >> 2 & 0x30], axis=2)
+    offsets = np.concatenate([second & 0x3F, both >> 4 | second >> 2 & 0x30], axis=2)
+    return (
+        (_halves(scale).astype(np.float32)[:, :, None] * scales).reshape(len(small), -1),
+        (_halves(offset).astype(np.float32)[:, :, None] * offsets * -1).reshape(len(small), -1),
     )
 
 
-def _recoded(rows: npt.NDArray[np.uint8], kind: GGMLQuantizationType) -> GroupedMatrix:
-    parts = [
-        _nearest_codes(dequantize(rows[start : start + _ROWS_AT_ONCE], kind))
-        for start in range(0, len(rows), _ROWS_AT_ONCE)
-    ]
+def _signed(codes: npt.NDArray[np.int8], scales: npt.NDArray[np.float16 | np.float32], *, bits: int) -> GroupedMatrix:
+    flat = codes.reshape(len(codes), -1)
+    return GroupedMatrix(codes=_packed(flat.view(np.uint8)) if bits == 4 else flat, scales=scales, bits=bits)
+
+
+def _unsigned(
+    codes: npt.NDArray[np.uint8],
+    scales: npt.NDArray[np.float16 | np.float32],
+    offsets: npt.NDArray[np.float16 | np.float32],
+    *,
+    bits: int,
+) -> GroupedMatrix:
+    """What is `code * scale + offset`. A group whose scale is 0 is its offset, once."""
+    steps, offset = scales.astype(np.float32), offsets.astype(np.float32)
+    is_flat = steps == 0
+    codes = np.where(np.repeat(is_flat, codes.shape[1] // scales.shape[1], axis=1), np.uint8(1), codes)
+    zero_points = np.where(is_flat, np.float32(0), -offset / np.where(is_flat, np.float32(1), steps))
+    return GroupedMatrix(
+        codes=_packed(codes) if bits == 4 else codes,
+        scales=np.where(is_flat, offset, steps),
+        zero_points=zero_points,
+        bits=bits,
+    )
+
+
+def _packed(codes: Rows) -> Rows:
+    return codes[:, 0::2] & np.uint8(0xF) | codes[:, 1::2] << np.uint8(4)
+
+
+def _joined(parts: Sequence[GroupedMatrix]) -> GroupedMatrix:
+    zero_points = [part.zero_points for part in parts if part.zero_points is not None]
     return GroupedMatrix(
         codes=np.concatenate([part.codes for part in parts]),
         scales=np.concatenate([part.scales for part in parts]),
-        bits=8,
+        zero_points=np.concatenate(zero_points) if zero_points else None,
+        bits=parts[0].bits,
     )
-
-
-def _nearest_codes(values: npt.NDArray[np.float32]) -> GroupedMatrix:
-    groups = values.reshape(len(values), -1, GROUP_SIZE)
-    # Rounded first, so that the codes are the nearest for the scale that will be used.
-    scales = (np.abs(groups).max(axis=2) / 127).astype(np.float16)
-    divisors = np.where(scales == 0, np.float32(1), scales.astype(np.float32))[:, :, None]
-    codes = np.clip(np.rint(groups / divisors), -127, 127).astype(np.int8)
-    return GroupedMatrix(codes=codes.reshape(len(values), -1), scales=scales, bits=8)
