@@ -56,21 +56,6 @@ class WireProtocol(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionPlan:
-    """How a body is to be read.
-
-    Attributes:
-        models: the model names that are accepted, in the order in which an error lists them.
-        thinking_by_default: whether a body that says nothing about thinking thinks.
-        requires_reasoning: refuse a tool loop whose last assistant turn lacks its reasoning, instead of filling it.
-    """
-
-    models: Sequence[str]
-    thinking_by_default: bool
-    requires_reasoning: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLimit:
     """The package's own constraint on the output: `json`, `regex`, `tool_call` or `tool_call_required`."""
 
@@ -128,16 +113,21 @@ class ReadBody:
             raise MalformedBody(text.removeprefix(_SHAPE_PREFIX), is_syntax=False) from error
         self.model: str = self._request.model
 
-    def convert(self, plan: ConversionPlan) -> RecipeBody:
+    def convert(self, *, models: Sequence[str], thinking_by_default: bool, requires_reasoning: bool) -> RecipeBody:
         """Check the protocol's rules.
+
+        Args:
+            models: the model names that are accepted, in the order in which an error lists them.
+            thinking_by_default: whether a body that says nothing about thinking thinks.
+            requires_reasoning: refuse a tool loop whose last assistant turn lacks its reasoning, instead of filling it.
 
         Raises:
             InvalidParameter: a rule is broken; the message is the service's own.
         """
-        versions = dict.fromkeys(plan.models, recipe.ModelVersion.DeepseekV41Flash)
-        reject = recipe.ReasoningContentBehavior.Reject if plan.requires_reasoning else None
+        versions = dict.fromkeys(models, recipe.ModelVersion.DeepseekV41Flash)
+        reject = recipe.ReasoningContentBehavior.Reject if requires_reasoning else None
         options = recipe.ConversionOptions(
-            default_thinking_mode=plan.thinking_by_default,
+            default_thinking_mode=thinking_by_default,
             reasoning_content_behavior=reject or recipe.ReasoningContentBehavior.FillEmpty,
         ).with_model_versions_by_name(versions)
         finishing: Callable[[Any], Any] = _unchanged

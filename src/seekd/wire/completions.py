@@ -7,13 +7,13 @@ body, so that the package judges them in its own words; the rest is checked here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from seekd.engine.types import Sampling
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.render.fim import CompletionBody
 from seekd.request import GenerationRequest
 from seekd.wire.calls import Call, ChatEncoder
@@ -22,7 +22,7 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.json_locator import Path
 from seekd.wire.malformed import located, wrong_member
 from seekd.wire.model_names import accepted_names, answer_name, known_name
-from seekd.wire.requests import PENALTIES, asked_sampling, decoded_object
+from seekd.wire.requests import PENALTIES, decoded_object
 
 DEFAULT_MAX_TOKENS = 4096
 """Source: docs/reference/wire.md §12."""
@@ -79,7 +79,7 @@ def parse_completion(body: bytes, *, dialect: Dialect, beta: bool, models: Colle
     _check_own_members(body, fields)
     model = known_name(read.model, names)
     try:
-        parsed = read.convert(ConversionPlan(models=names, thinking_by_default=False, requires_reasoning=False))
+        parsed = read.convert(models=names, thinking_by_default=False, requires_reasoning=False)
     except InvalidParameter as error:
         raise InvalidParameter(error.message.replace("top_logprobs", "logprobs")) from error
     request = _request(model, parsed, fields, dialect)
@@ -151,7 +151,10 @@ def _request(model: str, parsed: RecipeBody, fields: Mapping[str, Any], dialect:
         default_max_tokens=DEFAULT_MAX_TOKENS,
         cache_hit_unit=dialect.cache_hit_unit,
         lower_max_tokens=dialect.lowers_max_tokens,
-        sampling=replace(asked_sampling(fields, sampled), num_top_logprobs=parsed.num_top_logprobs),
+        sampling=Sampling(
+            **{name: fields[name] for name in sampled if fields.get(name) is not None},
+            num_top_logprobs=parsed.num_top_logprobs,
+        ),
         user_id=None,
         rule=None,
     )

@@ -43,15 +43,6 @@ def has_functions(body: Mapping[str, Any]) -> bool:
     return body.get("functions") is not None and body.get("tools") is None
 
 
-def has_function_messages(body: Mapping[str, Any]) -> bool:
-    """Whether the conversation holds messages of the old shape."""
-    messages = body.get("messages")
-    return isinstance(messages, list) and any(
-        isinstance(message, dict) and (message.get("role") == "function" or message.get("function_call") is not None)
-        for message in messages
-    )
-
-
 def with_tools(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with `tools` and `tool_choice` for its functions; wrong shapes are passed on, to be refused as such."""
     changed = {key: value for key, value in body.items() if key not in ("functions", "function_call")}

@@ -8,12 +8,11 @@ docs/reference/wire.md §14.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, WireProtocol
 from seekd.wire.calls import Call, Encoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
@@ -21,14 +20,7 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import served_name, thinks_by_default
 from seekd.wire.nullable_fields import add_messages_fields
-from seekd.wire.requests import (
-    OwnFields,
-    asked_sampling,
-    decoded_object,
-    generation_request,
-    named_choice,
-    user_id_or_none,
-)
+from seekd.wire.requests import decoded_object, generation_request, named_choice, user_id_or_none
 from seekd.wire.sse import frame
 
 
@@ -51,20 +43,24 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         raise located(error, WireProtocol.MESSAGES, body=body, rewritten=body) from error
     served_model = served_name(read.model, models, takes_any=dialect.serves_any_name)
     parsed = read.convert(
-        ConversionPlan(
-            models=(read.model,),
-            thinking_by_default=thinks_by_default(served_model),
-            requires_reasoning=dialect.requires_reasoning,
-        )
+        models=(read.model,),
+        thinking_by_default=thinks_by_default(served_model),
+        requires_reasoning=dialect.requires_reasoning,
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
     fields = decoded_object(body)
+    choice, metadata = fields.get("tool_choice"), fields.get("metadata")
+    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
+    names_tool = isinstance(choice, dict) and choice.get("type") == "tool"
     request = generation_request(
         read.model,
         parsed,
-        _own_fields(fields),
+        fields,
         dialect,
+        sampled=("temperature", "top_p"),
+        user_id=user_id_or_none(user_id, member="metadata.user_id"),
+        tool_choice=(named_choice(choice) if names_tool else None) or "auto",
         lower_max_tokens=True,
         served_model=served_model,
     )
@@ -96,16 +92,3 @@ class MessagesEncoder(Encoder):
         facts = error_facts(error, self._dialect)
         data = {"type": "error", "error": {"type": facts.error_type, "message": facts.message}}
         return frame(msgspec.json.encode(data), event_name="error")
-
-
-def _own_fields(fields: dict[str, Any]) -> OwnFields:
-    metadata = fields.get("metadata")
-    choice = fields.get("tool_choice")
-    kind = choice.get("type") if isinstance(choice, dict) else None
-    return OwnFields(
-        sampling=asked_sampling(fields, ("temperature", "top_p")),
-        user_id=user_id_or_none(metadata.get("user_id"), member="metadata.user_id")
-        if isinstance(metadata, dict)
-        else None,
-        tool_choice=(named_choice(choice) or "auto") if kind == "tool" else "auto",
-    )

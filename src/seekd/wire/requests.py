@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -20,28 +19,6 @@ MAX_USER_ID_BYTES = 512
 """Source: docs/reference/wire.md §6.1."""
 
 PENALTIES = ("presence_penalty", "frequency_penalty")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnFields:
-    """What a validated body says where the protocol package keeps silent or resolves it away.
-
-    Attributes:
-        sampling: as the body asks for it.
-        tool_choice: `auto`, `required` or a tool's name.
-        asks_for_json: the answer is to be a JSON object, unless it is a call.
-        json_schema: what that object must fit; None for any object.
-        strict_parameters: name to parameters of the strict tools, which the package hands on with gaps.
-        max_calls: most calls in one answer; None for no limit.
-    """
-
-    sampling: Sampling = field(default_factory=Sampling)
-    user_id: str | None = None
-    tool_choice: str = "auto"
-    asks_for_json: bool = False
-    json_schema: str | None = None
-    strict_parameters: Mapping[str, Any] = field(default_factory=dict)
-    max_calls: int | None = None
 
 
 def decoded_object(body: bytes) -> dict[str, Any]:
@@ -73,27 +50,42 @@ def user_id_or_none(value: object, *, member: str) -> str | None:
 def generation_request(
     model: str,
     parsed: RecipeBody,
-    own: OwnFields,
+    fields: Mapping[str, Any],
     dialect: Dialect,
     *,
+    sampled: Iterable[str],
+    user_id: str | None = None,
+    tool_choice: str = "auto",
+    asks_for_json: bool = False,
+    json_schema: str | None = None,
+    strict_parameters: Mapping[str, Any] | None = None,
+    max_calls: int | None = None,
     lower_max_tokens: bool | None = None,
     served_model: str | None = None,
 ) -> GenerationRequest:
-    """Put together what the service needs.
+    """Put together what the service needs: what the protocol package says, and what it keeps silent or resolves away.
 
     The prompt shows strict tools as they are enforced, but in a dialect that follows the service, which shows less.
 
     Args:
         model: the requested name.
         parsed: as validated.
-        own: the rest.
+        fields: of the body.
         dialect: of the request.
+        sampled: the members of the body that are sampling parameters.
+        user_id: the caller's own name for its user.
+        tool_choice: `auto`, `required` or a tool's name.
+        asks_for_json: the answer is to be a JSON object, unless it is a call.
+        json_schema: what that object must fit; None for any object.
+        strict_parameters: name to parameters of the strict tools, which the package hands on with gaps.
+        max_calls: most calls in one answer; None for no limit.
         lower_max_tokens: whether too large a limit is lowered; None for the dialect's rule.
         served_model: the name that it stands for; None where that is the same.
     """
     served_model = model if served_model is None else served_model
-    if own.strict_parameters and dialect.takes_json_schema:
-        parsed = parsed.with_parameters(own.strict_parameters)
+    if strict_parameters and dialect.takes_json_schema:
+        parsed = parsed.with_parameters(strict_parameters)
+    limit = parsed.output_limit
     return GenerationRequest(
         model=model if dialect.echoes_model else answer_name(served_model),
         requested_model=model,
@@ -105,15 +97,17 @@ def generation_request(
         default_max_tokens=default_max_tokens(parsed, dialect),
         cache_hit_unit=dialect.cache_hit_unit,
         lower_max_tokens=dialect.lowers_max_tokens if lower_max_tokens is None else lower_max_tokens,
-        sampling=_sampling(parsed, own.sampling, dialect),
-        user_id=own.user_id,
-        rule=output_rule(
-            parsed.output_limit,
-            tool_choice=own.tool_choice,
-            asks_for_json=own.asks_for_json,
-            json_schema=own.json_schema,
-            strict_parameters=own.strict_parameters,
-            max_calls=own.max_calls,
+        sampling=_sampling(parsed, fields, sampled, dialect),
+        user_id=user_id,
+        rule=None
+        if limit is None
+        else output_rule(
+            limit,
+            tool_choice=tool_choice,
+            asks_for_json=asks_for_json,
+            json_schema=json_schema,
+            strict_parameters=strict_parameters,
+            max_calls=max_calls,
         ),
     )
 
@@ -132,18 +126,13 @@ def named_choice(choice: object) -> str | None:
     return None
 
 
-def asked_sampling(fields: Mapping[str, Any], members: Iterable[str]) -> Sampling:
-    """What these members of a body ask for, which the protocol package has judged; log-probabilities aside."""
-    return Sampling(**{name: fields[name] for name in members if fields.get(name) is not None})
-
-
-def _sampling(parsed: RecipeBody, asked: Sampling, dialect: Dialect) -> Sampling:
-    num_top_logprobs = parsed.num_top_logprobs
-    if dialect.samples_as_asked:
-        return asked if num_top_logprobs is None else replace(asked, num_top_logprobs=num_top_logprobs)
-    return Sampling(
-        temperature=parsed.service_temperature,
-        top_p=parsed.service_top_p,
-        seed=asked.seed,
-        num_top_logprobs=num_top_logprobs,
-    )
+def _sampling(parsed: RecipeBody, fields: Mapping[str, Any], members: Iterable[str], dialect: Dialect) -> Sampling:
+    """What these members of a body ask for, which the protocol package has judged."""
+    asked = {name: fields[name] for name in members if fields.get(name) is not None}
+    if not dialect.samples_as_asked:
+        asked = {
+            "temperature": parsed.service_temperature,
+            "top_p": parsed.service_top_p,
+            "seed": asked.get("seed"),
+        }
+    return Sampling(**asked, num_top_logprobs=parsed.num_top_logprobs)

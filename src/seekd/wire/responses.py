@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, RecipeBody, WireProtocol
+from seekd.request import GenerationRequest
 from seekd.wire.calls import Call, Encoder
 from seekd.wire.dialect import Dialect
 from seekd.wire.failures import error_facts
@@ -19,14 +20,7 @@ from seekd.wire.foreign_fields import foreign_warnings
 from seekd.wire.malformed import located
 from seekd.wire.model_names import accepted_names, known_name, thinks_by_default
 from seekd.wire.nullable_fields import set_verbosity
-from seekd.wire.requests import (
-    OwnFields,
-    asked_sampling,
-    decoded_object,
-    generation_request,
-    named_choice,
-    user_id_or_none,
-)
+from seekd.wire.requests import decoded_object, generation_request, named_choice, user_id_or_none
 from seekd.wire.sse import frame
 from seekd.wire.strict import answer_schema, judgeable, strict_parameters, without_strict
 
@@ -54,18 +48,16 @@ def parse_responses(body: bytes, *, dialect: Dialect, models: Collection[str] = 
         raise located(error, WireProtocol.RESPONSES, body=body, rewritten=text) from error
     model = known_name(read.model, names)
     parsed = read.convert(
-        ConversionPlan(
-            models=names,
-            thinking_by_default=thinks_by_default(model),
-            requires_reasoning=dialect.requires_reasoning,
-        )
+        models=names,
+        thinking_by_default=thinks_by_default(model),
+        requires_reasoning=dialect.requires_reasoning,
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
     if dialect.refuses_stored_state:
         _check_stored_state(fields)
     return Call(
-        request=generation_request(model, parsed, _own_fields(fields), dialect),
+        request=_request(model, parsed, fields, dialect),
         encoder=ResponsesEncoder(dialect),
         id_prefix="resp_",
         warnings=foreign_warnings(fields),
@@ -111,13 +103,17 @@ class ResponsesEncoder(Encoder):
         return frame(msgspec.json.encode(data), event_name="error")
 
 
-def _own_fields(fields: dict[str, Any]) -> OwnFields:
+def _request(model: str, parsed: RecipeBody, fields: dict[str, Any], dialect: Dialect) -> GenerationRequest:
     choice = fields.get("tool_choice")
     text = fields.get("text")
     text_format = text.get("format") if isinstance(text, dict) else None
     kind = text_format.get("type") if isinstance(text_format, dict) else None
-    return OwnFields(
-        sampling=asked_sampling(fields, ("temperature", "top_p")),
+    return generation_request(
+        model,
+        parsed,
+        fields,
+        dialect,
+        sampled=("temperature", "top_p"),
         user_id=user_id_or_none(fields.get("user"), member="user"),
         tool_choice=named_choice(choice) or ("required" if choice == "required" else "auto"),
         asks_for_json=kind in ("json_object", "json_schema"),

@@ -11,26 +11,24 @@ from seekd.prompt.types import OfferedTool, OutputRule
 
 
 def output_rule(
-    limit: OutputLimit | None,
+    limit: OutputLimit,
     *,
     tool_choice: str,
     asks_for_json: bool = False,
     json_schema: str | None = None,
     strict_parameters: Mapping[str, Any] | None = None,
     max_calls: int | None = None,
-) -> OutputRule | None:
+) -> OutputRule:
     """The rule of one answer.
 
     Args:
-        limit: as the protocol package resolved it; None for free text.
+        limit: as the protocol package resolved it.
         tool_choice: `auto`, `required` or a tool's name; used with tools only.
         asks_for_json: a JSON object was asked for, alone or beside tools.
         json_schema: what that object must fit; None for any object.
         strict_parameters: name to parameters of the strict tools, which the package hands on with gaps.
         max_calls: most calls in one answer; None for no limit.
     """
-    if limit is None:
-        return None
     if limit.kind == "json":
         return OutputRule(kind="json_schema", schema=json_schema) if json_schema else OutputRule(kind="json_object")
     if limit.kind == "regex":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seekd.prompt.answer.detokenizer import Detokenizer
-from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.types import ChatFormat, OutputChunk, PromptUsage, ResponseIdentity, Segment
 
 IDENTITY = ResponseIdentity(response_id="ID", model="m", created_s=5, system_fingerprint="fp")
@@ -24,8 +24,9 @@ WEATHER = {
 
 def chat_body(messages: Sequence[dict[str, Any]], *, thinking: bool = False, **fields: Any) -> RecipeBody:
     body = json.dumps({"model": "m", "messages": list(messages), "stream": True, **fields}).encode()
-    plan = ConversionPlan(models=("m",), thinking_by_default=thinking, requires_reasoning=False)
-    return ReadBody(WireProtocol.CHAT, body).convert(plan)
+    return ReadBody(WireProtocol.CHAT, body).convert(
+        models=("m",), thinking_by_default=thinking, requires_reasoning=False
+    )
 
 
 def system(text: str) -> dict[str, Any]:

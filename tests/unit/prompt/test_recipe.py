@@ -6,7 +6,7 @@ import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
 from seekd.errors import InvalidParameter, MalformedBody
-from seekd.prompt.recipe import ConversionPlan, ReadBody, RecipeBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.render.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, PromptUsage, ResponseIdentity
@@ -30,9 +30,7 @@ WEATHER = {
 
 def _body(fields: dict[str, Any], *, thinking: bool = False, protocol: WireProtocol = WireProtocol.CHAT) -> RecipeBody:
     body = json.dumps({"model": "m", **fields}).encode()
-    return ReadBody(protocol, body).convert(
-        ConversionPlan(models=("m",), thinking_by_default=thinking, requires_reasoning=False)
-    )
+    return ReadBody(protocol, body).convert(models=("m",), thinking_by_default=thinking, requires_reasoning=False)
 
 
 def _prompt(body: RecipeBody, chat_format: ChatFormat) -> str:

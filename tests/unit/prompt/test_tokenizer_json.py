@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, WireProtocol
 from seekd.prompt.tokenizer_json import aliases_of, token_bytes_of, tokenizer_json
 from seekd.prompt.types import PromptUsage, ResponseIdentity
 from tests.formats import V41
@@ -47,10 +47,9 @@ _BASE = ScriptedVocabulary().size
 )
 def test_answers_with_log_probabilities_decode_each_token(token_id: int, text: str) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "a"}], "logprobs": True}
-    plan = ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False)
     parser = (
         ReadBody(WireProtocol.CHAT, json.dumps(body).encode())
-        .convert(plan)
+        .convert(models=("m",), thinking_by_default=False, requires_reasoning=False)
         .open_parser(ResponseIdentity(response_id="ID", model="m", created_s=5), V41, tokenizer_json=TEXT)
     )
     parser.ready(PromptUsage(num_prompt_tokens=1))

@@ -4,7 +4,7 @@ import pytest
 
 from seekd.errors import InvalidParameter
 from seekd.prompt.answer.context_report import ContextReport
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, WireProtocol
 from seekd.prompt.types import PromptUsage
 from seekd.request import LongConversation
 from seekd.wire.context import USAGE_KEY, context_edit, context_header, requested_context
@@ -50,7 +50,6 @@ def test_the_header_says_what_was_done(report: ContextReport, header: str) -> No
     assert context_header(report) == header
 
 
-PLAN = ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False)
 TOOL_SCHEMA = {"type": "object", "properties": {"usage": {"type": "object"}}}
 BODIES: dict[WireProtocol, dict[str, Any]] = {
     WireProtocol.CHAT: {
@@ -82,7 +81,9 @@ def test_every_usage_says_it_and_nothing_else_changes(protocol: WireProtocol) ->
     text = 'He said "usage":{"a":1} ☃'
     seen: list[list[dict[str, Any]]] = []
     for report in (None, DROPPED):
-        body = ReadBody(protocol, {**BODIES[protocol], "stream": True}).convert(PLAN)
+        body = ReadBody(protocol, {**BODIES[protocol], "stream": True}).convert(
+            models=("m",), thinking_by_default=False, requires_reasoning=False
+        )
         edit = None if report is None else context_edit(report)
         parser = body.open_parser(IDENTITY, V41)
         events = parser.ready(PromptUsage(num_prompt_tokens=3))

@@ -8,7 +8,6 @@ TOOLS = json.dumps([{"type": "function", "function": {"name": "f", "parameters":
 
 
 def test_each_kind_of_limit_has_its_rule() -> None:
-    assert output_rule(None, tool_choice="auto") is None
     assert output_rule(OutputLimit(kind="json", schema=""), tool_choice="auto") == OutputRule(kind="json_object")
     assert output_rule(OutputLimit(kind="json", schema="{}"), tool_choice="auto", json_schema="[]") == OutputRule(
         kind="json_schema", schema="[]"
@@ -30,5 +29,4 @@ def test_tools_carry_their_schemas_and_the_choice() -> None:
 
 def test_a_required_call_stays_required_where_the_choice_is_silent() -> None:
     rule = output_rule(OutputLimit(kind="tool_call_required", schema=TOOLS), tool_choice="auto")
-    assert rule is not None
     assert rule.tool_choice == "required"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, WireProtocol
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import PromptFormat, PromptUsage
 from tests.unit.prompt.reading import IDENTITY, WEATHER, chat_body, user
@@ -82,7 +82,7 @@ def test_reasoning_is_counted_as_it_comes() -> None:
 def test_the_other_protocols_get_their_own_events(protocol: str, fields: dict[str, Any]) -> None:
     turns = {"messages": [{"role": "user", "content": "x"}]} if protocol == "messages" else {"input": "x"}
     read = ReadBody(WireProtocol(protocol), json.dumps({"model": "m", "stream": True, **turns, **fields}).encode())
-    body = read.convert(ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False))
+    body = read.convert(models=("m",), thinking_by_default=False, requires_reasoning=False)
     parser = body.open_parser(IDENTITY, speaker_of(PromptFormat.R1))
     chunks = parser.ready(PromptUsage(num_prompt_tokens=1))
     for text in ("Hm", "\n</think>", "\n\nok"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seekd.errors import InvalidParameter
-from seekd.prompt.recipe import ConversionPlan, ReadBody, WireProtocol
+from seekd.prompt.recipe import ReadBody, WireProtocol
 from seekd.prompt.render.families.speciale import SpecialeFormat
 from seekd.prompt.types import AnswerStart, PromptUsage
 from tests.unit.prompt.reading import IDENTITY, WEATHER, assistant, chat_body, prompt_of, read, result, system, user
@@ -83,8 +83,9 @@ def test_an_answer_has_its_reasoning(thinking: bool) -> None:
 def test_the_other_protocols_show_the_reasoning_in_their_own_way(
     protocol: WireProtocol, fields: dict[str, Any], place: str
 ) -> None:
-    plan = ConversionPlan(models=("m",), thinking_by_default=False, requires_reasoning=False)
-    body = ReadBody(protocol, {"model": "m", **fields}).convert(plan)
+    body = ReadBody(protocol, {"model": "m", **fields}).convert(
+        models=("m",), thinking_by_default=False, requires_reasoning=False
+    )
     parser = body.open_parser(IDENTITY, SPECIALE)
     parser.ready(PromptUsage(num_prompt_tokens=1))
     parser.push_text("Hm.</think>Hello", num_tokens=4)
