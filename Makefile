@@ -4,7 +4,7 @@ ARGS ?=
 EXTRAS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help python serve dist docs container test test-real test-ui test-container check check-deploy lint format clean dev clients fuzz audit
+.PHONY: help python serve dist docs container test test-real test-ui test-container check check-deploy lint format clean dev clients fuzz audit soak mutate
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -59,6 +59,12 @@ fuzz: dev ## ask every operation with 200 fresh requests, then fuzz every reader
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} .venv/bin/python -m pytest tests/integration/test_fuzz.py $(ARGS)
 	@.venv/bin/python -m pip install -q -c constraints.txt "atheris>=3"
 	@.venv/bin/python -m tests.fuzz.run --inputs $${FUZZ_INPUTS:-100000}
+
+soak: dev ## load a real server for an hour and look for what grows, is lost or charged twice (ARGS="--minutes 20 --postgres URL")
+	@.venv/bin/python -m tests.soak.run $(ARGS)
+
+mutate: dev ## run 300 small mistakes in money, wire, guard and constraints against the tests (ARGS="--sample 50 --rooms wire")
+	@.venv/bin/python scripts/mutate.py $(ARGS)
 
 lint: dev ## format check, lint, types, import contract
 	@.venv/bin/ruff format --check .

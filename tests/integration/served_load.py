@@ -23,12 +23,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from seekd.accounts.registry import Registry
 from seekd.accounts.settings import AccountsSettings
 from seekd.accounts.statements import statement
 from seekd.accounts.store import open_connection
@@ -213,7 +215,7 @@ def reported_usage(response: httpx.Response, content: bytes) -> Reported | None:
 
 
 class Shop:
-    """A data directory with a configuration, two accounts made by the command line, and a server that is killed."""
+    """A data directory with a configuration, its accounts, and a server that is killed."""
 
     def __init__(self, directory: Path, *, database_url: str | None = None, seed: int = 6) -> None:
         self.load = Load()
@@ -238,6 +240,34 @@ class Shop:
             if self._server is not None:
                 self._server.stop()
         self._audit(num_rounds)
+
+    def soak(self, beside: Callable[[ServerProcess, str], Awaitable[None]]) -> None:
+        """One long round without a kill, for as long as what runs beside it; then the audit.
+
+        Args:
+            beside: gets the server, and the key of an account that nobody else uses.
+        """
+        account = self._new_account("beside")
+        server = self._started()
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as group:
+                self._start_clients(group, server.url)
+                await beside(server, account[1])
+                self.load.is_stopping = True
+            await self._finish()
+
+        try:
+            asyncio.run(run())
+        finally:
+            server.stop()
+            self._server = None
+        self._audit(num_rounds=0)
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the server keeps everything."""
+        return self._data_dir
 
     async def _round(self, *, kills_engine: bool) -> None:
         server = self._started()
@@ -297,9 +327,14 @@ class Shop:
 
     def _new_account(self, name: str) -> tuple[str, str]:
         """The account's id and its key."""
-        account_id = self._command("accounts", "create", name)["id"]
-        self._command("accounts", "top-up", account_id, TOP_UP)
-        return account_id, self._command("keys", "create", "--account", account_id)["key"]
+        connection = open_connection(self._accounts_settings, self._data_dir)
+        try:
+            registry = Registry(connection)
+            account_id = registry.create_account(name).id
+            registry.top_up(account_id, currency="USD", micros=parse_amount(TOP_UP))
+            return account_id, registry.create_key(account_id).secret
+        finally:
+            connection.close()
 
     def _command(self, *arguments: str) -> Any:
         place = ["--data-dir", str(self._data_dir), "--config", str(self._config), "--json"]
