@@ -69,6 +69,7 @@ def write_gguf(
     pre_tokenizer: str = "deepseek-v3",
     merges: Sequence[tuple[str, str]] = _MERGES,
     rope_factors: Sequence[float] | None = None,
+    extra_tensor: str | None = None,
 ) -> Path:
     """Write a model file; the same arguments give the same bytes.
 
@@ -82,6 +83,7 @@ def write_gguf(
         pre_tokenizer: how text is cut into words.
         merges: of the vocabulary, in the byte alphabet.
         rope_factors: by which each rotation is slowed down, one for every two numbers of a head; None for none.
+        extra_tensor: name of one that the architecture does not have.
     """
     shape = shape if shape is not None else Shape()
     writer = gguf.GGUFWriter(str(path), str(architecture))
@@ -101,6 +103,8 @@ def write_gguf(
         tensors.add("output.weight", vocab_size, shape.width)
     if rope_factors is not None:
         tensors.put("rope_freqs.weight", np.array(rope_factors, np.float32))
+    if extra_tensor is not None:
+        tensors.ones(extra_tensor, shape.num_heads)
     _BODIES[architecture](writer, tensors, shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

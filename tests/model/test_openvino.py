@@ -164,6 +164,8 @@ def test_what_these_kernels_cannot_compute_is_refused_in_a_sentence(model_file: 
 
     assert "architecture deepseek2" in refusal(model_file(Architecture.DEEPSEEK2))
     assert 'engine.kv_type is "q8_0"' in refusal(model_file(Architecture.LLAMA), replace(SETTINGS, kv_type=KvType.Q8_0))
+    with_sinks = write_gguf(tmp_path / "sinks.gguf", Architecture.QWEN2, extra_tensor="blk.0.attn_sinks.weight")
+    assert "nothing here uses its tensor blk.0.attn_sinks.weight" in refusal(with_sinks)
     assert "IQ4_NL" in refusal(quantised(tmp_path / "model.gguf", 25))
     (tmp_path / "none.gguf").write_text("not a model")
     assert "not a GGUF file" in refusal(tmp_path / "none.gguf")

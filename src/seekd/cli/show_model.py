@@ -5,7 +5,7 @@ Reads only what it says of itself before it is loaded.
 
 from __future__ import annotations
 
-from seekd.engine.factory import make_engine
+from seekd.engine.factory import describe_kernels, make_engine
 from seekd.engine.types import ModelOutline
 from seekd.errors import ConfigError
 from seekd.models.fit import Machine, fit
@@ -35,6 +35,7 @@ def describe_file(source: str, settings: Settings, machine: Machine) -> dict[str
         "trained_context_length": outline.trained_context_length,
         "vocabulary_size": outline.vocab_size,
         **_profile(outline, settings),
+        "kernels": describe_kernels(path, settings.engine),
     }
     try:
         plan = parts.plan_memory()

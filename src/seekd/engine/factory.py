@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from seekd.engine.kernels import choose_kernels
 from seekd.engine.llama import engine as llama
 from seekd.engine.llama.model_file import read_model_file
 from seekd.engine.openvino import sizing as openvino_sizing
@@ -52,6 +53,16 @@ def make_engine(
         log_level: least level that the engine logs.
     """
     return KINDS[settings.engine](path, settings, cache_dir=cache_dir, log_level=log_level)
+
+
+def describe_kernels(path: Path, settings: EngineSettings) -> str:
+    """What will compute a GGUF file, and why, for people.
+
+    Raises:
+        ConfigError: the file is no model.
+    """
+    choice = choose_kernels(read_model_file(path), settings)
+    return f"{choice.kernels} ({choice.reason})"
 
 
 def free_gpu_bytes() -> int:

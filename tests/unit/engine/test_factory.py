@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.model.gguf_files import Architecture, write_gguf
 
 from seekd.config import ByteSize
-from seekd.engine.factory import KINDS, make_engine
+from seekd.engine.factory import KINDS, describe_kernels, make_engine
+from seekd.engine.llama.model_file import read_model_file
+from seekd.engine.openvino.shape import find_obstacle
 from seekd.engine.settings import EngineKind, EngineSettings, Kernels, KvType
 from seekd.errors import ConfigError, EngineError
 from seekd.models.locate import find_model_file
@@ -55,6 +58,35 @@ def test_settings_that_a_model_cannot_keep_leave_its_outline_readable() -> None:
     assert parts.outline().name
     with pytest.raises(ConfigError, match="kv_memory"):
         parts.plan_memory()
+
+
+def test_the_kernels_are_told_with_the_reason(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "model.gguf", Architecture.QWEN3)
+    said = {kernels: describe_kernels(path, EngineSettings(kernels=kernels)) for kernels in Kernels}
+    assert said[Kernels.AUTO].startswith("llama (OpenVINO can compute it too")
+    assert said[Kernels.LLAMA] == "llama (engine.kernels asks for it)"
+    assert said[Kernels.OPENVINO] == "openvino (engine.kernels asks for it)"
+    bundled = describe_kernels(MODEL, EngineSettings())
+    assert bundled.startswith("llama (OpenVINO cannot compute it: it has the architecture deepseek2")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("split.count", 2, "split into several files"),
+        ("qwen3.expert_count", 8, "has experts"),
+        ("qwen3.rope.scaling.type", "yarn", "stretches its positions"),
+        ("qwen3.attention.value_length", 16, "different sizes"),
+        ("qwen3.rope.dimension_count", 16, "only a part of each head"),
+    ],
+)
+def test_openvino_is_not_asked_for_what_its_graph_has_not(
+    key: str, value: int | str, reason: str, tmp_path: Path
+) -> None:
+    file = read_model_file(write_gguf(tmp_path / "model.gguf", Architecture.QWEN3))
+    assert find_obstacle(file) is None
+    changed = replace(file, metadata={**file.metadata, key: value})
+    assert reason in (find_obstacle(changed) or "")
 
 
 def test_memory_is_planned_for_the_kernels_that_the_settings_name(tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
     """
     with ExitStack() as stack:
         file = read_model_file(path)
-        shape = read_shape(file)
         plan = plan_memory(file, settings)
+        shape = read_shape(file)
         threads = settings.threads if settings.threads is not None else default_threads(file.size_bytes)
         compiled = _compile(file, shape, settings, threads=threads)
         num_blocks = plan.num_cells // KV_BLOCK_TOKENS + _SPARE_BLOCKS_PER_SLOT * settings.max_sequences
@@ -142,6 +142,11 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
 def _compile(file: ModelFile, shape: ModelShape, settings: EngineSettings, *, threads: int) -> ov.CompiledModel:
     with WeightsFile(file) as weights:
         graph = build_graph(weights, shape)
+        if weights.unread:  # some variant of the architecture, whose answers would be silently wrong
+            raise ConfigError(
+                f"OpenVINO's kernels cannot compute {file.path}: nothing here uses its tensor {weights.unread[0]}."
+                ' Serve it with engine.kernels = "llama".'
+            )
     try:
         return ov.Core().compile_model(graph, _DEVICE, _compile_options(settings, threads=threads))
     except RuntimeError as error:

@@ -36,39 +36,54 @@ class ModelShape:
     rotates_pairs: bool
 
 
+def find_obstacle(file: ModelFile) -> str | None:
+    """Why OpenVINO's kernels cannot compute a file's model here, as the end of "it ..."; None where they can."""
+    known = ", ".join(sorted(ARCHITECTURES))
+    head_size = _head_size(file)
+    obstacles = {
+        f"has the architecture {file.architecture}; they compute {known}": file.architecture not in ARCHITECTURES,
+        "is split into several files": file.metadata.get("split.count", 1) not in (0, 1),
+        "varies its heads from layer to layer": f"{file.architecture}.attention.head_count_kv" in file.array_lengths,
+        "has experts": bool(file.number("expert_count")),
+        "stretches its positions (rope.scaling)": _text(file, "rope.scaling.type", "none") != "none",
+        "has keys and values of different sizes": file.number("attention.value_length") not in (None, head_size),
+        "rotates only a part of each head": file.number("rope.dimension_count") not in (None, head_size),
+    }
+    return next((obstacle for obstacle, is_there in obstacles.items() if is_there), None)
+
+
 def read_shape(file: ModelFile) -> ModelShape:
     """The shape of a file's model.
 
     Raises:
         ConfigError: OpenVINO's kernels do not compute this model here; the message says why.
     """
-    if file.architecture not in ARCHITECTURES:
-        raise _refusal(
-            file, f"has the architecture {file.architecture}; they compute {', '.join(sorted(ARCHITECTURES))}"
+    obstacle = find_obstacle(file)
+    if obstacle is not None:
+        raise ConfigError(
+            f'OpenVINO\'s kernels cannot compute {file.path}: it {obstacle}. Serve it with engine.kernels = "llama".'
         )
-    if file.metadata.get("split.count", 1) not in (0, 1):
-        raise _refusal(file, "is split into several files")
-    if file.number("expert_count"):
-        raise _refusal(file, "has experts")
-    if str(file.metadata.get(f"{file.architecture}.rope.scaling.type", "none")) != "none":
-        raise _refusal(file, "stretches its positions (rope.scaling)")
     num_heads = _needed(file, "attention.head_count")
-    width = _needed(file, "embedding_length")
-    head_size = file.number("attention.key_length") or width // num_heads
-    if (file.number("attention.value_length") or head_size) != head_size:
-        raise _refusal(file, "has keys and values of different sizes")
-    if (file.number("rope.dimension_count") or head_size) != head_size:
-        raise _refusal(file, "rotates only a part of each head")
     return ModelShape(
         num_layers=_needed(file, "block_count"),
-        width=width,
+        width=_needed(file, "embedding_length"),
         num_heads=num_heads,
         num_kv_heads=file.number("attention.head_count_kv") or num_heads,
-        head_size=head_size,
-        norm_epsilon=float(file.metadata.get(f"{file.architecture}.attention.layer_norm_rms_epsilon", 1e-5)),
-        rope_base=float(file.metadata.get(f"{file.architecture}.rope.freq_base", 10000.0)),
+        head_size=_head_size(file),
+        norm_epsilon=float(_text(file, "attention.layer_norm_rms_epsilon", "1e-5")),
+        rope_base=float(_text(file, "rope.freq_base", "10000")),
         rotates_pairs=file.architecture == "llama",
     )
+
+
+def _head_size(file: ModelFile) -> int:
+    return file.number("attention.key_length") or (file.number("embedding_length") or 0) // (
+        file.number("attention.head_count") or 1
+    )
+
+
+def _text(file: ModelFile, name: str, default: str) -> str:
+    return str(file.metadata.get(f"{file.architecture}.{name}", default))
 
 
 def _needed(file: ModelFile, name: str) -> int:
@@ -76,9 +91,3 @@ def _needed(file: ModelFile, name: str) -> int:
     if not value:
         raise ConfigError(f"The model file {file.path} lacks {file.architecture}.{name}.")
     return value
-
-
-def _refusal(file: ModelFile, reason: str) -> ConfigError:
-    return ConfigError(
-        f'OpenVINO\'s kernels cannot compute {file.path}: it {reason}. Serve it with engine.kernels = "llama".'
-    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from seekd.engine.llama.model_file import ModelFile
 from seekd.engine.llama.sizing import plan_memory as plan_llama_memory
+from seekd.engine.openvino.shape import read_shape
 from seekd.engine.settings import EngineSettings, KvType
 from seekd.engine.types import MemoryPlan
 from seekd.errors import ConfigError
@@ -26,8 +27,10 @@ def plan_memory(file: ModelFile, settings: EngineSettings) -> MemoryPlan:
     """How a model is sized to this machine.
 
     Raises:
-        ConfigError: the memory for keys and values does not hold what is asked for, or their type is not supported.
+        ConfigError: OpenVINO's kernels cannot compute the model, or not with keys and values of this type, or the
+            memory for these does not hold what is asked for.
     """
+    read_shape(file)
     if settings.kv_type not in (KvType.F16, KvType.F32):
         raise ConfigError(
             f'engine.kv_type is "{settings.kv_type}", which OpenVINO\'s kernels do not keep here.'

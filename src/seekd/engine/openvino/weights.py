@@ -98,6 +98,7 @@ class WeightsFile:
         self._file = file
         self._path: Path = file.path
         self._data: mmap.mmap | None = None
+        self._read: set[str] = set()
 
     def __enter__(self) -> Self:
         try:
@@ -116,6 +117,11 @@ class WeightsFile:
 
     def __contains__(self, name: str) -> bool:
         return name in self._file.tensors
+
+    @property
+    def unread(self) -> list[str]:
+        """Tensors of the file that nobody has asked for."""
+        return sorted(set(self._file.tensors) - self._read)
 
     def vector(self, name: str) -> npt.NDArray[np.float32]:
         """A tensor of one dimension, such as a norm's weights.
@@ -158,6 +164,7 @@ class WeightsFile:
         place = self._file.tensors.get(name)
         if place is None:
             raise ConfigError(f"The model file {self._path} lacks the tensor {name}.")
+        self._read.add(name)
         return place
 
     def _rows(self, place: TensorPlace, kind: GGMLQuantizationType) -> npt.NDArray[np.uint8]:
