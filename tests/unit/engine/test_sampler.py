@@ -223,3 +223,12 @@ def test_any_whole_number_is_a_seed(seed: int) -> None:
     rows = np.random.default_rng(5).standard_normal((20, 50)).astype(np.float32)
     drawn = [[Sampler(Sampling(seed=seed)).sample(row).token_id for row in rows] for _ in range(2)]
     assert drawn[0] == drawn[1]
+
+
+def test_a_nucleus_takes_in_unlikely_tokens_where_there_are_many() -> None:
+    logits = np.full(2001, np.log(5e-4), dtype=np.float32)
+    logits[7] = 0  # as likely as all others together
+    sampler = Sampler(Sampling(temperature=1, top_p=0.99, seed=11))
+    drawn = [sampler.sample(logits).token_id for _ in range(300)]
+    assert 100 < drawn.count(7) < 200
+    assert max(drawn) < 2001 * 0.99  # of equals the lower ids

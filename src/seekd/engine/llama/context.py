@@ -39,6 +39,10 @@ class ContextSettings:
     kv_type: KvType = KvType.F16
 
 
+_MAX_ROWS = 512
+"""Views of rows of logits that are kept; a context has at most 256 rows."""
+
+
 class DecodeStatus(enum.Enum):
     """How a `decode` ended, other than by an error."""
 
@@ -56,6 +60,7 @@ class Context:
         self.settings = settings
         self._model = model
         self._vocab_size = model.vocab_size
+        self._rows: dict[int, npt.NDArray[np.float32]] = {}
         self._pointer: C.llama_context_p | None = None
         self._memory: C.llama_memory_t | None = None
 
@@ -129,7 +134,14 @@ class Context:
         pointer = C.llama_get_logits_ith(self._opened, index)
         if not pointer:
             raise EngineError("llama.cpp computed no logits for a token that they were asked for.")
-        return np.ctypeslib.as_array(pointer, shape=(self._vocab_size,))
+        # llama.cpp writes rows of logits to the same few places, and a view costs more than the search for its maximum.
+        address = ctypes.addressof(pointer.contents)
+        row = self._rows.get(address)
+        if row is None:
+            if len(self._rows) >= _MAX_ROWS:  # its buffer has moved now and then
+                self._rows.clear()
+            row = self._rows[address] = np.ctypeslib.as_array(pointer, shape=(self._vocab_size,))
+        return row
 
     def clear(self) -> None:
         """Empty every slot."""

@@ -77,6 +77,9 @@ def plan_step(
     Returns:
         A chunk for each stream and for some of the others; empty only when there are no sequences.
     """
+    if all(_is_stream(sequence) and sequence.num_uncomputed == 1 for sequence in sequences):
+        turns.order(())  # nobody's prompt waits
+        return StepPlan(chunks=[_chunk(sequence, 1) for sequence in sequences])  # most steps: nothing to share out
     streams = [sequence for sequence in sequences if _is_stream(sequence)]
     others = [sequence for sequence in sequences if not _is_stream(sequence)]
     room = limits.batch_tokens

@@ -99,6 +99,15 @@ def test_a_prompt_beside_streams_gets_its_cap() -> None:
     assert shares_of([*streams, new_sequence(3, prompt=500, computed=0)], new_limits()) == {0: 1, 1: 1, 2: 1, 3: 30}
 
 
+def test_a_key_whose_prompts_are_done_has_left_the_circle_of_turns() -> None:
+    turns, limits = Rotation(), new_limits(batch_tokens=128)
+    plan = [new_sequence(0, prompt=640, computed=0, key="a")]
+    assert shares_of(plan, limits, turns) == {0: 128}
+    assert shares_of([new_sequence(0, prompt=640, computed=640, completion=1, key="a")], limits, turns) == {0: 1}
+    waiting = [new_sequence(1, prompt=640, computed=0, key="b"), new_sequence(2, prompt=640, computed=0, key="a")]
+    assert shares_of(waiting, limits, turns) == {1: 128}
+
+
 def test_forced_tokens_go_in_bursts_and_their_rest_only_where_prompts_leave_room() -> None:
     stream = new_sequence(0, prompt=10, computed=10, completion=60)
     assert shares_of([stream], new_limits()) == {0: 40}
