@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def test_the_ready_line_has_the_url_the_model_and_a_curl_line_that_works(start_s
     line = server.wait_for_line("seekd is ready")
     server.wait_until_ready()
     assert "demonstration model" in line
+    assert f"playground: {server.url}/;" in line
     assert f"curl {server.url}/v1/chat/completions" in line
     body = line.partition("-d '")[2].rpartition("'")[0]
     response = httpx.post(
@@ -39,6 +41,19 @@ def test_the_ready_line_has_the_url_the_model_and_a_curl_line_that_works(start_s
     )
     assert response.status_code == 200
     assert response.json()["choices"][0]["message"]["content"]
+
+
+def test_the_browser_is_opened_once_the_playground_would_answer(start_server: StartServer, tmp_path: Path) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new && mv {opened}.new {opened}\n')
+    browser.chmod(0o755)
+    server = start_server("--open", BROWSER=f"{browser} %s")
+    server.wait_until_ready()
+    deadline = time.monotonic() + 30
+    while not opened.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert opened.read_text() == f"{server.url}/"
 
 
 def test_the_ready_line_leads_to_an_answer_where_requests_cost_money(start_server: StartServer, tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ def serve(
         str | None,
         typer.Option(metavar="debug|info|warning|error", help="Least severe records shown.  [default: info]"),
     ] = None,
+    opens_browser: Annotated[
+        bool, typer.Option("--open", help="Show the playground in the browser once ready.")
+    ] = False,
     script: Annotated[
         Path | None,
         typer.Option(
@@ -136,7 +139,7 @@ def serve(
     if script is not None:
         raise typer.Exit(run_kit(settings, script=script))
     models.fetch_missing((plan.source for plan in planned_models(settings)), ModelStore(settings.server.models_folder))
-    raise typer.Exit(run_server(settings))
+    raise typer.Exit(run_server(settings, opens_browser=opens_browser))
 
 
 @app.command()
@@ -177,6 +180,55 @@ def replay(
     settings = load_settings(config, server__host=host, server__port=port, server__data_dir=data_dir).settings
     library = Library(folder, matching="strict" if strict else "lenient", has_rhythm=rhythm)
     raise typer.Exit(run_kit(settings, library=library))
+
+
+@app.command()
+def chat(
+    question: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUESTION", help="Asked once; what is piped in follows it. Without it, a conversation."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Of the server.  [default: this machine's, at the set port]"),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", metavar="KEY", envvar="DEEPSEEK_API_KEY", show_default=False, help="Sent along."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Asked.  [default: the first of the server's list]")
+    ] = None,
+    system: Annotated[str, typer.Option("--system", metavar="TEXT", help="The system prompt.")] = "",
+    temperature: Annotated[float | None, typer.Option("--temperature", metavar="T", help="0 to 2.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", metavar="N", help="Of an answer.")] = None,
+    thinking: Annotated[
+        bool | None, typer.Option("--thinking/--no-thinking", help="Reason before answering, or not.")
+    ] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Chat in the terminal, or ask one question: git diff | seekd chat "review this"."""
+    from seekd.cli.chat.client import ChatClient
+    from seekd.cli.chat.run import ask_once, open_conversation, question_of, talk
+
+    server = load_settings(config, server__data_dir=data_dir).settings.server
+    is_once = bool(question) or as_json or not sys.stdin.isatty()
+    with ChatClient(base_url or f"{server.scheme}://127.0.0.1:{server.port}/v1", api_key=api_key) as client:
+        asked = question_of(question or [], "" if sys.stdin.isatty() else sys.stdin.read()) if is_once else ""
+        conversation = open_conversation(
+            client,
+            model=model,
+            system=system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            thinking=None if thinking is None else {"type": "enabled" if thinking else "disabled"},
+        )
+        if is_once:
+            ask_once(client, conversation, asked, as_json=as_json)
+        else:
+            talk(client, conversation, history=server.data_dir / "chat-history")
 
 
 @app.command("config")

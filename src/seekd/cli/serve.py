@@ -16,6 +16,7 @@ import os
 import shlex
 import signal
 import socket
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +42,12 @@ BACKLOG = 2048
 _SIGNALLED = 128  # as shells report a process that a signal ended
 
 
-def run_server(settings: Settings) -> int:
+def run_server(settings: Settings, *, opens_browser: bool = False) -> int:
     """Serve until SIGINT or SIGTERM; the process's exit status.
+
+    Args:
+        settings: of the server.
+        opens_browser: show the playground in the user's browser once a request would be answered.
 
     Raises:
         ConfigError: a taken port, an unusable model file, or a setting that keeps the server from starting.
@@ -52,7 +57,7 @@ def run_server(settings: Settings) -> int:
         application = build(settings)
         server = http_server(application.asgi, settings.server)
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(_serve(application, settings, server, listener))
+            return runner.run(_serve(application, settings, server, listener, opens_browser=opens_browser))
 
 
 def run_kit(settings: Settings, *, script: Path | None = None, library: Library | None = None) -> int:
@@ -103,7 +108,14 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _serve(application: Application, settings: Settings, server: uvicorn.Server, listener: socket.socket) -> int:
+async def _serve(
+    application: Application,
+    settings: Settings,
+    server: uvicorn.Server,
+    listener: socket.socket,
+    *,
+    opens_browser: bool = False,
+) -> int:
     stop = asyncio.Event()
     stop_on_signal(stop)
     _log.info("starting", extra={"action": "starting", "version": __version__})
@@ -116,6 +128,8 @@ async def _serve(application: Application, settings: Settings, server: uvicorn.S
             starting.result()
             calm_collector()
             await _say_ready(application, settings, listener)
+            if opens_browser and not webbrowser.open(f"{address_of(settings, listener)}/"):
+                _log.warning("no browser could be opened", extra={"action": "no_browser"})
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (starting, stopping):
@@ -150,13 +164,19 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _say_ready(application: Application, settings: Settings, listener: socket.socket) -> None:
+def address_of(settings: Settings, listener: socket.socket) -> str:
+    """Where a client on this machine reaches the server."""
     host, port = listener.getsockname()[:2]
     scheme = settings.server.scheme
-    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def _say_ready(application: Application, settings: Settings, listener: socket.socket) -> None:
+    url = address_of(settings, listener)
     steps = first_steps(url, await application.first_request(), data_dir=settings.server.data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    line = f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; {steps}"
+    playground = f"playground: {url}/; " if settings.server.pages else ""
+    line = f"seekd is ready at {url} with {application.model_line()}, {application.access_line()}; {playground}{steps}"
     console.print(log.printable(line), markup=False)
 
 
