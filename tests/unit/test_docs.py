@@ -51,6 +51,17 @@ def test_every_link_to_a_heading_finds_it(page: Path) -> None:
         assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_page_is_in_the_navigation_of_the_site(page: Path) -> None:
+    name = "index.md" if page == ROOT / "README.md" else page.relative_to(ROOT)
+    assert f'"{name}"' in (ROOT / "zensical.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_every_decision_is_in_the_list_of_decisions(page: Path) -> None:
+    assert f"({page.name})" in (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("text", SETTINGS)
 def test_every_settings_file_loads(text: str, tmp_path: Path) -> None:
     file = tmp_path / "seekd.toml"
