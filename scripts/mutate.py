@@ -174,6 +174,8 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr) or _is_passive(child):
                 continue
+            if isinstance(child, ast.keyword) and child.arg in ("kw_only", "frozen", "slots"):
+                continue
             yield child
             yield from _code(child)
 

@@ -58,6 +58,17 @@ def test_a_value_of_the_wrong_shape_is_dropped_and_reported(keyword: str, value:
     assert findings[0].startswith(keyword)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("properties", {str(number): {} for number in range(MAX_PROPERTIES)}),
+        ("anyOf", [{"type": "null"}] * MAX_PROPERTIES),
+    ],
+)
+def test_as_many_parts_as_are_allowed_are_kept(keyword: str, value: object) -> None:
+    assert check({keyword: value}) == ({keyword: value}, [])
+
+
 def test_an_integer_is_given_the_bounds_that_it_lacks() -> None:
     bounds = {"minimum": 0, "maximum": LARGEST_INTEGER}
     assert check({"type": "integer", "minimum": 0}) == ({"type": "integer", **bounds}, [])
