@@ -58,6 +58,7 @@ class Books:
 
     Attributes:
         claims: idempotency keys; a claim that it gives ends with `settle`.
+        has_prices: whether any request may cost something.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Books:
         self._clock = clock
         self._prices = prices
         self._pricing = pricing
+        self.has_prices = not prices.is_free or pricing is not None
         self._ring = KeyRing(allows_open=allows_open)
         self._backoff = FailureBackoff(num_free=settings.failed_auth_free, max_delay_s=settings.failed_auth_delay_s)
         self._num_slowed = 0
@@ -163,7 +165,7 @@ class Books:
             Unauthenticated: no key, or none that works.
             StoreError: the database is away.
         """
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms
         try:
             return await self._read(lambda reader: self._ring.authenticate(reader, key, now_ms=now_ms))
         except Unauthenticated:
@@ -212,6 +214,8 @@ class Books:
             Unauthenticated: the key was revoked after `authenticate`.
             StoreError: the database is away. Nothing is held.
         """
+        if not self.has_prices:
+            return await self._reserve_nothing(caller, request_id, model, is_retry_safe=is_retry_safe)
         whole = self.price(model, caller.account_id)
         prices = tuple((currency, price.part(price_share)) for currency, price in whole.items())
         if all(price.is_free for _, price in prices):
@@ -243,7 +247,7 @@ class Books:
 
     def check_price(self, model: str) -> None:
         """Refuse a model that has no price while others have one. Raises `UnpricedModel`."""
-        if not self._prices.is_free and self._prices.lacks(model, self._now_ms()):
+        if not self._prices.is_free and self._prices.lacks(model, self._clock.now_ms):
             raise UnpricedModel(model)
 
     async def check_can_pay(self, caller: Caller, model: str) -> None:
@@ -267,7 +271,7 @@ class Books:
         self, caller: Caller, request_id: str, model: str, *, is_retry_safe: bool
     ) -> Reservation:
         """Let a free request in: it holds no money, so nothing is written before its work; a long one is by `note`."""
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms
         if self._writer.is_behind:  # what was used could not be written down either
             raise StoreError
         if caller.key_id is not None:
@@ -331,7 +335,7 @@ class Books:
             usage=usage,
             claim=claim,
             answer=None if claim is None else self.claims.kept(answer),
-            answer_expires_at_ms=self._now_ms() + int(self._settings.idempotency_lifetime_s * 1000),
+            answer_expires_at_ms=self._clock.now_ms + int(self._settings.idempotency_lifetime_s * 1000),
         )
         if reservation.price.is_free and claim is None and self._is_spooled(operation):
             self._writer.post(operation, is_durable=True)
@@ -394,14 +398,14 @@ class Books:
 
     async def balance(self, account_id: str) -> Balance:
         """What an account has. Raises `StoreError`."""
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms
         return await self._read(
             lambda reader: read_balance(
                 reader,
                 account_id,
                 now_ms=now_ms,
                 default_currency=self._settings.default_currency,
-                is_everything_free=self._prices.is_free and self._pricing is None,
+                is_everything_free=not self.has_prices,
             )
         )
 
@@ -417,7 +421,7 @@ class Books:
             StoreError: the pricing has failed.
         """
         self.check_price(model)
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms
         prices: Mapping[str, Price] = self._prices.prices(model, now_ms)
         if self._pricing is not None:
             question = PriceQuestion(model=model, account_id=account_id, at_ms=now_ms, table=prices)

@@ -96,7 +96,8 @@ class KeyRing:
             Unauthenticated: no key, or none that works.
             TransactionFailed: the database is away.
         """
-        if self.is_open(connection):
+        self._refresh(connection)
+        if self._allows_open and not self._any_key_ever:
             return OPEN_CALLER
         if key is None or len(key) > _MAX_KEY_CHARACTERS:
             raise Unauthenticated(key_tail=None if key is None else key[-4:])

@@ -56,7 +56,8 @@ class SqliteConnection:
 
     def rows(self, query: Statement, parameters: Parameters | None = None) -> list[Row]:
         """All rows of a query."""
-        return _translated(lambda: self._connection.execute(query.sqlite, _plain(parameters)).fetchall())
+        plain = {} if parameters is None else _plain(parameters)
+        return _translated(lambda: self._connection.execute(query.sqlite, plain).fetchall())
 
     def rows_together(self, queries: Sequence[tuple[Statement, Parameters]]) -> list[list[Row]]:
         """All rows of several queries."""

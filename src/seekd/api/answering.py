@@ -30,6 +30,7 @@ from seekd.prompt.types import Renderable
 from seekd.service.generation import TOOK_TOO_LONG, Generation
 from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.opening import GenerationService
+from seekd.service.response_cache.cache import NO_WISH
 from seekd.service.routing import Routes
 from seekd.wire.calls import Call
 from seekd.wire.context import CONTEXT_HEADER, PENDING, context_edit, context_header, requested_context
@@ -86,19 +87,14 @@ class Answering:
         dialect = DIALECTS[self.settings.dialect]
         interruption: Interruption = request.state.interruption
         if self.settings.request_timeout_s:
-            interruption.interrupt_after(self.settings.request_timeout_s, Overloaded(TOOK_TOO_LONG))
+            interruption.interrupt_after(self.settings.request_timeout_s, partial(Overloaded, TOOK_TOO_LONG))
         try:
             dialect = requested_dialect(request, default=dialect)
-            asked = _Asked(
-                request=request,
-                parse=parse,
-                caller=await self.gate.admit(request),
-                dialect=dialect,
-                body=await self._body(request),
-            )
+            caller = await self.gate.admit(request)
+            body = await self._body(request)
             if IDEMPOTENCY_HEADER in request.headers:
-                return await self._answer_once(asked)
-            opening = await self._screened(asked)
+                return await self._answer_once(request, parse, caller, dialect, body)
+            opening = await self._opening(request, parse, caller, dialect, body)
             interruption.listener = opening.interrupted
             frames = (
                 _frames(opening.call, await opening.finish()) if opening.waiting is None else _frames_later(opening)
@@ -109,13 +105,15 @@ class Answering:
         except ClientLeft:
             return _nobody()
 
-    async def _answer_once(self, asked: _Asked) -> ASGIApp:
+    async def _answer_once(
+        self, request: Request, parse: Parse, caller: Caller, dialect: Dialect, body: bytes
+    ) -> ASGIApp:
         """The answer to an idempotency key. Where it is known, nothing else is done and nothing can be refused."""
-        claims, dialect, request = self.gate.books.claims, asked.dialect, asked.request
+        claims = self.gate.books.claims
         taken = await claims.take(
-            asked.caller,
+            caller,
             idempotency_key=request.headers[IDEMPOTENCY_HEADER],
-            body=asked.to_repeat(),
+            body=_to_repeat(request, caller, dialect, body),
             request_id=request.state.request_id,
         )
         if isinstance(taken, Answer):
@@ -126,29 +124,35 @@ class Answering:
                 wait, failure=lambda error: failed(error, dialect), interruption=request.state.interruption
             )
         async with claims.freed_on_failure(taken):
-            opening = await self._screened(asked)
+            opening = await self._opening(request, parse, caller, dialect, body)
         frames = self.detached.start(_frames_to_keep(opening, taken, claims), goes_on=lambda: opening.has_begun)
         return self._respond(opening, dialect, frames, request.state.interruption)
 
-    async def _screened(self, asked: _Asked) -> _Opening:
-        request, caller, dialect = asked.request, asked.caller, asked.dialect
-        call = self._routed(asked.parse(asked.body, dialect=dialect, models=self.models), caller)
+    async def _opening(self, request: Request, parse: Parse, caller: Caller, dialect: Dialect, body: bytes) -> _Opening:
+        headers, state = request.headers, request.state
+        call = parse(body, dialect=dialect, models=self.models)
+        if self.routes is not None:
+            call = self._routed(call, self.routes, caller)
         log.model_name.set(call.request.served_model)
-        screened = await self.screening.screen(
-            call, asked.body, asked.parse, caller=caller, headers=request.headers, dialect=dialect
-        )
-        call = _with_context(screened.call, request)
+        watch = None
+        if self.screening.is_wanted(headers):
+            screened = await self.screening.screen(call, body, parse, caller=caller, headers=headers, dialect=dialect)
+            call, watch = screened.call, screened.watch
+        if (wanted := headers.get(CONTEXT_HEADER)) is not None:
+            call = replace(call, request=replace(call.request, long_conversation=requested_context(wanted)))
+        waiting = self.service.would_wait(call.request, caller)
         opening = partial(
             self.service.open,
             call.request,
             caller=caller,
-            request_id=request.state.request_id,
+            request_id=state.request_id,
             response_id=dialect.response_id(uuid.uuid4(), prefix=call.id_prefix),
-            watch=screened.watch,
-            wish=cache_wish(request.headers),
+            watch=watch,
+            waiting=waiting,
+            wish=cache_wish(headers) if CACHE_HEADER in headers or "cache-control" in headers else NO_WISH,
             route=request.scope["path"],  # `request.url` parses the whole address
         )
-        return _Opening(call=call, open=opening, waiting=self.service.would_wait(call.request, caller))
+        return _Opening(call=call, open=opening, waiting=waiting)
 
     async def count(self, request: Request, parse: ParseCountable, write: Callable[[Sequence[int]], bytes]) -> Response:
         """The response to a request that only counts tokens."""
@@ -172,8 +176,8 @@ class Answering:
         except ClientLeft:
             return _nobody()
 
-    def _routed(self, call: Call, caller: Caller) -> Call:
-        request = call.request if self.routes is None else self.routes.routed(call.request, caller)
+    def _routed(self, call: Call, routes: Routes, caller: Caller) -> Call:
+        request = routes.routed(call.request, caller)
         if request is call.request:
             return call
         return replace(call, request=request, headers={**call.headers, MODEL_HEADER: request.served_model})
@@ -231,14 +235,6 @@ class Answering:
         )
 
 
-def _with_context(call: Call, request: Request) -> Call:
-    """The call with what its header wants of a conversation that is too long. Raises `InvalidParameter`."""
-    wanted = request.headers.get(CONTEXT_HEADER)
-    if wanted is None:
-        return call
-    return replace(call, request=replace(call.request, long_conversation=requested_context(wanted)))
-
-
 def requested_dialect(request: Request, *, default: Dialect) -> Dialect:
     """The dialect that a request names, and note it for the response's headers. Raises `InvalidParameter`."""
     named = request.headers.get(DIALECT_HEADER)
@@ -287,25 +283,15 @@ def _cost_headers(generation: Generation) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A request whose sender and body are known."""
-
-    request: Request
-    parse: Parse
-    caller: Caller
-    dialect: Dialect
-    body: bytes
-
-    def to_repeat(self) -> bytes:
-        """What must be equal in a repeat: all that decides what is answered. Raises `InvalidParameter`."""
-        headers = self.request.headers
-        wanted = headers.get(CONTEXT_HEADER)
-        marks = [] if wanted is None else [str(requested_context(wanted))]
-        marks += [f"{name}={headers[name]}" for name in (REDACT_HEADER, RESTORE_HEADER) if name in headers]
-        if self.caller.allowed_models is not None:  # a key of other models must not get what was made for this one
-            marks.append(f"models={sorted(self.caller.allowed_models)}")
-        return "\n".join((self.request.url.path, " ".join((self.dialect.name, *marks)), "")).encode() + self.body
+def _to_repeat(request: Request, caller: Caller, dialect: Dialect, body: bytes) -> bytes:
+    """What must be equal in a repeat: all that decides what is answered. Raises `InvalidParameter`."""
+    headers = request.headers
+    wanted = headers.get(CONTEXT_HEADER)
+    marks = [] if wanted is None else [str(requested_context(wanted))]
+    marks += [f"{name}={headers[name]}" for name in (REDACT_HEADER, RESTORE_HEADER) if name in headers]
+    if caller.allowed_models is not None:  # a key of other models must not get what was made for this one
+        marks.append(f"models={sorted(caller.allowed_models)}")
+    return "\n".join((request.url.path, " ".join((dialect.name, *marks)), "")).encode() + body
 
 
 @dataclass(slots=True, kw_only=True)
@@ -318,12 +304,12 @@ class _Opening:
     """
 
     call: Call
-    open: Callable[..., Awaitable[Generation]]  # `GenerationService.open` without what it waits for
+    open: Callable[[], Awaitable[Generation]]
     waiting: Waiting | None
     generation: Generation | None = None
 
     async def finish(self) -> Generation:
-        self.generation = await self.open(waiting=self.waiting)
+        self.generation = await self.open()
         report = self.generation.context
         if report is not None and report.action != "whole":
             self.call.encoder.edit_first(context_edit(report))

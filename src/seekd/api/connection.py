@@ -138,7 +138,12 @@ class AnswerResponse:
         watcher = asyncio.create_task(interrupt_when_left(receive, self._interruption))
         filler = None if self._keep_alive is None else asyncio.create_task(self._fill_silence(send, self._keep_alive))
         try:
-            await self._send_frames(send)
+            try:
+                async with contextlib.aclosing(self._frames) as frames:
+                    async for data in frames:
+                        await self._send(send, data)
+            except asyncio.CancelledError:  # everything is freed and settled
+                raise self._interruption.caught() from None
         except ClientLeft:
             pass
         except SeekdError as error:
@@ -153,15 +158,6 @@ class AnswerResponse:
         if self._started:
             with contextlib.suppress(OSError):
                 await send({"type": "http.response.body", "body": self._trailer(), "more_body": False})
-
-    async def _send_frames(self, send: Send) -> None:
-        """Send all there is. Raises what ended it early, when everything is freed and settled."""
-        try:
-            async with contextlib.aclosing(self._frames) as frames:
-                async for data in frames:
-                    await self._send(send, data)
-        except asyncio.CancelledError:
-            raise self._interruption.caught() from None
 
     async def _send(self, send: Send, data: bytes) -> None:
         async with self._sending:

@@ -37,9 +37,9 @@ class Interruption:
             self.listener(cause)
         self._task.cancel()
 
-    def interrupt_after(self, limit_s: float, cause: Exception) -> None:
+    def interrupt_after(self, limit_s: float, make_cause: Callable[[], Exception]) -> None:
         """Cancel the task when it takes longer; until `close`."""
-        self._timer = asyncio.get_running_loop().call_later(limit_s, self.interrupt, cause)
+        self._timer = asyncio.get_running_loop().call_later(limit_s, lambda: self.interrupt(make_cause()))
 
     def caught(self) -> Exception:
         """The cause, to be asked for where the cancellation ends; the task goes on.

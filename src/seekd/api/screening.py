@@ -86,6 +86,15 @@ class Screening:
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="screening"), init=False, repr=False
     )
 
+    def is_wanted(self, headers: Headers) -> bool:
+        """Whether settings or a request's headers want anything of `screen`."""
+        return (
+            not self.shields.is_idle
+            or self.moderator is not None
+            or REDACT_HEADER in headers
+            or RESTORE_HEADER in headers
+        )
+
     async def screen(
         self, call: Call, body: bytes, parse: Parse, *, caller: Caller, headers: Headers, dialect: Dialect
     ) -> Screened:
@@ -107,12 +116,6 @@ class Screening:
             InvalidParameter: a header asks for what there is not.
             RequestError: as `parse` raises it, for what redaction has left.
         """
-        if (
-            self.shields.is_idle
-            and self.moderator is None
-            and not any(name in headers for name in (REDACT_HEADER, RESTORE_HEADER))
-        ):
-            return Screened(call=call)
         fields = decoded_object(body)
         policy = self.shields.policy(model=call.request.served_model, account_id=caller.account_id)
         policy = self.shields.asked(policy, redact=headers.get(REDACT_HEADER), restore=headers.get(RESTORE_HEADER))

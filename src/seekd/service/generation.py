@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -103,7 +103,7 @@ class Generation:
         metrics: Metrics,
         clock: Callable[[], float],
         cancellation: Cancellation,
-        serving: Callable[[], AbstractContextManager[None]],
+        serving: AbstractContextManager[None],
         context: ContextReport | None = None,
     ) -> None:
         self.warnings = warnings
@@ -146,22 +146,20 @@ class Generation:
             ShuttingDown: the server is stopping.
         """
         self._cancellation.listener = self._cancelled
-        with self._serving():
-            async with self._turn() as turn, aclosing(self._run(turn)) as batches:
+        turn_at_answer = nullcontext(Turn()) if self._ticket is None else self._turn(self._ticket)
+        with self._serving:
+            async with turn_at_answer as turn, aclosing(self._run(turn)) as batches:
                 async for events in batches:
                     self._cancellation.suspend()
                     yield events
                     self._cancellation.resume()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Turn]:
-        """The request's turn at an answer; without the response cache it is always now."""
-        if self._ticket is None:
-            yield Turn()
-            return
+    async def _turn(self, ticket: Ticket) -> AsyncIterator[Turn]:
+        """The request's turn at an answer that the response cache may have."""
         has_come = False
         try:
-            async with self._ticket.turn() as turn:
+            async with ticket.turn() as turn:
                 has_come = True
                 yield turn
         except BaseException:

@@ -209,7 +209,8 @@ class ModelPool:
             Overloaded: it was not loaded in time.
             ShuttingDown: the pool is closed.
         """
-        await self._wait_until_usable(member)
+        if not member.is_usable:
+            await self._wait_until_usable(member)
         member.num_running += 1
         member.used_s = self._clock()
         try:
@@ -219,8 +220,6 @@ class ModelPool:
             self._notify()
 
     async def _wait_until_usable(self, member: Member) -> None:
-        if member.is_usable:
-            return
         member.num_waiting += 1
         try:
             async with asyncio.timeout(self._wait_limit_s):

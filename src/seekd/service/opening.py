@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from seekd.accounts.types import Caller
-from seekd.engine.types import ConstraintSpec, EngineRequest, Sampling
+from seekd.engine.types import ConstraintSpec, EngineRequest
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
 from seekd.prompt.abilities import Thinking
+from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.unbroken import UnbrokenParser
 from seekd.prompt.types import (
     AnswerStart,
     OutputParser,
+    OutputRule,
     Renderable,
     ResponseIdentity,
 )
@@ -169,11 +171,10 @@ class GenerationService:
             route=route,
             is_stream=request.stream,
             started_s=self._clock(),
+            listed=self.running.listed,
         )
-        with self.running.serving(running):
-            return await self._open(
-                request, running, response_id=response_id, watch=watch, waiting=waiting or Waiting(), wish=wish
-            )
+        with running:
+            return await self._open(request, running, response_id=response_id, watch=watch, waiting=waiting, wish=wish)
 
     async def _open(
         self,
@@ -182,31 +183,40 @@ class GenerationService:
         *,
         response_id: str,
         watch: AnswerWatch | None,
-        waiting: Waiting,
+        waiting: Waiting | None,
         wish: CacheWish,
     ) -> Generation:
         caller, request_id = running.caller, running.request_id
         member = self._member(request.served_model, caller)
-        self._billing.books.check_price(request.served_model)
+        if self._billing.books.has_prices:
+            self._billing.books.check_price(request.served_model)
         if not member.is_usable:  # who cannot pay makes no other model leave
             await self._billing.check(caller, request.served_model)
         lease = partial(self._models.lease, member)
-        async with lease() as model:
-            constraint, warnings = await self._constraint(request, model, caller)
-            if request.thinking and model.abilities.thinking is Thinking.NEVER:
-                warnings = (*warnings, self._thoughtless(member, request.served_model))
+        constraint: ConstraintSpec | None = None
+        warnings: Sequence[str] = ()
+        if request.rule is not None or request.thinking:
+            async with lease() as model:
+                if request.rule is not None:
+                    constraint, warnings = await self._constraint(request, request.rule, model, caller)
+                if request.thinking and model.abilities.thinking is Thinking.NEVER:
+                    warnings = (*warnings, self._thoughtless(member, request.served_model))
         cache_salt = f"{caller.account_id}\x00{request.user_id or ''}"
-        asked = Asked(
-            request=request,
-            caller=caller,
-            request_id=request_id,
-            cache_salt=cache_salt,
-            waiting=waiting,
-        )
-        fitted = await self._conversations.fit(asked, member)
-        request = fitted.request
+        prompt_token_ids: list[int] | None = None
+        report: ContextReport | None = None
+        choice = self._conversations.choice(request, caller, member)
+        if choice is not LongConversation.REFUSE:
+            asked = Asked(
+                request=request,
+                caller=caller,
+                request_id=request_id,
+                cache_salt=cache_salt,
+                waiting=waiting or Waiting(),
+            )
+            fitted = await self._conversations.fit(asked, member, choice)
+            request, prompt_token_ids, report = fitted.request, fitted.prompt_token_ids, fitted.report
         async with lease() as model:
-            prompt_token_ids = fitted.prompt_token_ids or await self._encoder.encode(
+            prompt_token_ids = prompt_token_ids or await self._encoder.encode(
                 request.body,
                 model,
                 caller=caller,
@@ -215,15 +225,20 @@ class GenerationService:
             )
             start = request.body.answer_start(model.chat_format)
             max_tokens = _resolve_max_tokens(request, len(prompt_token_ids), model.info.context_length)
+            sampling = request.sampling
+            if (temperature := model.temperature(sampling.temperature)) != sampling.temperature:
+                sampling = replace(sampling, temperature=temperature)
             engine_request = EngineRequest(
                 request_id=request_id,
                 prompt_token_ids=prompt_token_ids,
                 max_tokens=max_tokens,
-                sampling=_mapped(request.sampling, model),
+                sampling=sampling,
                 cache_salt=cache_salt,
                 fairness_key=caller.account_id,
                 constraint=constraint,
-                deadline_s=self._time_left_s(running.started_s),
+                deadline_s=None
+                if self._deadline_s is None
+                else max(0.0, self._deadline_s - (self._clock() - running.started_s)),
             )
             identity = ResponseIdentity(
                 response_id=response_id,
@@ -242,7 +257,7 @@ class GenerationService:
             if request.unbroken:
                 parser = UnbrokenParser(parser, request.unbroken, model.vocabulary.token_bytes)
         ticket = None
-        if self._cache is not None:
+        if self._cache is not None and (wish.is_on or self._cache.is_used):
             ticket = self._cache.ticket(
                 engine_request,
                 wish=wish,
@@ -266,11 +281,11 @@ class GenerationService:
             cache_hit_unit=request.cache_hit_unit,
             one_token_at_a_time=bool(request.body.stops) or start is not AnswerStart.CONTENT,
             warnings=warnings,
-            context=fitted.report,
+            context=report,
             metrics=self._metrics,
             clock=self._clock,
             cancellation=running.cancellation,
-            serving=partial(self.running.serving, running),
+            serving=running,
         )
         running.record = generation.record
         return generation
@@ -321,18 +336,11 @@ class GenerationService:
             _log.warning(text, name, member.key, extra={"action": "cannot_think"})
         return "The model does not think: the answer has no reasoning"
 
-    def _time_left_s(self, started_s: float) -> float | None:
-        if self._deadline_s is None:
-            return None
-        return max(0.0, self._deadline_s - (self._clock() - started_s))
-
     async def _constraint(
-        self, request: GenerationRequest, model: ServedModel, caller: Caller
-    ) -> tuple[ConstraintSpec | None, Sequence[str]]:
-        if request.rule is None:
-            return None, ()
+        self, request: GenerationRequest, rule: OutputRule, model: ServedModel, caller: Caller
+    ) -> tuple[ConstraintSpec, Sequence[str]]:
         compiled = await self._rules.compile(
-            request.rule,
+            rule,
             chat_format=model.chat_format,
             start=request.body.answer_start(model.chat_format),
             account_id=caller.account_id,
@@ -342,12 +350,6 @@ class GenerationService:
 
 def _most_counted(context_length: int) -> int:
     return max(_COUNTED_TOKENS, _COUNTED_CONTEXTS * context_length)
-
-
-def _mapped(sampling: Sampling, model: ServedModel) -> Sampling:
-    """On the scale of the model."""
-    temperature = model.temperature(sampling.temperature)
-    return sampling if temperature == sampling.temperature else replace(sampling, temperature=temperature)
 
 
 def _resolve_max_tokens(request: GenerationRequest, num_prompt_tokens: int, context_length: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -23,13 +22,14 @@ class RequestState(enum.StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class RunningRequest:
-    """One request from its arrival at the service to its end.
+    """One request from its arrival at the service to its end: listed, and to be cancelled, within its `with`.
 
     Attributes:
         model: the served name.
         route: the path that it came by; "summary" for what a request with a long conversation needs.
         started_s: when it arrived, on the service's clock.
         record: what the engine has done for it; None until its prompt is known.
+        listed: all that are being served, by their ids.
     """
 
     request_id: str
@@ -39,7 +39,20 @@ class RunningRequest:
     is_stream: bool
     started_s: float
     record: GenerationRecord | None = None
+    listed: dict[str, RunningRequest] = field(repr=False)
     cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def __enter__(self) -> None:
+        """Begin, or go on after the block was left."""
+        self.listed[self.request_id] = self
+        self.cancellation.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raises `RequestCancelled` in place of the block's own end when somebody has cancelled it."""
+        del self.listed[self.request_id]
+        self.cancellation.__exit__(kind, error, trace)
 
     @property
     def state(self) -> RequestState:
@@ -81,51 +94,30 @@ class RunningRequests:
 
     Args:
         clock: seconds, monotonic.
+
+    Attributes:
+        listed: by their ids; each enters itself.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._requests: dict[str, RunningRequest] = {}
-
-    def serving(self, request: RunningRequest) -> AbstractContextManager[None]:
-        """List a request within the block, which ends with `RequestCancelled` when somebody cancels it."""
-        return _Serving(self._requests, request)
+        self.listed: dict[str, RunningRequest] = {}
 
     def views(self) -> list[RequestView]:
         """Every request, the oldest first."""
         now_s = self._clock()
-        return [_view(request, now_s) for request in sorted(self._requests.values(), key=lambda one: one.started_s)]
+        return [_view(request, now_s) for request in sorted(self.listed.values(), key=lambda one: one.started_s)]
 
     def find(self, request_id: str) -> RequestView | None:
         """One request; None when it is not being served."""
-        request = self._requests.get(request_id)
+        request = self.listed.get(request_id)
         return None if request is None else _view(request, self._clock())
 
     def cancel(self, request_id: str) -> None:
         """End a request: its client is told, and what was done is charged. Nothing happens when it has ended."""
-        request = self._requests.get(request_id)
+        request = self.listed.get(request_id)
         if request is not None:
             request.cancellation.cancel()
-
-
-class _Serving:
-    # A class, since every request enters it twice and a generator costs four times as much.
-
-    __slots__ = ("_request", "_requests")
-
-    def __init__(self, requests: dict[str, RunningRequest], request: RunningRequest) -> None:
-        self._requests = requests
-        self._request = request
-
-    def __enter__(self) -> None:
-        self._requests[self._request.request_id] = self._request
-        self._request.cancellation.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        del self._requests[self._request.request_id]
-        self._request.cancellation.__exit__(kind, error, trace)
 
 
 def _view(request: RunningRequest, now_s: float) -> RequestView:

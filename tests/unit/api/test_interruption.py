@@ -25,9 +25,9 @@ async def test_the_task_goes_on_where_the_cause_is_asked_for() -> None:
 
 async def test_a_time_limit_interrupts_until_it_is_forgotten() -> None:
     kept, forgotten = Interruption(), Interruption()
-    forgotten.interrupt_after(0, ConnectionError())
+    forgotten.interrupt_after(0, ConnectionError)
     forgotten.close()
-    kept.interrupt_after(0, TimeoutError())
+    kept.interrupt_after(0, TimeoutError)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.Event().wait()
     assert isinstance(kept.caught(), TimeoutError)

@@ -14,13 +14,14 @@ from seekd.service.running import RequestState, RunningRequest, RunningRequests
 CALLER = Caller(account_id="a", key_id="k", key_prefix="sk-1234", name="ci")
 
 
-def _request(request_id: str, *, started_s: float = 0.0) -> RunningRequest:
+def _request(running: RunningRequests, request_id: str, *, started_s: float = 0.0) -> RunningRequest:
     return RunningRequest(
         request_id=request_id,
         caller=CALLER,
         model="deepseek-chat",
         route="/chat/completions",
         is_stream=True,
+        listed=running.listed,
         started_s=started_s,
     )
 
@@ -35,16 +36,16 @@ def _request(request_id: str, *, started_s: float = 0.0) -> RunningRequest:
     ],
 )
 def test_the_state_follows_from_what_the_engine_has_done(record: GenerationRecord | None, state: RequestState) -> None:
-    request = _request("r")
+    request = _request(RunningRequests(clock=lambda: 0.0), "r")
     request.record = record
     assert request.state is state
 
 
 async def test_requests_are_listed_oldest_first_with_their_age_while_they_are_served() -> None:
     running = RunningRequests(clock=lambda: 10.0)
-    young, old = _request("young", started_s=9.5), _request("old", started_s=1.0)
+    young, old = _request(running, "young", started_s=9.5), _request(running, "old", started_s=1.0)
     old.record = GenerationRecord(num_prompt_tokens=9, num_cached_tokens=8, num_completion_tokens=3)
-    with running.serving(young), running.serving(old):
+    with young, old:
         assert [(view.id, view.age_s) for view in running.views()] == [("old", 9.0), ("young", 0.5)]
         seen = running.find("old")
         assert seen is not None
@@ -58,7 +59,7 @@ async def test_only_the_request_that_is_cancelled_ends() -> None:
     running = RunningRequests(clock=lambda: 0.0)
 
     async def serve(request_id: str) -> None:
-        with running.serving(_request(request_id)):
+        with _request(running, request_id):
             await asyncio.Event().wait()
 
     one, other = (asyncio.create_task(serve(name)) for name in ("one", "other"))

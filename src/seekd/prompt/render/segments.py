@@ -46,7 +46,13 @@ def encode_pieces(segments: Sequence[Segment], vocabulary: TokenTable) -> Iterat
     protected_ids = frozenset(special_tokens[text] for text in spellings)
     for segment in segments:
         if segment.is_control:
-            yield [_control_id(segment.text, special_tokens)]
+            token_id = special_tokens.get(segment.text)
+            if token_id is None:
+                raise InvalidParameter(
+                    f"This kind of request needs the token {segment.text!r}, which the loaded model's vocabulary does "
+                    "not have."
+                )
+            yield [token_id]
             continue
         parts = _marked_parts if segment.is_markup else cut_spellings
         for part in parts(segment.text, spellings):
@@ -89,15 +95,6 @@ def _protected(special_tokens: Mapping[str, int]) -> tuple[str, ...]:
     # A single character cannot be cut, and as a user-defined entry (runs of white space in some vocabularies) it stands
     # for nothing but itself.
     return tuple(text for text in special_tokens if len(text) > 1)
-
-
-def _control_id(spelling: str, special_tokens: Mapping[str, int]) -> int:
-    token_id = special_tokens.get(spelling)
-    if token_id is None:
-        raise InvalidParameter(
-            f"This kind of request needs the token {spelling!r}, which the loaded model's vocabulary does not have."
-        )
-    return token_id
 
 
 @lru_cache(maxsize=8)

@@ -143,7 +143,7 @@ class LongConversations:
         of_account = self._settings.accounts.get(caller.account_id)
         return member.model.long_conversation if of_account is None else LongConversation(of_account)
 
-    async def fit(self, asked: Asked, member: Member) -> Fitted:
+    async def fit(self, asked: Asked, member: Member, choice: LongConversation) -> Fitted:
         """The request, shortened where it has to be and may be.
 
         Raises:
@@ -154,7 +154,6 @@ class LongConversations:
             AccessError: the account may not or cannot pay for a summary.
         """
         request, body = asked.request, asked.request.body
-        choice = self.choice(request, asked.caller, member)
         if choice is LongConversation.REFUSE or not isinstance(body, RecipeBody):
             return Fitted(request=request)
         async with self._models.lease(member) as model:

@@ -119,8 +119,15 @@ class ResponseCache:
         self.store = store
         self.metrics = metrics
         self.flights: dict[str, _Flight] = {}
+        uses = (settings.use, *settings.models.values(), *settings.accounts.values())
+        self._is_used = "on" in uses
         self._writing: set[asyncio.Task[None]] = set()
         metrics.show_response_cache(lambda: store.num_bytes)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it is for any request that does not ask for it."""
+        return self._is_used
 
     async def start(self) -> None:
         """Find what an earlier server has kept. Raises `ConfigError` when its place cannot be used."""
