@@ -5,6 +5,7 @@ Above every room but cli and testing; the only module that knows which classes s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -26,6 +27,7 @@ from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
 from seekd.api.screening import Screening
+from seekd.api.tracing import traced
 from seekd.config import ByteSize
 from seekd.engine.factory import make_engine
 from seekd.engine.settings import default_cache_ram, memory_bytes
@@ -51,6 +53,7 @@ from seekd.service.response_cache.cache import open_response_cache
 from seekd.service.routing import Routes
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
+from seekd.service.telemetry import open_telemetry
 from seekd.settings import ModelPlan, Settings, names_by_model, planned_models, unserved_names
 from seekd.ui.pages import Pages
 from seekd.wire.dialect import CLASSIC, DIALECTS
@@ -160,6 +163,11 @@ class Application:
             failed=lambda cause, dialect: failed(cause, DIALECTS[dialect or settings.server.dialect]),
         )
         self.asgi = for_browsers(self._edge, allowed_origins=settings.accounts.allowed_origins)
+        self._telemetry = open_telemetry(settings.telemetry)
+        if self._telemetry is not None:
+            metrics.tell(self._telemetry.generation_ended)
+            if self._telemetry.tracer is not None:
+                self.asgi = traced(self.asgi, self._telemetry.tracer)
 
     async def start(self) -> None:
         """Open the books for writing and load the models that are to be loaded at once.
@@ -189,6 +197,8 @@ class Application:
         await self._cache.close()
         await self._limiter.close()
         await self._books.close()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
 
     def stop_accepting(self) -> None:
         """Say by `/healthz` that no new request should come."""

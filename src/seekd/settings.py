@@ -19,6 +19,7 @@ from seekd.log import LogSettings
 from seekd.models.settings import BUNDLED_MODEL, ModelSettings
 from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.settings import ContextSettings
+from seekd.service.telemetry import TelemetrySettings
 from seekd.wire.model_names import OFFICIAL_MODELS
 
 
@@ -49,6 +50,7 @@ class Settings:
     guard: GuardSettings = field(default_factory=GuardSettings)
     response_cache: ResponseCacheSettings = field(default_factory=ResponseCacheSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from seekd.prompt.answer.detokenizer import Detokenizer
 from seekd.prompt.types import Json, OutputChunk, OutputParser, PromptUsage
 from seekd.service.billing import Bill, Billing
 from seekd.service.cancellation import Cancellation
-from seekd.service.metrics import Metrics
+from seekd.service.metrics import EndedGeneration, Metrics
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
 from seekd.service.served_model import ServedModel
@@ -52,6 +52,7 @@ class GenerationRecord:
         num_completion_tokens: generated and delivered.
         outcome: what ended it; None while it runs.
         first_token_s: seconds from opening to the first token; None before it.
+        settle_s: seconds that the books took at the end.
         total_s: seconds from opening to the end.
     """
 
@@ -61,6 +62,7 @@ class GenerationRecord:
     num_completion_tokens: int = 0
     outcome: Outcome | None = None
     first_token_s: float | None = None
+    settle_s: float = 0.0
     total_s: float = 0.0
 
 
@@ -187,7 +189,9 @@ class Generation:
                         # Before the last frame leaves: who has read an answer has paid for it.
                         self.record.total_s = self._clock() - started_s
                         answer = None if self._keeper is None else self._keeper.compose(events)
+                        settling_s = self._clock()
                         self.charge = await bill.settle(self._usage(), answer=answer)
+                        self.record.settle_s = self._clock() - settling_s
                         turn.ended(was_cut=self.record.outcome is Outcome.LENGTH)
                     if events:
                         yield events
@@ -394,12 +398,18 @@ class Generation:
     def _report(self) -> None:
         record = self.record
         self._metrics.observe(
-            model=self._model_key,
-            request_id=self.request_id,
-            outcome=Outcome.CACHED if self._is_hit else record.outcome or Outcome.ERROR,
-            first_token_s=None if self._is_hit else record.first_token_s,
-            total_s=record.total_s,
-            num_completion_tokens=record.num_completion_tokens,
+            EndedGeneration(
+                model=self._model_key,
+                served_model=self._served_model,
+                request_id=self.request_id,
+                outcome=Outcome.CACHED if self._is_hit else record.outcome or Outcome.ERROR,
+                num_prompt_tokens=record.num_prompt_tokens,
+                num_cached_tokens=record.num_cached_tokens,
+                num_completion_tokens=record.num_completion_tokens,
+                first_token_s=None if self._is_hit else record.first_token_s,
+                settle_s=record.settle_s,
+                total_s=record.total_s,
+            )
         )
         _log.info(
             "generation ended",

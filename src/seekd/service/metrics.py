@@ -7,6 +7,7 @@ somebody scrapes. Each server has a registry of its own: nothing is registered o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,6 +22,37 @@ _TOKEN_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5
 _TOTAL_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedGeneration:
+    """What became of one generation.
+
+    Attributes:
+        model: that answered, as in the engines of `Metrics`.
+        served_model: the name that it was asked for by.
+        request_id: as the engine knows it.
+        outcome: what ended it.
+        num_prompt_tokens: tokens of the prompt.
+        num_cached_tokens: of these, not computed.
+        num_completion_tokens: generated and delivered.
+        queue_s: waited for a slot of the engine; None where the engine does not say.
+        first_token_s: from admission to the first token; None when there was none.
+        settle_s: spent on the books at the end.
+        total_s: from admission to the end.
+    """
+
+    model: str
+    served_model: str
+    request_id: str
+    outcome: Outcome
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    num_completion_tokens: int
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    settle_s: float = 0.0
+    total_s: float
+
+
 class Metrics:
     """What this server has done.
 
@@ -30,6 +62,7 @@ class Metrics:
 
     def __init__(self, *, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
+        self._listeners: list[Callable[[EndedGeneration], None]] = []
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "seekd_request", "Generations, by how they ended.", ("model", "finished_reason"), registry=self._registry
@@ -91,36 +124,27 @@ class Metrics:
         )
         self._registry.register(_EngineCollector(engines))
 
-    def observe(
-        self,
-        *,
-        model: str,
-        request_id: str,
-        outcome: Outcome,
-        first_token_s: float | None,
-        total_s: float,
-        num_completion_tokens: int,
-    ) -> None:
-        """Take note of one generation that has ended.
+    def tell(self, listener: Callable[[EndedGeneration], None]) -> None:
+        """Tell somebody else about each generation too."""
+        self._listeners.append(listener)
 
-        Args:
-            model: that answered, as in `engines`.
-            request_id: as the engine knows it.
-            outcome: what ended it.
-            first_token_s: from admission to the first token; None when there was none.
-            total_s: from admission to the end.
-            num_completion_tokens: generated and delivered.
-        """
-        self._requests.labels(model, outcome.value).inc()
-        self._total.labels(model).observe(total_s)
+    def observe(self, ended: EndedGeneration) -> None:
+        """Take note of one generation that has ended."""
+        model = ended.model
+        self._requests.labels(model, ended.outcome.value).inc()
+        self._total.labels(model).observe(ended.total_s)
         engine = self._engines.get(model)
-        explanation = None if engine is None else engine.explain(request_id)
+        explanation = None if engine is None else engine.explain(ended.request_id)
         if explanation is not None:
             self._queue.labels(model).observe(explanation.queue_s)
-        if first_token_s is not None:
-            self._first_token.labels(model).observe(first_token_s)
-            if num_completion_tokens > 1:
-                self._per_token.labels(model).observe((total_s - first_token_s) / (num_completion_tokens - 1))
+            ended = replace(ended, queue_s=explanation.queue_s) if self._listeners else ended
+        if ended.first_token_s is not None:
+            self._first_token.labels(model).observe(ended.first_token_s)
+            if ended.num_completion_tokens > 1:
+                per_token_s = (ended.total_s - ended.first_token_s) / (ended.num_completion_tokens - 1)
+                self._per_token.labels(model).observe(per_token_s)
+        for listener in self._listeners:
+            listener(ended)
 
     def count_findings(self, *, rule: str, action: str, number: int) -> None:
         """Take note of sensitive data in a request."""

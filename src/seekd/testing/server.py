@@ -25,6 +25,7 @@ from seekd.service.model_pool import Member, ModelPool
 from seekd.service.response_cache.settings import ResponseCacheSettings
 from seekd.service.served_model import ServedModel
 from seekd.service.settings import ContextSettings
+from seekd.service.telemetry import TelemetrySettings
 from seekd.settings import NamedModelSettings, Settings
 
 START_LIMIT_S = 30.0
@@ -58,6 +59,7 @@ def serve_script(
     context: ContextSettings | None = None,
     own_models: Sequence[str] = (),
     router: str | None = None,
+    telemetry: TelemetrySettings | None = None,
 ) -> Iterator[ScriptedServer]:
     """Serve until the block ends.
 
@@ -74,6 +76,7 @@ def serve_script(
         context: how they are summarised.
         own_models: names of further models, which play the same script on engines of their own.
         router: name of the extension that chooses among them.
+        telemetry: whether traces and metrics are sent.
     """
     settings = Settings(
         server=replace(server or ServerSettings(), host="127.0.0.1", port=0, data_dir=data_dir),
@@ -89,6 +92,7 @@ def serve_script(
         models={name: NamedModelSettings(source=name) for name in own_models},
         context=context or ContextSettings(),
         response_cache=response_cache or ResponseCacheSettings(),
+        telemetry=telemetry or TelemetrySettings(),
     )
     engines = {name: ScriptedEngine(script, context_length=context_length) for name in ("default", *own_models)}
     members = [

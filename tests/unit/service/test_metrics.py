@@ -5,7 +5,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from seekd.accounts.types import Outcome
 from seekd.engine.scripted import ScriptedEngine, say
 from seekd.engine.types import CacheExplanation, EngineStats
-from seekd.service.metrics import Metrics
+from seekd.service.metrics import EndedGeneration, Metrics
+
+
+def _ended(model: str, request_id: str, outcome: Outcome, **others: float) -> EndedGeneration:
+    values: dict[str, float] = {"num_prompt_tokens": 9, "num_cached_tokens": 0, "num_completion_tokens": 0, **others}
+    return EndedGeneration(model=model, served_model=model, request_id=request_id, outcome=outcome, **values)  # type: ignore[arg-type]
 
 
 def _samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -32,15 +37,9 @@ def test_a_generation_counts_in_every_histogram_of_its_model() -> None:
         queue_s=0.5,
     )
     metrics = Metrics(engines={"a": engine})
-    metrics.observe(
-        model="a", request_id="1", outcome=Outcome.STOP, first_token_s=0.2, total_s=1.2, num_completion_tokens=11
-    )
-    metrics.observe(
-        model="a", request_id="2", outcome=Outcome.ERROR, first_token_s=None, total_s=0.1, num_completion_tokens=0
-    )
-    metrics.observe(
-        model="b", request_id="3", outcome=Outcome.STOP, first_token_s=None, total_s=0.1, num_completion_tokens=0
-    )
+    metrics.observe(_ended("a", "1", Outcome.STOP, first_token_s=0.2, total_s=1.2, num_completion_tokens=11))
+    metrics.observe(_ended("a", "2", Outcome.ERROR, total_s=0.1))
+    metrics.observe(_ended("b", "3", Outcome.STOP, total_s=0.1))
     samples = _samples(metrics)
     assert samples["seekd_request_total", (("finished_reason", "stop"), *A)] == 1
     assert samples["seekd_request_total", (("finished_reason", "error"), *A)] == 1
@@ -69,7 +68,5 @@ async def test_each_engines_latest_report_is_read_at_each_scrape() -> None:
 
 def test_two_servers_in_one_process_do_not_mix() -> None:
     first, second = Metrics(engines={}), Metrics(engines={})
-    first.observe(
-        model="a", request_id="1", outcome=Outcome.STOP, first_token_s=None, total_s=1, num_completion_tokens=0
-    )
+    first.observe(_ended("a", "1", Outcome.STOP, total_s=1))
     assert ("seekd_request_total", (("finished_reason", "stop"), *A)) not in _samples(second)
