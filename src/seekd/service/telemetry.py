@@ -5,8 +5,8 @@
         queue | prefill | decode | settle
 
 Spans are made when a generation has ended, of the times that were taken for the books and the log anyway, so that a
-token costs nothing more. Texts of users and models are never part of them. Source of the names: OpenTelemetry's semantic
-conventions for generative AI, 1.36 and the latest of 2026.
+token costs nothing more. Texts of users and models are never part of them. Source of the names: OpenTelemetry's
+semantic conventions for generative AI, 1.36 and the latest of 2026.
 """
 
 from __future__ import annotations
