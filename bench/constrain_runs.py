@@ -26,7 +26,8 @@ from seekd.constrain.grammars import constraint_for
 from seekd.constrain.matcher import ConstraintCompiler
 from seekd.engine.cache.prefix_cache import NullPrefixCache
 from seekd.engine.core import EngineCore
-from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.llama.runtime import open_runtime
+from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling, Vocabulary

@@ -39,7 +39,8 @@ from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, P
 from seekd.engine.core import EngineCore
 from seekd.engine.link.process import EngineProcess
 from seekd.engine.llama.binding import C
-from seekd.engine.llama.runtime import Runtime, open_runtime
+from seekd.engine.llama.runtime import open_runtime
+from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, Sampling, Vocabulary

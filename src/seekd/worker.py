@@ -58,7 +58,11 @@ def main() -> int:
 
 def _run(job: WorkerJob, connection: Connection) -> None:
     settings = job.settings
-    with open_runtime(Path(job.model_path), settings) as runtime, _open_store(job, runtime) as store:
+    weights_dir = None if job.cache_dir is None else Path(job.cache_dir) / "weights"
+    with (
+        open_runtime(Path(job.model_path), settings, weights_dir=weights_dir) as runtime,
+        _open_store(job, runtime) as store,
+    ):
         cache = _make_cache(store, runtime)
         limits = SchedulerLimits(
             max_sequences=settings.max_sequences,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,3 +170,58 @@ def test_what_these_kernels_cannot_compute_is_refused_in_a_sentence(model_file: 
     assert "IQ4_NL" in refusal(quantised(tmp_path / "model.gguf", 25))
     (tmp_path / "none.gguf").write_text("not a model")
     assert "not a GGUF file" in refusal(tmp_path / "none.gguf")
+
+
+def logits_with(path: Path, weights_dir: Path) -> npt.NDArray[np.float32]:
+    with open_runtime(path, SETTINGS, weights_dir=weights_dir) as runtime:
+        assert runtime.model.run([Chunk(sequence=in_slot(0, prompt(50)), start=0, end=50, wants_logits=True)])
+        return runtime.model.borrowed_logits(0).copy()
+
+
+def test_weights_are_unpacked_once_and_compute_the_same_from_the_disk(tmp_path: Path) -> None:
+    path, weights_dir = quantised(tmp_path / "model.gguf", EXACT["Q4_K"]), tmp_path / "weights"
+    first = logits_with(path, weights_dir)
+    written = {found.name: found.stat().st_mtime_ns for found in weights_dir.iterdir()}
+    assert {Path(name).suffix for name in written} == {".json", ".bin"}
+    assert np.array_equal(logits_with(path, weights_dir), first)
+    assert {found.name: found.stat().st_mtime_ns for found in weights_dir.iterdir()} == written
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16", "Q4_0"])
+def test_saved_weights_of_every_form_compute_the_same(name: str, tmp_path: Path) -> None:
+    path, weights_dir = quantised(tmp_path / "model.gguf", EXACT[name]), tmp_path / "weights"
+    assert np.array_equal(logits_with(path, weights_dir), logits_with(path, weights_dir))
+
+
+def test_saved_weights_are_read_and_not_unpacked_again(tmp_path: Path) -> None:
+    path, weights_dir = write_gguf(tmp_path / "model.gguf", Architecture.QWEN2), tmp_path / "weights"
+    first = logits_with(path, weights_dir)
+    saved = next(weights_dir.glob("*.bin"))
+    saved.write_bytes(bytes(saved.stat().st_size))  # weights of 0
+    assert not np.array_equal(logits_with(path, weights_dir), first)
+
+
+def test_a_file_that_was_written_anew_is_unpacked_anew_and_the_old_weights_go(tmp_path: Path) -> None:
+    path, weights_dir = tmp_path / "model.gguf", tmp_path / "weights"
+    write_gguf(path, Architecture.QWEN2, seed=1)
+    first = logits_with(path, weights_dir)
+    write_gguf(path, Architecture.QWEN2, seed=2)
+    os.utime(path, ns=(10**18, 10**18))
+    assert not np.array_equal(logits_with(path, weights_dir), first)
+    assert len(list(weights_dir.iterdir())) == 2
+
+
+def test_saved_weights_that_cannot_be_read_are_unpacked_again(tmp_path: Path) -> None:
+    path, weights_dir = write_gguf(tmp_path / "model.gguf", Architecture.QWEN2), tmp_path / "weights"
+    first = logits_with(path, weights_dir)
+    next(weights_dir.glob("*.json")).write_text("{")
+    assert np.array_equal(logits_with(path, weights_dir), first)
+    saved = next(weights_dir.glob("*.bin"))
+    saved.write_bytes(saved.read_bytes()[:1000])
+    assert np.array_equal(logits_with(path, weights_dir), first)
+
+
+def test_weights_that_cannot_be_kept_are_served_all_the_same(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "model.gguf", Architecture.QWEN2)
+    (tmp_path / "weights").write_text("a file where the directory should be")
+    assert np.array_equal(logits_with(path, tmp_path / "weights"), logits_with(path, tmp_path / "others"))

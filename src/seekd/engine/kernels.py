@@ -42,8 +42,15 @@ def choose_kernels(file: ModelFile, settings: EngineSettings) -> KernelChoice:
     return KernelChoice(kernels=Kernels.LLAMA, reason=reason)
 
 
-def open_runtime(path: Path, settings: EngineSettings) -> AbstractContextManager[Runtime]:
+def open_runtime(
+    path: Path, settings: EngineSettings, *, weights_dir: Path | None = None
+) -> AbstractContextManager[Runtime]:
     """Load a model with the kernels that the settings choose. Only those are imported.
+
+    Args:
+        path: of the file.
+        settings: of the engine.
+        weights_dir: where weights that were unpacked for OpenVINO are kept from one start to the next; None keeps none.
 
     Raises:
         ConfigError: they are not installed, or cannot compute the file with these settings.
@@ -55,7 +62,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> AbstractContextManager
     if choice.kernels is Kernels.OPENVINO:
         from seekd.engine.openvino.runtime import open_runtime as open_openvino
 
-        return open_openvino(path, settings)
+        return open_openvino(path, settings, weights_dir=weights_dir)
     from seekd.engine.llama.runtime import open_runtime as open_llama
 
     return open_llama(path, settings)

@@ -19,20 +19,21 @@ The order of tensors in a layer is that of the models' own implementations; noth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seekd.engine.openvino.binding import PagedAttention, ops, ov
 from seekd.engine.openvino.shape import ModelShape
-from seekd.engine.openvino.weights import GroupedMatrix, Matrix, WeightsFile
+from seekd.engine.openvino.weights import GroupedMatrix, Matrix, PlainMatrix, WeightsFile
 
 
 def build_graph(weights: WeightsFile, shape: ModelShape) -> ov.Model:
     """The graph of a model, with its weights as constants.
 
     Args:
-        weights: open; not needed any more afterwards.
+        weights: open. Its matrices must live as long as the graph and what is compiled from it: they are not copied.
         shape: of the model.
 
     Raises:
@@ -117,8 +118,7 @@ class _Builder:
         return self._projection(f"{prefix}ffn_down", ops.multiply(gate, self._projection(f"{prefix}ffn_up", hidden)))
 
     def _projection(self, name: str, hidden: ov.Output, order: npt.NDArray[np.intp] | None = None) -> ov.Output:
-        matrix = self._weights.matrix(f"{name}.weight")
-        product = _product(hidden, matrix if order is None else matrix.with_rows(order))
+        product = _product(hidden, self._weights.matrix(f"{name}.weight", order))
         if f"{name}.bias" not in self._weights:
             return product
         bias = self._weights.vector(f"{name}.bias")
@@ -198,17 +198,27 @@ def _grouped_constants(matrix: GroupedMatrix) -> tuple[ov.Node, ov.Node, ov.Node
     """Codes, scales and zero points, shape `(rows, groups, columns of a group or 1)`."""
     kinds = {(4, True): ov.Type.i4, (8, True): ov.Type.i8, (4, False): ov.Type.u4, (8, False): ov.Type.u8}
     kind = kinds[matrix.bits, matrix.zero_points is None]
-    codes = ov.Tensor(matrix.codes, ov.Shape([*matrix.scales.shape, matrix.group_size]), kind)
-    zero_points = None if matrix.zero_points is None else ops.constant(matrix.zero_points[:, :, None])
-    return ops.constant(codes, shared_memory=False), ops.constant(matrix.scales[:, :, None]), zero_points
+    groups = list(matrix.scales.shape)
+    scale_kind = ov.Type.f16 if matrix.scales.dtype == np.float16 else ov.Type.f32
+    zero_points = matrix.zero_points
+    return (
+        _borrowed(matrix.codes, [*groups, matrix.group_size], kind),
+        _borrowed(matrix.scales, [*groups, 1], scale_kind),
+        None if zero_points is None else _borrowed(zero_points, [*groups, 1], ov.Type.f32),
+    )
 
 
-def _plain_constant(matrix: Matrix, *, converted: bool = True) -> ov.Node:
-    assert not isinstance(matrix, GroupedMatrix)
+def _plain_constant(matrix: PlainMatrix, *, converted: bool = True) -> ov.Node:
     values = matrix.values
-    tensor = ov.Tensor(values, ov.Shape(values.shape), ov.Type.bf16) if matrix.is_bf16 else ov.Tensor(values)
-    constant = ops.constant(tensor, shared_memory=False)
-    return ops.convert(constant, "f32") if converted and values.dtype != np.float32 else constant
+    kind = {np.dtype(np.float32): ov.Type.f32, np.dtype(np.float16): ov.Type.f16}.get(values.dtype, ov.Type.bf16)
+    constant = _borrowed(values, list(values.shape), kind)
+    return ops.convert(constant, "f32") if converted and kind != ov.Type.f32 else constant
+
+
+def _borrowed(array: npt.NDArray[Any], shape: list[int], kind: ov.Type) -> ov.Node:
+    """A constant over an array of any type, which is not copied."""
+    assert array.flags.c_contiguous
+    return ops.constant(ov.Tensor(array, ov.Shape(shape), kind), shared_memory=True)
 
 
 def _number(value: int) -> ov.Output:

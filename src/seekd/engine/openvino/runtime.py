@@ -17,7 +17,8 @@ from seekd.engine.openvino.graph import build_graph
 from seekd.engine.openvino.memory import KV_BLOCK_TOKENS, PagedMemory, Pages
 from seekd.engine.openvino.shape import ModelShape, read_shape
 from seekd.engine.openvino.sizing import plan_memory
-from seekd.engine.openvino.weights import WeightsFile
+from seekd.engine.openvino.weights import READER_VERSION, Matrix, WeightsFile
+from seekd.engine.openvino.weights_store import WeightsStore
 from seekd.engine.runtime import Runtime, binding_of, fingerprint
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.settings import EngineSettings, KvType, default_threads
@@ -87,8 +88,13 @@ class OpenVinoModel:
 
 
 @contextmanager
-def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
+def open_runtime(path: Path, settings: EngineSettings, *, weights_dir: Path | None) -> Iterator[Runtime]:
     """Load a model, compile its graph, and allocate the memory of its sequences.
+
+    Args:
+        path: of the file.
+        settings: of the engine.
+        weights_dir: where unpacked weights are kept from one start to the next; None keeps none.
 
     Raises:
         ConfigError: the file cannot be used, or the settings do not fit it or the machine.
@@ -98,7 +104,8 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
         plan = plan_memory(file, settings)
         shape = read_shape(file)
         threads = settings.threads if settings.threads is not None else default_threads(file.size_bytes)
-        compiled = _compile(file, shape, settings, threads=threads)
+        graph, borrowed = _build(file, shape, weights_dir)
+        compiled = _compile(graph, path, settings, threads=threads)
         num_blocks = plan.num_cells // KV_BLOCK_TOKENS + _SPARE_BLOCKS_PER_SLOT * settings.max_sequences
         pages: Pages = np.zeros(
             (shape.num_layers, 2, num_blocks, shape.num_kv_heads, KV_BLOCK_TOKENS, shape.head_size),
@@ -129,6 +136,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
                 "kernels": "openvino",
             },
         )
+        stack.callback(borrowed.clear)  # not before the compiled graph is done with
         yield Runtime(
             info=info,
             vocabulary=vocabulary,
@@ -139,19 +147,28 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
         )
 
 
-def _compile(file: ModelFile, shape: ModelShape, settings: EngineSettings, *, threads: int) -> ov.CompiledModel:
-    with WeightsFile(file) as weights:
+def _build(file: ModelFile, shape: ModelShape, weights_dir: Path | None) -> tuple[ov.Model, dict[str, Matrix]]:
+    """The graph of a file, and the matrices that it borrows: saved ones, or new ones, which are then saved."""
+    store = None if weights_dir is None else WeightsStore(weights_dir, file)
+    unpacked = None if store is None else store.load()
+    with WeightsFile(file, unpacked) as weights:
         graph = build_graph(weights, shape)
         if weights.unread:  # some variant of the architecture, whose answers would be silently wrong
             raise ConfigError(
                 f"OpenVINO's kernels cannot compute {file.path}: nothing here uses its tensor {weights.unread[0]}."
                 ' Serve it with engine.kernels = "llama".'
             )
+    if store is not None and unpacked is None:
+        store.save(weights.matrices)
+    return graph, weights.matrices
+
+
+def _compile(graph: ov.Model, path: Path, settings: EngineSettings, *, threads: int) -> ov.CompiledModel:
     try:
         return ov.Core().compile_model(graph, _DEVICE, _compile_options(settings, threads=threads))
     except RuntimeError as error:
         raise ConfigError(
-            f'OpenVINO cannot compile {file.path} for this processor: {error}. Serve it with engine.kernels = "llama".'
+            f'OpenVINO cannot compile {path} for this processor: {error}. Serve it with engine.kernels = "llama".'
         ) from error
 
 
@@ -168,10 +185,11 @@ def _compile_options(settings: EngineSettings, *, threads: int) -> dict[str, str
 
 
 def _build_info() -> str:
-    """What could change a computed number: OpenVINO's build and the processor."""
+    """What could change a computed number: what is computed here, OpenVINO's build and the processor."""
     core = ov.Core()
     capabilities = " ".join(sorted(core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")))
-    return f"openvino {ov.__version__}; {core.get_property(_DEVICE, 'FULL_DEVICE_NAME')}; {capabilities}"
+    processor = core.get_property(_DEVICE, "FULL_DEVICE_NAME")
+    return f"reader {READER_VERSION}; openvino {ov.__version__}; {processor}; {capabilities}"
 
 
 def _slot(chunk: Chunk) -> int:

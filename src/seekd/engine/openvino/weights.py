@@ -37,6 +37,9 @@ _PLAIN: Mapping[GGMLQuantizationType, npt.DTypeLike] = {
     GGMLQuantizationType.F16: np.float16,
     GGMLQuantizationType.BF16: np.uint16,
 }
+READER_VERSION = 1
+"""Raised by whoever changes what the arrays or the graph over them compute: what is saved on disk is bound to it."""
+
 _GROUP = 32  # weights of a row that share a scale, in most types
 _ROWS_AT_ONCE = 4096  # unpacking takes several times the memory of its result
 
@@ -92,9 +95,19 @@ Matrix = PlainMatrix | GroupedMatrix
 
 
 class WeightsFile:
-    """The tensors of one file, mapped into memory; a context manager, whose arrays are copies and outlive it."""
+    """The tensors of one file, mapped into memory; a context manager, whose arrays outlive it.
 
-    def __init__(self, file: ModelFile) -> None:
+    Args:
+        file: of the model.
+        unpacked: matrices that need not be read from the file.
+
+    Attributes:
+        matrices: those that were asked for, by tensor.
+    """
+
+    def __init__(self, file: ModelFile, unpacked: Mapping[str, Matrix] | None = None) -> None:
+        self.matrices: dict[str, Matrix] = {}
+        self._unpacked = {} if unpacked is None else unpacked
         self._file = file
         self._path: Path = file.path
         self._data: mmap.mmap | None = None
@@ -138,13 +151,26 @@ class WeightsFile:
         values: npt.NDArray[np.float32] = dequantize(self._rows(place, kind), kind).reshape(-1)
         return np.array(values, dtype=np.float32)
 
-    def matrix(self, name: str) -> Matrix:
-        """A tensor of two dimensions: rows are outputs, columns are inputs.
+    def matrix(self, name: str, order: npt.NDArray[np.intp] | None = None) -> Matrix:
+        """A tensor of two dimensions: rows are outputs, columns are inputs. Read once.
+
+        Args:
+            name: of the tensor.
+            order: of its rows, always the same for a tensor; None leaves them as they are.
 
         Raises:
             ConfigError: the file has no such tensor, or not of a type in the table above.
         """
         place = self._place(name)
+        if name not in self.matrices:
+            found = self._unpacked.get(name)
+            if found is None:
+                found = self._unpack(name, place)
+                found = found if order is None else found.with_rows(order)
+            self.matrices[name] = found
+        return self.matrices[name]
+
+    def _unpack(self, name: str, place: TensorPlace) -> Matrix:
         kind = _kind(place, name, self._path)
         if len(place.shape) != 2:
             raise ConfigError(
