@@ -165,6 +165,12 @@ def test_what_these_kernels_cannot_compute_is_refused_in_a_sentence(model_file: 
 
     assert "architecture deepseek2" in refusal(model_file(Architecture.DEEPSEEK2))
     assert 'engine.kv_type is "q8_0"' in refusal(model_file(Architecture.LLAMA), replace(SETTINGS, kv_type=KvType.Q8_0))
+    damaged = tmp_path / "damaged.gguf"
+    whole = model_file(Architecture.LLAMA).read_bytes()
+    kv_heads = b"llama.attention.head_count_kv" + (4).to_bytes(4, "little")  # the value's type, and then the value
+    at = whole.index(kv_heads) + len(kv_heads)
+    damaged.write_bytes(whole[:at] + (3).to_bytes(4, "little") + whole[at + 4 :])
+    assert "do not fit together" in refusal(damaged)
     with_sinks = write_gguf(tmp_path / "sinks.gguf", Architecture.QWEN2, extra_tensor="blk.0.attn_sinks.weight")
     assert "nothing here uses its tensor blk.0.attn_sinks.weight" in refusal(with_sinks)
     assert "IQ4_NL" in refusal(quantised(tmp_path / "model.gguf", 25))

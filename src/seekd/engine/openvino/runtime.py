@@ -152,7 +152,10 @@ def _build(file: ModelFile, shape: ModelShape, weights_dir: Path | None) -> tupl
     store = None if weights_dir is None else WeightsStore(weights_dir, file)
     unpacked = None if store is None else store.load()
     with WeightsFile(file, unpacked) as weights:
-        graph = build_graph(weights, shape)
+        try:
+            graph = build_graph(weights, shape)
+        except (RuntimeError, IndexError) as error:  # of OpenVINO, which checks shapes, and of rows that are not there
+            raise ConfigError(f"The model file {file.path} is damaged: its tensors do not fit together.") from error
         if weights.unread:  # some variant of the architecture, whose answers would be silently wrong
             raise ConfigError(
                 f"OpenVINO's kernels cannot compute {file.path}: nothing here uses its tensor {weights.unread[0]}."
