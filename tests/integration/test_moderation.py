@@ -116,7 +116,7 @@ def test_in_windows_an_answer_is_refused_before_any_of_the_window_is_sent(
         assert stream.text.endswith(f"data: {json.dumps(REFUSED, separators=(',', ':'))}\n\n")
         assert len(server.engine.aborted_request_ids) == 1
         counted = httpx.get(f"{server.url}/metrics").text
-        assert re.search(r'seekd_request_total\{finished_reason="refused",[^}]*\} 2\.0', counted)
+        assert re.search(r'seekd_request_total\{[^}]*outcome="refused"\} 2\.0', counted)
         with openai.OpenAI(api_key="none", base_url=f"{server.url}/v1", max_retries=0) as client:
             with pytest.raises(openai.BadRequestError, match="Content Exists Risk"):
                 client.chat.completions.create(model="deepseek-chat", messages=[{"role": "user", "content": "x"}])

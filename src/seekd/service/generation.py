@@ -389,20 +389,25 @@ class Generation:
             num_miss_tokens=record.num_computed_tokens,
             num_completion_tokens=record.num_completion_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
-            outcome=Outcome.CACHED if self._is_hit and outcome in _WHOLE else outcome,
+            outcome=self._told(outcome),
             is_error=outcome in _ERRORS,
             first_token_ms=None if record.first_token_s is None else record.first_token_s * 1000,
             latency_ms=record.total_s * 1000,
         )
 
+    def _told(self, outcome: Outcome) -> Outcome:
+        """What books, metrics and log say: an answer that came whole from the response cache is `CACHED`."""
+        return Outcome.CACHED if self._is_hit and outcome in _WHOLE else outcome
+
     def _report(self) -> None:
         record = self.record
+        outcome = self._told(record.outcome or Outcome.ERROR)
         self._metrics.observe(
             EndedGeneration(
                 model=self._model_key,
                 served_model=self._served_model,
                 request_id=self.request_id,
-                outcome=Outcome.CACHED if self._is_hit else record.outcome or Outcome.ERROR,
+                outcome=outcome,
                 num_prompt_tokens=record.num_prompt_tokens,
                 num_cached_tokens=record.num_cached_tokens,
                 num_completion_tokens=record.num_completion_tokens,
@@ -415,7 +420,7 @@ class Generation:
             "generation ended",
             extra={
                 "action": "generation_ended",
-                "finish_reason": record.outcome,
+                "outcome": outcome,
                 "response_cache": self.cache_result,
                 "prompt_tokens": record.num_prompt_tokens,
                 "cached_tokens": record.num_cached_tokens,

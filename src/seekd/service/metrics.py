@@ -65,7 +65,7 @@ class Metrics:
         self._listeners: list[Callable[[EndedGeneration], None]] = []
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "seekd_request", "Generations, by how they ended.", ("model", "finished_reason"), registry=self._registry
+            "seekd_request", "Generations, by how they ended.", ("model", "outcome"), registry=self._registry
         )
         self._first_token = Histogram(
             "seekd_time_to_first_token_seconds",

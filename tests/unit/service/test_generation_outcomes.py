@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Served:
             return [list(row) for row in connection.rows(statement(query))]
 
     def counted(self, reason: str) -> bool:
-        return f'finished_reason="{reason}",model="default"}} 1.0' in self.metrics.exposition().decode()
+        return f'seekd_request_total{{model="default",outcome="{reason}"}} 1.0' in self.metrics.exposition().decode()
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +117,22 @@ async def test_an_answer_from_the_cache_is_recorded_as_cached_however_it_ended(t
             ["cached", 0],
         ]
         assert 'time_to_first_token_seconds_count{model="default"} 2.0' in served.metrics.exposition().decode()
-        assert 'finished_reason="cached",model="default"} 3.0' in served.metrics.exposition().decode()
+        assert 'seekd_request_total{model="default",outcome="cached"} 3.0' in served.metrics.exposition().decode()
+
+
+async def test_books_metrics_and_log_tell_one_outcome_by_one_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="seekd.service.generation")
+    async with _served(say("0123456789", num_tokens_per_update=1), tmp_path) as served:
+        await served.ask()
+        await served.ask()
+        await served.leave()
+        told = ["stop", "cached", "disconnect"]
+        ended = [vars(record) for record in caplog.records if vars(record).get("action") == "generation_ended"]
+        assert [line["outcome"] for line in ended] == told
+        assert all(served.counted(outcome) for outcome in told)
+        assert await served.recorded("outcome") == [[outcome] for outcome in told]
 
 
 async def test_who_leaves_an_answer_from_the_cache_has_left(tmp_path: Path) -> None:

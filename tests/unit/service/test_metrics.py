@@ -41,8 +41,8 @@ def test_a_generation_counts_in_every_histogram_of_its_model() -> None:
     metrics.observe(_ended("a", "2", Outcome.ERROR, total_s=0.1))
     metrics.observe(_ended("b", "3", Outcome.STOP, total_s=0.1))
     samples = _samples(metrics)
-    assert samples["seekd_request_total", (("finished_reason", "stop"), *A)] == 1
-    assert samples["seekd_request_total", (("finished_reason", "error"), *A)] == 1
+    assert samples["seekd_request_total", (*A, ("outcome", "stop"))] == 1
+    assert samples["seekd_request_total", (*A, ("outcome", "error"))] == 1
     assert samples["seekd_time_to_first_token_seconds_sum", A] == 0.2
     assert abs(samples["seekd_time_per_output_token_seconds_sum", A] - 0.1) < 1e-9
     assert samples["seekd_e2e_request_latency_seconds_count", A] == 2
@@ -69,4 +69,4 @@ async def test_each_engines_latest_report_is_read_at_each_scrape() -> None:
 def test_two_servers_in_one_process_do_not_mix() -> None:
     first, second = Metrics(engines={}), Metrics(engines={})
     first.observe(_ended("a", "1", Outcome.STOP, total_s=1))
-    assert ("seekd_request_total", (("finished_reason", "stop"), *A)) not in _samples(second)
+    assert ("seekd_request_total", (*A, ("outcome", "stop"))) not in _samples(second)
