@@ -7,11 +7,16 @@ model, and every call of a function of `seekd` is written down:
 
 - in: from the ASGI application to the engine;
 - out: from the engine's update to the bytes of its frame, for an update in the middle of a stream;
-- a dollar: what runs in `accounts` and `service/billing.py` from the reservation to the settlement, in any thread.
+- a dollar: what runs in `accounts` and `service/billing.py` from the reservation to the settlement, in any thread, also
+  what ran before it for something else.
 
-A function counts once however often it runs. Accessors do not count: functions of one statement that call nothing of
-`seekd`. Nor does what stands in for a model here. A form is a class of data (a dataclass or a msgspec struct) of which
-the way makes an instance, settings aside. `docs/architecture.md` quotes the numbers; the bars stand beside them.
+In and out are what runs in the event loop's thread, where every request of this size is: in the books' thread the end
+of another request may still be written. A function counts once however often it runs. Constructors count where they are
+written out, and coroutines that only go on count as well. Accessors do not: properties, and functions of one statement,
+that call nothing of `seekd`. Nor do comprehensions and lambdas, nor what stands in for a model here.
+
+A form is a class of data (a dataclass or a msgspec struct) of which the way makes an instance, settings aside.
+`docs/architecture.md` quotes the numbers; the bars stand beside them.
 """
 
 from __future__ import annotations
@@ -59,15 +64,22 @@ MIDDLE = "d"
 
 @dataclass
 class Walk:
-    """What was passed, in the order of the first time."""
+    """What was passed, in the order of the first time.
 
+    Attributes:
+        begin: the place where it will begin; None when it has.
+        thread_id: the one thread that is watched; None for all.
+    """
+
+    begin: tuple[str, str] | None = None
+    thread_id: int | None = None
     functions: dict[tuple[str, str], None] = field(default_factory=dict)
     forms: dict[str, None] = field(default_factory=dict)
     callers: set[tuple[str, str]] = field(default_factory=set)
 
     def without_accessors(self) -> Walk:
         """The same way without functions of one statement that call nothing of `seekd`."""
-        kept = {place: None for place in self.functions if place in self.callers or place not in one_liners(place[0])}
+        kept = {place: None for place in self.functions if place in self.callers or place not in accessors(place[0])}
         return replace(self, functions=kept)
 
     @property
@@ -77,8 +89,8 @@ class Walk:
 
 
 @cache
-def one_liners(file: str) -> frozenset[tuple[str, str]]:
-    """The functions of a file whose body is one statement, a docstring aside."""
+def accessors(file: str) -> frozenset[tuple[str, str]]:
+    """The properties of a file, and its functions whose body is one statement, a docstring aside."""
     found: set[tuple[str, str]] = set()
 
     def visit(node: ast.AST, prefix: str) -> None:
@@ -87,7 +99,8 @@ def one_liners(file: str) -> frozenset[tuple[str, str]]:
                 visit(child, f"{prefix}{child.name}.")
             elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 body = child.body[1:] if ast.get_docstring(child) is not None else child.body
-                if len(body) <= 1:
+                names = {name.id for name in child.decorator_list if isinstance(name, ast.Name)}
+                if len(body) <= 1 or names & {"property", "cached_property"}:
                     found.add((file, prefix + child.name))
                 visit(child, f"{prefix}{child.name}.<locals>.")
 
@@ -114,13 +127,17 @@ class Recorder:
 
     def _on_event(self, frame: FrameType, event: str, _: Any) -> None:
         walk = self.walk
-        if event != "call" or walk is None:
+        if event != "call" or walk is None or walk.thread_id not in (None, threading.get_ident()):
             return
         if frame.f_code.co_name == "__init__":
             self._note_form(walk, type(frame.f_locals.get("self")))
         place = _place(frame)
         if place is None or place[0] == "engine/scripted.py":
             return
+        if place == walk.begin:
+            walk.begin = None  # it goes on more often than once
+            walk.functions.clear()
+            walk.forms.clear()
         walk.functions[place] = None
         caller = frame.f_back
         while caller is not None and (caller_place := _place(caller)) is None:
@@ -180,14 +197,15 @@ def main() -> int:
 
 async def measured() -> dict[str, Walk]:
     """The three walks."""
-    way_in, way_out, everything = Walk(), Walk(), Walk()
+    thread_id = threading.get_ident()
+    way_in, way_out, everything = Walk(thread_id=thread_id), Walk(thread_id=thread_id), Walk(begin=RESERVATION)
     with tempfile.TemporaryDirectory() as folder:
         await _send(Path(folder) / "free", way_in=way_in, way_out=way_out)
         await _send(Path(folder) / "priced", way_in=everything, way_out=None, is_priced=True)
     of_money = [place for place in everything.functions if place[0].startswith(("accounts/", "service/billing"))]
     dollar = replace(
         everything,
-        functions=dict.fromkeys(of_money[of_money.index(RESERVATION) :]),
+        functions=dict.fromkeys(of_money),
         forms={name: None for name in everything.forms if name.startswith(DOLLAR_MODULES)},
     )
     ways = {"in": way_in, "out": way_out, "a dollar": dollar}

@@ -101,6 +101,12 @@ class Limiter:
             ConfigError: limits are to be counted in Redis, and its package is not installed.
         """
         self._settings = settings
+        self._limits_everybody = not (
+            settings.account_limits.is_unlimited
+            and settings.key_limits.is_unlimited
+            and not settings.model_limits
+            and not settings.balance_per_concurrency_micros
+        )
         self._total_micros = total_micros
         self._clock = clock
         url = settings.limits_redis_url
@@ -135,6 +141,8 @@ class Limiter:
             RateLimited: a limit is reached.
             StoreError: Redis is away. Nothing is let in uncounted.
         """
+        if not self._limits_everybody and caller.account_limits.is_unlimited and caller.key_limits.is_unlimited:
+            return Admission(request_id=request_id, headers=(), places=(), windows=())
         places, windows, derived = await self._limits_of(caller, model)
         if num_prompt_tokens is None:
             windows = tuple(window for window in windows if window.kind != "tokens")

@@ -248,7 +248,17 @@ class RecipeBody:
         if not isinstance(chat_format, PackageFormat):
             return chat_format.render(self.conversation)
         rendered = _encoding(chat_format.prompt_format).render_conversation(self._conversation)
-        return _segments(rendered.prompt, rendered.special_ranges)
+        prompt: str = rendered.prompt
+        segments: list[Segment] = []
+        position = 0
+        for start, end in rendered.special_ranges:
+            if position < start:
+                segments.append(Segment(text=prompt[position:start]))
+            segments.append(Segment(text=prompt[start:end], is_control=True))
+            position = end
+        if position < len(prompt):
+            segments.append(Segment(text=prompt[position:]))
+        return segments
 
     def answer_start(self, chat_format: ChatFormat) -> AnswerStart:
         """Where the rendered prompt leaves the model."""
@@ -281,7 +291,7 @@ class RecipeBody:
                     stop_sequences=options.stop_sequences,
                     special_tokens=options.special_tokens,
                 )
-            scanner = ReasoningScanner(is_reasoning=reasons)
+            scanner = ReasoningScanner() if reasons else None
             return self._parser(identity, options, tokenizer_json=tokenizer_json, reasoning=scanner)
         stage = self._stage(start)
         translator = AnswerTranslator(
@@ -340,19 +350,6 @@ class RecipeBody:
 def _encoding(prompt_format: PromptFormat) -> Any:
     # Holds no state between calls, and making one costs more than reading a short request.
     return recipe.DeepseekV4Encoding() if prompt_format is PromptFormat.V4 else recipe.DeepseekV41Encoding()
-
-
-def _segments(prompt: str, special_ranges: Sequence[tuple[int, int]]) -> list[Segment]:
-    segments: list[Segment] = []
-    position = 0
-    for start, end in special_ranges:
-        if position < start:
-            segments.append(Segment(text=prompt[position:start]))
-        segments.append(Segment(text=prompt[start:end], is_control=True))
-        position = end
-    if position < len(prompt):
-        segments.append(Segment(text=prompt[position:]))
-    return segments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

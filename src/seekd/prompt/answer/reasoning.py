@@ -12,17 +12,14 @@ _TAIL_CHARS = max(len(marker) for marker in _END_MARKERS) - 1
 
 
 class ReasoningScanner:
-    """The text of one answer.
-
-    Args:
-        is_reasoning: whether the prompt left the model inside its reasoning.
+    """The text of one answer that begins inside the reasoning.
 
     Attributes:
         is_reasoning: whether the next text is, as far as is known.
     """
 
-    def __init__(self, *, is_reasoning: bool) -> None:
-        self.is_reasoning = is_reasoning
+    def __init__(self) -> None:
+        self.is_reasoning = True
         self._tail = ""
 
     def push(self, text: str) -> bool:

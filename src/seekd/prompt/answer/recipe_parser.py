@@ -40,7 +40,8 @@ class RecipeParser:
         processor: of the package.
         aliases: of token ids, to those that the package's tokenizer has.
         answer: of the protocol.
-        reasoning: finds the end of the reasoning; None where whoever writes the text counts its reasoning tokens.
+        reasoning: finds the end of the reasoning; None where the answer begins without any, or where whoever writes
+            the text counts its tokens.
         reports_reasoning: whether the usage has their number.
         is_whole: nobody reads the events, since the answer is sent in one piece; they are empty then.
 

@@ -3,8 +3,8 @@ import pytest
 from seekd.prompt.answer.reasoning import ReasoningScanner
 
 
-def _count(pieces: list[str], *, is_reasoning: bool = True) -> int:
-    scanner = ReasoningScanner(is_reasoning=is_reasoning)
+def _count(pieces: list[str]) -> int:
+    scanner = ReasoningScanner()
     return sum(scanner.push(piece) for piece in pieces)
 
 
@@ -18,14 +18,10 @@ def test_a_block_of_calls_ends_the_reasoning() -> None:
 
 @pytest.mark.parametrize("cut", range(1, len("</think>")))
 def test_a_marker_that_spans_pushes_is_seen(cut: int) -> None:
-    scanner = ReasoningScanner(is_reasoning=True)
+    scanner = ReasoningScanner()
     marker = "</think>"
     assert [scanner.push(text) for text in (marker[:cut], marker[cut:], "answer")] == [True, False, False]
     assert not scanner.is_reasoning
-
-
-def test_nothing_counts_where_the_prompt_ended_the_reasoning() -> None:
-    assert _count(["a", "b"], is_reasoning=False) == 0
 
 
 def test_reasoning_that_never_ends_counts_whole() -> None:
