@@ -60,7 +60,7 @@ fuzz: dev ## ask every operation with 200 fresh requests, then fuzz every reader
 	@.venv/bin/python -m pip install -q -c constraints.txt "atheris>=3"
 	@.venv/bin/python -m tests.fuzz.run --inputs $${FUZZ_INPUTS:-100000}
 
-soak: dev ## load a real server for an hour and look for what grows, is lost or charged twice (ARGS="--minutes 20 --postgres URL")
+soak: dev ## load a real server for an hour and look for what grows, is lost or charged twice (ARGS="--minutes 90 --postgres URL")
 	@.venv/bin/python -m tests.soak.run $(ARGS)
 
 mutate: dev ## run 300 small mistakes in money, wire, guard and constraints against the tests (ARGS="--sample 50 --rooms wire")
