@@ -6,6 +6,7 @@ It looks and changes nothing, except that it brings books that are there up to d
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import platform
@@ -34,6 +35,11 @@ FEATURES = (
 """What decides how fast llama.cpp computes, as Linux names it."""
 
 _PROBE = (sys.executable, "-c", "from seekd.engine.llama.binding import build_info; print(build_info())")
+_OPENVINO_PROBE = (
+    sys.executable,
+    "-c",
+    "import openvino as ov; print(ov.__version__, *ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))",
+)
 _BIG_BYTES = 1 << 30
 _LEAST_FREE_BYTES = 1 << 30
 _WAIT_S = 2.0
@@ -78,6 +84,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding(subject="machine", found=_machine()),
         Finding(subject="processor", found=" ".join(name for name in FEATURES if name in features) or "not known"),
         look_at_llama(_PROBE),
+        *([look_at_openvino(_OPENVINO_PROBE)] if importlib.util.find_spec("openvino") else []),
         look_at_build(Path(sys.prefix) / "llama-cpp-build.json", features),
         look_at_disk(settings.server.data_dir),
         look_at_port(settings.server.host, settings.server.port),
@@ -111,16 +118,21 @@ def processor_features(cpuinfo: Path) -> frozenset[str]:
 
 def look_at_llama(probe: Sequence[str]) -> Finding:
     """Load llama.cpp in a process of its own, which an instruction that is unknown here would end."""
+    return _look_at_kernels("llama.cpp", probe, "Compile it for this machine: make clean serve")
+
+
+def look_at_openvino(probe: Sequence[str]) -> Finding:
+    """Load OpenVINO, where it is installed, as llama.cpp."""
+    return _look_at_kernels("OpenVINO", probe, 'Models with engine.kernels = "openvino" will not start here')
+
+
+def _look_at_kernels(subject: str, probe: Sequence[str], advice: str) -> Finding:
     done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own program
     if done.returncode == 0:
-        return Finding(subject="llama.cpp", found=done.stdout.strip())
+        return Finding(subject=subject, found=done.stdout.strip())
     last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
     how = f"signal {-done.returncode}" if done.returncode < 0 else last_line
-    return Finding(
-        subject="llama.cpp",
-        found="cannot be loaded",
-        problem=f"llama.cpp ended its process ({how}). Compile it for this machine: make clean serve",
-    )
+    return Finding(subject=subject, found="cannot be loaded", problem=f"{subject} ended its process ({how}). {advice}")
 
 
 def look_at_build(file: Path, features: Collection[str]) -> Finding:

@@ -1,4 +1,5 @@
 import contextlib
+import importlib.util
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ from seekd.cli.doctor import (
     look_at_build,
     look_at_disk,
     look_at_llama,
+    look_at_openvino,
     look_at_port,
     processor_features,
 )
@@ -50,7 +52,8 @@ def test_a_sound_machine_has_no_problem(data_dir: Path) -> None:
     assert (status, text.splitlines()[-1]) == (0, "No problem found.")
     status, text = doctor(data_dir, 1, "--json")
     findings = {finding["subject"]: finding for finding in json.loads(text)}
-    assert set(findings) == {"seekd", "machine", "processor", "llama.cpp", "build", "disk", "port", "books"}
+    optional = {"OpenVINO"} if importlib.util.find_spec("openvino") else set()
+    assert set(findings) - optional == {"seekd", "machine", "processor", "llama.cpp", "build", "disk", "port", "books"}
     assert "llama-cpp-python" in findings["llama.cpp"]["found"]
 
 
@@ -92,6 +95,14 @@ def test_a_llama_cpp_that_cannot_be_loaded_says_why() -> None:
     problem = look_at_llama(["sh", "-c", "echo no such library >&2; exit 1"]).problem
     assert problem is not None
     assert "no such library" in problem
+
+
+def test_an_openvino_that_cannot_be_loaded_says_who_misses_it() -> None:
+    assert look_at_openvino(["sh", "-c", "echo 2026.4.1 INT8"]).found == "2026.4.1 INT8"
+    problem = look_at_openvino(["sh", "-c", "kill -ILL $$"]).problem
+    assert problem is not None
+    assert "signal 4" in problem
+    assert "engine.kernels" in problem
 
 
 def test_a_build_for_another_processor_is_a_problem(tmp_path: Path) -> None:
