@@ -1,8 +1,9 @@
 """Logging set-up and the fields that every record of one request carries.
 
-Records are constant messages with `extra` fields, one of them `action`. On a terminal they read as lines, elsewhere as
-JSON. Names, paths and errors come from strangers, so what does not print is escaped: nobody else begins a line or moves
-the cursor. Prompts, completions and keys are never logged.
+Records are constant messages with `extra` fields, one of them `action`. A request is one record, written when it has
+ended, with what was noted on its way. On a terminal records read as lines, elsewhere as JSON. Names, paths and errors
+come from strangers, so what does not print is escaped: nobody else begins a line or moves the cursor. Prompts,
+completions and keys are never logged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,8 +20,13 @@ from typing import Literal, TextIO
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 key_prefix: ContextVar[str | None] = ContextVar("key_prefix", default=None)
 model_name: ContextVar[str | None] = ContextVar("model_name", default=None)
+request_facts: ContextVar[dict[str, object] | None] = ContextVar("request_facts", default=None)
+"""What the record of the request that is served now will say; None outside of one."""
 
 _CONTEXT = {"request_id": request_id, "key_prefix": key_prefix, "model": model_name}
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_COLORS = {"debug": _DIM, "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -42,12 +49,20 @@ def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
     as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.addFilter(_add_context)
-    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    has_colors = stream.isatty() and not os.environ.get("NO_COLOR")
+    handler.setFormatter(JsonFormatter() if as_json else LineFormatter(has_colors=has_colors))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     for noisy in ("uvicorn.access", "httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def note(**facts: object) -> None:
+    """Have the record of the request that is served now say this too; nothing happens outside of one."""
+    noted = request_facts.get()
+    if noted is not None:
+        noted.update(facts)
 
 
 def printable(text: str) -> str:
@@ -91,12 +106,26 @@ class JsonFormatter(logging.Formatter):
 
 
 class LineFormatter(logging.Formatter):
-    """One line a record, for people: time, level, message, fields."""
+    """One line a record, for people: time, level, message, fields; of a request what happened to it.
+
+    Args:
+        has_colors: whether the stream shows them.
+    """
+
+    def __init__(self, *, has_colors: bool = False) -> None:
+        super().__init__()
+        self._has_colors = has_colors
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the record."""
         time = datetime.datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        return f"{time} {record.levelname.lower():7} {_text(self, record)}"
+        level = record.levelname.lower()
+        is_request = _fields(record).get("action") == "request"
+        text = printable(_request_line(record)) if is_request else _text(self, record)
+        severity = _severity_of_status(getattr(record, "status", None)) if is_request else level
+        if not self._has_colors:
+            return f"{time} {level:7} {text}"
+        return f"{_DIM}{time}{_PLAIN} {_COLORS.get(severity, '')}{level:7}{_PLAIN} {text}"
 
 
 class EngineFormatter(logging.Formatter):
@@ -108,6 +137,31 @@ class EngineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the record."""
         return f"{record.levelname} {record.name} {_text(self, record)}"
+
+
+def _request_line(record: logging.LogRecord) -> str:
+    """Method, path and status; time; model; tokens, cached ones and time to the first; how it ended; id."""
+    fields = _fields(record)
+    parts = [f"{fields.get('method')} {fields.get('path')} {fields.get('status') or '-'}"]
+    parts.append(_seconds(fields.get("ms")))
+    parts.append(str(fields.get("model", "")))
+    if "prompt_tokens" in fields:
+        cached, first = fields.get("cached_tokens"), _seconds(fields.get("first_token_ms"))
+        tokens = f"{fields['prompt_tokens']} + {fields.get('completion_tokens')} tokens, {cached} cached"
+        parts.append(f"{tokens}, first after {first}" if first else tokens)
+        parts.append(str(fields.get("outcome")))
+    parts.append(str(fields.get("request_id", "")))
+    return "  ".join(part for part in parts if part)
+
+
+def _seconds(milliseconds: object) -> str:
+    return f"{milliseconds / 1000:.2f} s" if isinstance(milliseconds, int | float) else ""
+
+
+def _severity_of_status(status: object) -> str:
+    if not isinstance(status, int) or status >= _SERVER_ERROR:
+        return "error"
+    return "warning" if status >= _CLIENT_ERROR else "info"
 
 
 def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:

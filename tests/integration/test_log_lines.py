@@ -36,7 +36,20 @@ def test_paths_and_model_names_forge_no_lines_and_move_no_cursor(terminal: io.St
         refused = httpx.post(f"{server.url}/anthropic/v1/messages", json=body)
     assert refused.status_code == 400  # a name that does not print is no name
     lines = terminal.getvalue().removesuffix("\n").split("\n")
-    assert sum(r"path=/x\n12:00:00" in line for line in lines) == 1
+    assert sum(r"GET /x\n12:00:00" in line for line in lines) == 1
     for line in lines:
         assert not line.startswith(FORGED)
         assert line.isprintable(), ascii(line)
+
+
+def test_a_request_is_one_line_with_what_became_of_it(terminal: io.StringIO, tmp_path: Path) -> None:
+    with serve_script(say("Hello"), data_dir=tmp_path) as server:
+        body = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}]}
+        answer = httpx.post(f"{server.url}/v1/chat/completions", json=body)
+    usage = answer.json()["usage"]
+    [line] = [line for line in terminal.getvalue().splitlines() if answer.headers["x-request-id"] in line]
+    assert "POST /v1/chat/completions 200  0." in line
+    assert (
+        f"deepseek-chat  {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, 0 cached, first after" in line
+    )
+    assert line.endswith(f"  stop  {answer.headers['x-request-id']}")

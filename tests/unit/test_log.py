@@ -41,6 +41,40 @@ def test_lines_show_message_and_fields_without_the_action() -> None:
     assert "happen " not in stream.getvalue().replace("it happened", "")
 
 
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("status", "color"), [(200, "32"), (404, "33"), (500, "31"), (None, "31")])
+def test_a_terminal_shows_requests_in_the_color_of_their_status(
+    status: int | None, color: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    extra = {"action": "request", "method": "GET", "path": "/models", "status": status, "ms": 1234.5}
+    screen = Screen()
+    log.set_up(log.LogSettings(), stream=screen)
+    logging.getLogger("seekd.test").info("request", extra=extra)
+    assert f"\x1b[{color}minfo   \x1b[0m GET /models {status or '-'}  1.23 s\n" in screen.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Screen()
+    log.set_up(log.LogSettings(), stream=plain)
+    logging.getLogger("seekd.test").info("request", extra=extra)
+    assert "\x1b" not in plain.getvalue()
+
+
+def test_what_is_noted_during_a_request_is_part_of_its_facts_and_of_no_other() -> None:
+    log.note(lost=True)
+    facts: dict[str, object] = {}
+    token = log.request_facts.set(facts)
+    log.note(tokens=3)
+    log.request_facts.reset(token)
+    log.note(lost=True)
+    assert facts == {"tokens": 3}
+
+
 def test_the_engine_process_prints_level_logger_message_and_fields() -> None:
     record = logging.makeLogRecord({"levelname": "INFO", "name": "seekd.test", "msg": "it %s", "args": ("happened",)})
     record.__dict__ |= {"action": "happen", "count": 2}

@@ -68,6 +68,8 @@ class Edge:
         request_id = secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
         token = log.request_id.set(request_id)
+        facts: dict[str, object] = {}
+        facts_token = log.request_facts.set(facts)
         started_s = self._clock()
         status: int | None = None
 
@@ -113,6 +115,8 @@ class Edge:
                     "path": scope["path"],
                     "status": status,
                     "ms": round((self._clock() - started_s) * 1000, 1),
+                    **facts,
                 },
             )
+            log.request_facts.reset(facts_token)
             log.request_id.reset(token)

@@ -36,7 +36,6 @@ app = typer.Typer(
     name="seekd",
     help="The DeepSeek Chat API on your own machines.",
     cls=HelpfulGroup,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from dataclasses import dataclass
 from typing import Protocol
 
+from seekd import log
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Outcome, Usage
 from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, RequestCancelled, ShuttingDown
@@ -416,16 +417,14 @@ class Generation:
                 total_s=record.total_s,
             )
         )
-        _log.info(
-            "generation ended",
-            extra={
-                "action": "generation_ended",
-                "outcome": outcome,
-                "response_cache": self.cache_result,
-                "prompt_tokens": record.num_prompt_tokens,
-                "cached_tokens": record.num_cached_tokens,
-                "completion_tokens": record.num_completion_tokens,
-                "first_token_ms": None if record.first_token_s is None else round(record.first_token_s * 1000),
-                "total_ms": round(record.total_s * 1000),
-            },
-        )
+        facts = {
+            "outcome": outcome,
+            "response_cache": self.cache_result,
+            "prompt_tokens": record.num_prompt_tokens,
+            "cached_tokens": record.num_cached_tokens,
+            "completion_tokens": record.num_completion_tokens,
+            "first_token_ms": None if record.first_token_s is None else round(record.first_token_s * 1000),
+            "total_ms": round(record.total_s * 1000),
+        }
+        log.note(**facts)
+        _log.debug("generation ended", extra={"action": "generation_ended", **facts})

@@ -127,3 +127,15 @@ def test_the_terminal_also_gets_what_the_database_said(
         main()
     assert left.value.code == 1
     assert capsys.readouterr().err == "seekd: The usage could not be read. (SQLite: no such table: usage)\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "found"), [("seekd key", 1, "keys"), ("seekd chat --base", 2, "--base-url")]
+)
+def test_a_shell_completes_commands_and_options(words: str, position: int, found: str) -> None:
+    environment = {**os.environ, "_SEEKD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+    program = "import sys; sys.argv = ['seekd']; from seekd.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found in done.stdout.split()

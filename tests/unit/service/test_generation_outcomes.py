@@ -123,7 +123,7 @@ async def test_an_answer_from_the_cache_is_recorded_as_cached_however_it_ended(t
 async def test_books_metrics_and_log_tell_one_outcome_by_one_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="seekd.service.generation")
+    caplog.set_level(logging.DEBUG, logger="seekd.service.generation")
     async with _served(say("0123456789", num_tokens_per_update=1), tmp_path) as served:
         await served.ask()
         await served.ask()
