@@ -46,3 +46,14 @@ def test_values_that_are_there_stay() -> None:
     assert whole["content"][0]["citations"] == ["x"]
     assert whole["usage"]["server_tool_use"] == {"web_search_requests": 1}
     assert whole["stop_details"] is None
+
+
+def test_only_texts_have_citations() -> None:
+    whole: dict[str, Any] = {
+        "type": "message",
+        "content": [{"type": "text", "text": "a"}, {"type": "tool_use", "id": "t", "name": "f", "input": {}}],
+        "usage": {},
+    }
+    add_messages_fields(whole)
+    assert whole["content"][0]["citations"] is None
+    assert "citations" not in whole["content"][1]
