@@ -26,7 +26,6 @@ from seekd.api.edge import Edge
 from seekd.api.gate import Gate
 from seekd.api.retries import DetachedRuns
 from seekd.api.routes import Api
-from seekd.api.screening import Screening
 from seekd.api.tracing import traced
 from seekd.config import ByteSize
 from seekd.engine.factory import make_engine
@@ -51,6 +50,7 @@ from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
 from seekd.service.response_cache.cache import open_response_cache
 from seekd.service.routing import Routes
+from seekd.service.screening import Screening
 from seekd.service.served_model import ServedModel
 from seekd.service.shield import Shields
 from seekd.service.telemetry import open_telemetry
@@ -129,7 +129,6 @@ class Application:
         self._screening = Screening(
             shields=Shields(settings.guard, metrics=metrics, extensions=_redactors(settings.guard)),
             moderator=self._moderator,
-            models=names,
         )
         gate = Gate(books=books, settings=settings.accounts, is_insecure=settings.server.insecure)
         api = Api(

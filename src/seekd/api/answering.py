@@ -23,7 +23,7 @@ from seekd.api.connection import AnswerResponse, ClientLeft, read_body, while_co
 from seekd.api.gate import Gate
 from seekd.api.interruption import Interruption
 from seekd.api.retries import IDEMPOTENCY_HEADER, DetachedRuns, KeptAnswer, TwinResponse, replay
-from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, Screening
+from seekd.api.screening import REDACT_HEADER, RESTORE_HEADER, Parse, screened
 from seekd.api.settings import ServerSettings
 from seekd.errors import Overloaded, SeekdError, StoreError, UnsupportedMedia
 from seekd.prompt.types import Renderable
@@ -32,6 +32,7 @@ from seekd.service.long_conversations.summaries import Waiting
 from seekd.service.opening import GenerationService
 from seekd.service.response_cache.cache import NO_WISH
 from seekd.service.routing import Routes
+from seekd.service.screening import Screening
 from seekd.wire.calls import Call
 from seekd.wire.context import CONTEXT_HEADER, PENDING, context_edit, context_header, requested_context
 from seekd.wire.dialect import DIALECT_HEADER, DIALECTS, Dialect, dialect_named
@@ -135,9 +136,17 @@ class Answering:
             call = self._routed(call, self.routes, caller)
         log.model_name.set(call.request.served_model)
         watch = None
-        if self.screening.is_wanted(headers):
-            screened = await self.screening.screen(call, body, parse, caller=caller, headers=headers, dialect=dialect)
-            call, watch = screened.call, screened.watch
+        if not self.screening.is_idle or REDACT_HEADER in headers or RESTORE_HEADER in headers:
+            call, watch = await screened(
+                self.screening,
+                call,
+                body,
+                parse,
+                caller=caller,
+                headers=headers,
+                dialect=dialect,
+                models=self.models,
+            )
         if (wanted := headers.get(CONTEXT_HEADER)) is not None:
             call = replace(call, request=replace(call.request, long_conversation=requested_context(wanted)))
         waiting = self.service.would_wait(call.request, caller)
