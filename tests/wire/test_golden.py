@@ -55,6 +55,36 @@ def test_a_refusal_has_the_services_bytes(http: httpx.Client, vector: Json) -> N
         assert len(response.content) == vector["num_bytes"]
 
 
+_MESSAGES: Json = {"model": "deepseek-flash", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+_CHAT: Json = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Hi"}]}
+_SCHEMA = {"type": "object", "properties": {}}
+_SESSION = {"version": 1, "sessionFormatVersion": 1, "session": "s", "events": ["x" * 8 * 1024 * 1024]}
+_REMINDER = {"role": "latest_reminder", "content": "2026-11-09,Monday,Singapore,Web,English"}
+_MARKS = {
+    "cache_control": {"type": "ephemeral"},
+    "eager_input_streaming": True,
+    "allowed_callers": ["direct"],
+    "input_examples": [{}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/anthropic/v1/messages", {**_MESSAGES, "model": "claude-x"}),
+        ("/anthropic/messages", _MESSAGES),
+        ("/anthropic/v1/messages", {**_MESSAGES, "tools": [{"name": "f", "input_schema": _SCHEMA, **_MARKS}]}),
+        ("/anthropic/v1/messages", {**_MESSAGES, "tools": []}),
+        ("/anthropic/v1/messages", {**_MESSAGES, "dsh_plugin_packages": {"version": 1}, "dsh_session_log": _SESSION}),
+        ("/chat/completions", {**_CHAT, "messages": [_REMINDER, *_CHAT["messages"]]}),
+        ("/chat/completions", {**_CHAT, "user_id": "\u4e2d " * 128}),
+    ],
+    ids=["any claude", "short path", "marks of a tool", "no tools", "session log", "reminder", "user_id of 512 bytes"],
+)
+def test_what_the_service_takes_is_taken(http: httpx.Client, path: str, body: Json) -> None:
+    assert http.post(path, json=body).status_code == 200
+
+
 @pytest.mark.parametrize("vector", _STREAMS, ids=lambda vector: vector["name"])
 def test_a_stream_has_the_services_bytes(vector: Json) -> None:
     stream = drive(chat(vector["body"], dialect=HOSTED), vector["generated"], response_id="ID").stream.decode()

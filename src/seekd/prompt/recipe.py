@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -215,7 +215,12 @@ class RecipeBody:
     def output_limit(self) -> OutputLimit | None:
         """What the output must keep to; None for free text."""
         constraint = self._request.inference_options.output_constraint
-        return None if constraint is None else OutputLimit(kind=constraint.kind, schema=constraint.schema)
+        if constraint is None:
+            return None
+        schema = constraint.schema
+        if constraint.kind.startswith("tool_call") and self._has_deferred_tools:
+            schema = _without_hidden(schema, excerpts.loaded_tools(self._conversation))
+        return OutputLimit(kind=constraint.kind, schema=schema)
 
     @property
     def stops(self) -> Sequence[str]:
@@ -225,7 +230,16 @@ class RecipeBody:
     @cached_property
     def conversation(self) -> Conversation:
         """The conversation in words that no protocol and no family owns."""
-        return neutral(self._conversation)
+        return neutral(self._tools_in_front)
+
+    @property
+    def _has_deferred_tools(self) -> bool:
+        return any(tool.defer_loading for tool in self._conversation.tools)
+
+    @property
+    def _tools_in_front(self) -> recipe.Conversation:
+        whole = self._conversation
+        return excerpts.with_tools_in_front(whole) if self._has_deferred_tools else whole
 
     def excerpt(self, start: int, *, note: str = "") -> RecipeBody:
         """The same request without the messages before `start`; see `excerpts.excerpt`."""
@@ -247,7 +261,9 @@ class RecipeBody:
         """The whole prompt, BOS first."""
         if not isinstance(chat_format, PackageFormat):
             return chat_format.render(self.conversation)
-        rendered = _encoding(chat_format.prompt_format).render_conversation(self._conversation)
+        # V4.1 shows an added tool where it was added, so that the cached prompt before it stays valid.
+        whole = self._conversation if chat_format.prompt_format is PromptFormat.V41 else self._tools_in_front
+        rendered = _encoding(chat_format.prompt_format).render_conversation(whole)
         prompt: str = rendered.prompt
         segments: list[Segment] = []
         position = 0
@@ -363,6 +379,13 @@ class _TokenReader:
 def _token_reader(tokenizer_json: str) -> _TokenReader:
     # A second of work for a large vocabulary; a model is loaded once, so its text is one object.
     return _TokenReader(tokenizer=recipe.Tokenizer.from_str(tokenizer_json), aliases=aliases_of(tokenizer_json))
+
+
+def _without_hidden(schema: str, loaded: Set[str]) -> str:
+    """The tools of a limit that the model was shown. One that the caller forces stays, shown or not."""
+    tools = json.loads(schema)
+    shown = [tool for tool in tools if tool["function"]["name"] in loaded]
+    return json.dumps(shown or tools, ensure_ascii=False)
 
 
 def _message_of(error: recipe.ConversionError) -> str:

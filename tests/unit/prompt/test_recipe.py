@@ -9,8 +9,9 @@ from seekd.errors import InvalidParameter, MalformedBody
 from seekd.prompt.recipe import ReadBody, RecipeBody, WireProtocol
 from seekd.prompt.render.segments import encode
 from seekd.prompt.tokenizer_json import tokenizer_json
-from seekd.prompt.types import ChatFormat, PromptUsage, ResponseIdentity
+from seekd.prompt.types import ChatFormat, PromptFormat, PromptUsage, ResponseIdentity
 from tests.formats import V4, V41
+from tests.unit.prompt.speaking import speaker_of
 
 IDENTITY = ResponseIdentity(response_id="ID", model="m", created_s=5, system_fingerprint="fp")
 HI = [{"role": "user", "content": "Hi"}]
@@ -224,3 +225,48 @@ def test_responses_events_are_named_numbered_and_dated() -> None:
     usage = parser.response()["usage"]
     assert usage["output_tokens_details"] == {"reasoning_tokens": 1}
     assert usage["total_tokens"] == 6
+
+
+def _tool(name: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": f"about {name}",
+        "input_schema": {"type": "object", "properties": {}},
+        **fields,
+    }
+
+
+def _with_deferred(*, adds: bool, **fields: Any) -> RecipeBody:
+    addition = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "second"}}
+    added = [{"role": "system", "content": [addition]}] if adds else []
+    body = {
+        "max_tokens": 9,
+        "tools": [_tool("first"), _tool("second", defer_loading=True)],
+        "messages": [*HI, {"role": "assistant", "content": "Yes?"}, *HI, *added],
+        **fields,
+    }
+    return _body(body, protocol=WireProtocol.MESSAGES)
+
+
+def _callable_tools(body: RecipeBody) -> list[str]:
+    assert body.output_limit is not None
+    return [tool["function"]["name"] for tool in json.loads(body.output_limit.schema)]
+
+
+@pytest.mark.parametrize("chat_format", [V4, V41, speaker_of(PromptFormat.V3)])
+def test_a_deferred_tool_is_neither_shown_nor_callable_until_a_message_adds_it(chat_format: ChatFormat) -> None:
+    deferred, added = _with_deferred(adds=False), _with_deferred(adds=True)
+    assert "about second" not in _prompt(deferred, chat_format)
+    assert _callable_tools(deferred) == ["first"]
+    assert _prompt(added, chat_format).count("about second") == 1
+    assert _callable_tools(added) == ["first", "second"]
+
+
+def test_v41_shows_an_added_tool_behind_the_prompt_before_it() -> None:
+    before, _, added = _prompt(_with_deferred(adds=True), V41).partition("### Updated Tool Schemas")
+    assert _prompt(_with_deferred(adds=False), V41).startswith(before.rstrip().removesuffix("<｜System｜>"))
+    assert "about second" in added
+
+
+def test_a_deferred_tool_that_the_caller_forces_can_be_called() -> None:
+    assert _callable_tools(_with_deferred(adds=False, tool_choice={"type": "tool", "name": "second"})) == ["second"]

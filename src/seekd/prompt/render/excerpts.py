@@ -10,7 +10,7 @@ A question begins as the conversation's own prompt does, so a prefix cache that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,16 +62,33 @@ def _copy(
 def with_parameters(whole: recipe.Conversation, parameters: Mapping[str, Any]) -> recipe.Conversation:
     """The conversation with other parameters for the tools of these names. Any: JSON Schemas."""
     tools = [
-        recipe.ToolDefinition(
-            tool.name,
-            tool.description,
-            parameters.get(tool.name, tool.parameters),
-            strict=tool.strict,
-            defer_loading=tool.defer_loading,
-        )
-        for tool in whole.tools
+        _tool(tool, parameters.get(tool.name, tool.parameters), is_deferred=tool.defer_loading) for tool in whole.tools
     ]
     return _copy(whole, messages=whole.messages, tools=tools)
+
+
+def loaded_tools(whole: recipe.Conversation) -> Set[str]:
+    """Names of the tools that may be called: those that are not deferred, and those that a message has added."""
+    added = {tool.name for message in whole.messages for tool in getattr(message, "tools", None) or ()}
+    return {tool.name for tool in whole.tools if tool.name in added or not tool.defer_loading}
+
+
+def with_tools_in_front(whole: recipe.Conversation) -> recipe.Conversation:
+    """The conversation with its loaded tools where tools stand: for formats that cannot show one in the middle."""
+    loaded = loaded_tools(whole)
+    tools = [_tool(tool, tool.parameters, is_deferred=False) for tool in whole.tools if tool.name in loaded]
+    messages = []
+    for message in whole.messages:
+        if not getattr(message, "tools", None):
+            messages.append(message)
+        elif message.content:
+            messages.append(recipe.SystemMessage(message.content))
+    return _copy(whole, messages=messages, tools=tools)
+
+
+def _tool(tool: recipe.ToolDefinition, parameters: Any, *, is_deferred: bool) -> recipe.ToolDefinition:
+    # Any: a JSON Schema.
+    return recipe.ToolDefinition(tool.name, tool.description, parameters, strict=tool.strict, defer_loading=is_deferred)
 
 
 def question(whole: recipe.Conversation, part: Part, *, question: str, lead: str) -> recipe.Conversation:
