@@ -46,6 +46,7 @@ from seekd.prompt.types import PromptFormat
 from seekd.service.billing import Billing
 from seekd.service.metrics import Metrics
 from seekd.service.model_pool import Member, ModelPool, Outline, Residence
+from seekd.service.model_views import model_views
 from seekd.service.moderation import Moderator
 from seekd.service.opening import GenerationService
 from seekd.service.response_cache.cache import open_response_cache
@@ -151,6 +152,7 @@ class Application:
                 explain=models.explain,
                 slow_down=books.slow_down,
                 running=self._service.running,
+                models=lambda: model_views(models.members),
                 settings=settings.server,
             ),
             pages=Pages().routes() if settings.server.pages else (),

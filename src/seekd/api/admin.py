@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
@@ -28,6 +28,7 @@ from seekd.api.connection import ClientLeft, read_body
 from seekd.api.settings import ServerSettings
 from seekd.engine.types import CacheExplanation
 from seekd.errors import InvalidParameter, SeekdError, Unauthenticated
+from seekd.service.model_views import ModelView
 from seekd.service.running import RunningRequests
 from seekd.wire.admin import (
     AccountChanges,
@@ -64,6 +65,7 @@ class AdminApi:
         explain: what the prefix cache gave to a recent request; None when it is not known.
         slow_down: waits before a wrong token is answered, given the peer that sent it.
         running: the requests that are being served.
+        models: what is told of the models.
         settings: limits of bodies.
     """
 
@@ -72,6 +74,7 @@ class AdminApi:
     explain: Callable[[str], CacheExplanation | None]
     slow_down: Callable[[str], Awaitable[None]]
     running: RunningRequests
+    models: Callable[[], Sequence[ModelView]]
     settings: ServerSettings
 
     def routes(self) -> list[Route]:
@@ -90,6 +93,7 @@ class AdminApi:
             self._route("/keys/{key_id}", _revoke_key, "DELETE"),
             Route("/admin/audit", self._audit, methods=["GET"]),
             Route("/admin/usage", self._usage, methods=["GET"]),
+            Route("/admin/models", self._list_models, methods=["GET"]),
             Route("/admin/requests", self._list_requests, methods=["GET"]),
             Route("/admin/requests/{request_id}", self._cancel, methods=["DELETE"]),
             Route("/admin/requests/{request_id}/cache", self._explain, methods=["GET"]),
@@ -161,6 +165,12 @@ class AdminApi:
         with self.open_connection() as connection:
             lines = usage_report(connection, query)
         return to_csv(lines, query.by).encode() if is_csv else encode([asdict(line) for line in lines])
+
+    async def _list_models(self, request: Request) -> Response:
+        async def answer(_: Request) -> Response:
+            return Response(encode(self.models()), media_type=JSON)
+
+        return await self._guarded(answer)(request)
 
     async def _list_requests(self, request: Request) -> Response:
         async def answer(_: Request) -> Response:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from seekd import __version__
 from seekd.cli import accounts, audit, cache, keys, ledger, models, requests, usage
+from seekd.cli.books import print_json
 from seekd.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -28,7 +29,7 @@ from seekd.cli.options import (
     load_settings,
 )
 from seekd.cli.settings import show_settings
-from seekd.errors import SeekdError, StoreError
+from seekd.errors import ConfigError, SeekdError, StoreError
 from seekd.models.store import ModelStore
 from seekd.settings import planned_models
 
@@ -252,6 +253,31 @@ def doctor(as_json: JsonOption = False, config: ConfigOption = None, data_dir: D
     findings = examination.examine(load_settings(config, server__data_dir=data_dir).settings)
     typer.echo(examination.as_json(findings) if as_json else examination.as_text(findings))
     raise typer.Exit(int(any(finding.problem for finding in findings)))
+
+
+@app.command()
+def top(
+    url: requests.UrlOption = None,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, metavar="S", help="Seconds between two looks.")
+    ] = 1.0,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Watch a running server: its models, queue, cache and requests, until Ctrl-C."""
+    from seekd.cli import top as view
+
+    def ask(path: str) -> Any:  # Any: JSON
+        return requests.ask_admin("GET", f"/admin{path}", url=url, data_dir=data_dir, config=config)
+
+    if as_json:
+        print_json({"models": ask("/models"), "requests": ask("/requests")})
+        return
+    console = Console()
+    if not console.is_terminal:
+        raise ConfigError("seekd top needs a terminal; --json prints what it would show once.")
+    view.watch(ask, interval_s=interval, console=console)
 
 
 @app.command("audit")

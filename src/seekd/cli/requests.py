@@ -36,7 +36,7 @@ def list_requests(
     url: UrlOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
     """List them, the oldest first; never their texts."""
-    shown = _ask("GET", "/admin/requests", url=url, data_dir=data_dir, config=config)
+    shown = ask_admin("GET", "/admin/requests", url=url, data_dir=data_dir, config=config)
     if as_json:
         print_json(shown)
     else:
@@ -52,7 +52,7 @@ def cancel(
     config: ConfigOption = None,
 ) -> None:
     """Cancel one: its client is told, and what it used is charged."""
-    cancelled = _ask(
+    cancelled = ask_admin(
         "DELETE", f"/admin/requests/{quote(request_id, safe='')}", url=url, data_dir=data_dir, config=config
     )
     if as_json:
@@ -61,7 +61,9 @@ def cancel(
         typer.echo(f"cancelled {cancelled['id']} after {cancelled['completion_tokens']} completion tokens")
 
 
-def _ask(method: str, path: str, *, url: str | None, data_dir: Path | None, config: Path | None) -> Any:  # Any: JSON
+def ask_admin(
+    method: str, path: str, *, url: str | None, data_dir: Path | None, config: Path | None
+) -> Any:  # Any: JSON
     """A running server's answer.
 
     Raises:

@@ -137,6 +137,7 @@ _ADMIN: tuple[Operation, ...] = (
         "UsageReport",
         query=("by", "account_id", "key_id", "model", "since", "until", "format"),
     ),
+    _admin("get", "/models", "List the models and what they do", "ModelViews"),
     _admin("get", "/requests", "List the requests that are being served", "RunningRequests"),
     _admin("delete", "/requests/{request_id}", "Cancel a request", "RunningRequest"),
     _admin("get", "/requests/{request_id}/cache", "Explain what the prefix cache gave a request", "CacheExplanation"),

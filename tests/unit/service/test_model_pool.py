@@ -13,6 +13,7 @@ from seekd.engine.scripted import ScriptedEngine, say
 from seekd.errors import ConfigError, EngineError, Overloaded, ShuttingDown, UnknownModel
 from seekd.models.settings import ModelSettings
 from seekd.service.model_pool import Member, ModelPool, Residence, single_model
+from seekd.service.model_views import model_views
 from seekd.service.served_model import ServedModel
 
 SETTINGS = ModelSettings(prompt_format="deepseek-v4.1", temperature_mapping="none")
@@ -265,4 +266,33 @@ async def test_the_only_model_is_loaded_at_the_start_and_its_error_ends_the_star
     await pool.start()
     assert pool.health.ready
     assert pool.members[0].residence is Residence.LOADED
+    await pool.close()
+
+
+async def test_an_operator_is_told_where_each_model_is_and_what_is_wrong_with_it() -> None:
+    good, bad = Engine(), Engine()
+    bad.error = ConfigError("its file is damaged")
+    members = [
+        Member(
+            key=key,
+            names=(key,),
+            model=ServedModel(
+                engine, open_vocabulary=lambda: contextlib.nullcontext(good.vocabulary), settings=SETTINGS
+            ),
+            need_bytes=7,
+            is_preloaded=True,
+        )
+        for key, engine in (("good", good), ("bad", bad))
+    ]
+    pool = ModelPool(members)
+    await pool.start()
+    one, other = model_views(pool.members)
+    assert (one.name, one.served_names, one.state, one.reason, one.memory_bytes) == (
+        "good",
+        ("good",),
+        "loaded",
+        None,
+        7,
+    )
+    assert (other.state, other.reason) == ("away", "its file is damaged")
     await pool.close()
