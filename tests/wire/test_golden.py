@@ -77,9 +77,19 @@ _MARKS = {
         ("/anthropic/v1/messages", {**_MESSAGES, "tools": []}),
         ("/anthropic/v1/messages", {**_MESSAGES, "dsh_plugin_packages": {"version": 1}, "dsh_session_log": _SESSION}),
         ("/chat/completions", {**_CHAT, "messages": [_REMINDER, *_CHAT["messages"]]}),
+        ("/anthropic/v1/messages", {**_MESSAGES, "messages": [_REMINDER, *_MESSAGES["messages"]]}),
         ("/chat/completions", {**_CHAT, "user_id": "\u4e2d " * 128}),
     ],
-    ids=["any claude", "short path", "marks of a tool", "no tools", "session log", "reminder", "user_id of 512 bytes"],
+    ids=[
+        "any claude",
+        "short path",
+        "marks of a tool",
+        "no tools",
+        "session log",
+        "reminder",
+        "reminder in Messages",
+        "user_id of 512 bytes",
+    ],
 )
 def test_what_the_service_takes_is_taken(http: httpx.Client, path: str, body: Json) -> None:
     assert http.post(path, json=body).status_code == 200

@@ -246,6 +246,11 @@ class RecipeBody:
         shorter = excerpts.excerpt(self._conversation, start, note=note)
         return RecipeBody(self._protocol, self._request, self._finishing, shorter)
 
+    def with_reminders(self, numbers: Set[int]) -> RecipeBody:
+        """The same request with reminders for some system messages; see `excerpts.with_reminders`."""
+        reminded = excerpts.with_reminders(self._conversation, numbers)
+        return RecipeBody(self._protocol, self._request, self._finishing, reminded)
+
     def with_parameters(self, parameters: Mapping[str, Any]) -> RecipeBody:
         """The same request with other parameters for the tools of these names, as the model is shown them."""
         shown = excerpts.with_parameters(self._conversation, parameters)

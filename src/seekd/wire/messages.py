@@ -7,7 +7,8 @@ docs/reference/wire.md §14.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence, Set
+from typing import Any
 
 import msgspec
 
@@ -37,10 +38,13 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         InvalidParameter: a rule of the protocol is broken.
         UnknownModel: no model answers the name.
     """
+    fields = decoded_object(body)
+    reminders = _reminders(fields)
+    text = msgspec.json.encode(_with_system_for(fields, reminders)) if reminders else body
     try:
-        read = ReadBody(WireProtocol.MESSAGES, body)
+        read = ReadBody(WireProtocol.MESSAGES, text)
     except MalformedBody as error:
-        raise located(error, WireProtocol.MESSAGES, body=body, rewritten=body) from error
+        raise located(error, WireProtocol.MESSAGES, body=body, rewritten=text) from error
     served_model = served_name(read.model, models, takes_any=dialect.serves_any_name)
     parsed = read.convert(
         models=(read.model,),
@@ -49,7 +53,8 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
     )
     if parsed.has_images:
         raise InvalidParameter("This model does not support image")
-    fields = decoded_object(body)
+    if reminders:
+        parsed = parsed.with_reminders(_numbers_from_the_end(fields, reminders))
     choice, metadata = fields.get("tool_choice"), fields.get("metadata")
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
     names_tool = isinstance(choice, dict) and choice.get("type") == "tool"
@@ -70,6 +75,38 @@ def parse_messages(body: bytes, *, dialect: Dialect, models: Collection[str] = (
         id_prefix="msg_",
         warnings=foreign_warnings(fields),
     )
+
+
+def _reminders(fields: Mapping[str, Any]) -> Sequence[int]:
+    """Indices of the messages of the role `latest_reminder`, which the protocol package knows in chat bodies only."""
+    messages = fields.get("messages")
+    if not isinstance(messages, list):
+        return ()
+    return [index for index, message in enumerate(messages) if _has_role(message, "latest_reminder")]
+
+
+def _with_system_for(fields: Mapping[str, Any], reminders: Sequence[int]) -> dict[str, Any]:
+    messages = list(fields["messages"])
+    for index in reminders:
+        content = messages[index].get("content")
+        if isinstance(content, list) and any(_is_addition(block) for block in content):
+            raise InvalidParameter(f"messages.{index}: `tool_addition` blocks can only be in `system` messages")
+        messages[index] = {**messages[index], "role": "system"}
+    return {**fields, "messages": messages}
+
+
+def _numbers_from_the_end(fields: Mapping[str, Any], reminders: Sequence[int]) -> Set[int]:
+    # From the end, because the text of `system` comes before them all, or is not there.
+    system = [index for index, message in enumerate(fields["messages"]) if _has_role(message, "system")]
+    return {sum(other > index for other in (*system, *reminders)) for index in reminders}
+
+
+def _has_role(message: object, role: str) -> bool:
+    return isinstance(message, dict) and message.get("role") == role
+
+
+def _is_addition(block: object) -> bool:
+    return isinstance(block, dict) and block.get("type") == "tool_addition"
 
 
 def count_tokens_body(num_tokens: int) -> bytes:

@@ -221,7 +221,8 @@ _MESSAGES_REQUEST = _object(
         "model": _text("A name of `GET /models`, or of one of Anthropic's models; in `classic` any name is served."),
         "messages": _array(
             _object(
-                {"role": {"enum": ["user", "assistant", "system"]}, "content": _text()}, required=("role", "content")
+                {"role": {"enum": ["user", "assistant", "system", "latest_reminder"]}, "content": _text()},
+                required=("role", "content"),
             ),
             minItems=1,
         ),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from seekd.errors import EngineError, InvalidParameter
+from seekd.errors import EngineError, InvalidParameter, MalformedBody
 from seekd.testing.stream_check import read_events
 from seekd.wire.calls import Call
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
@@ -98,6 +98,42 @@ def test_pictures_are_refused() -> None:
 def test_system_text_reaches_the_prompt() -> None:
     segments = _parse({**OFF, "system": "Be brief."}).request.body.render(V41)
     assert "Be brief." in [segment.text for segment in segments]
+
+
+def _prompt(fields: Json) -> str:
+    return "".join(segment.text for segment in _parse({**OFF, **fields}, dialect=HOSTED).request.body.render(V41))
+
+
+@pytest.mark.parametrize("system", [{}, {"system": "Be brief."}])
+@pytest.mark.parametrize("content", ["Monday", [{"type": "text", "text": "Monday"}]])
+def test_a_reminder_stands_before_its_turn_and_system_turns_stay(system: Json, content: object) -> None:
+    turns = [
+        {"role": "latest_reminder", "content": "Sunday"},
+        *HELLO,
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "system", "content": "Be kind."},
+        {"role": "latest_reminder", "content": content},
+        *HELLO,
+        {"role": "system", "content": "Be quick."},
+    ]
+    prompt = _prompt({**system, "messages": turns})
+    assert prompt.count("<｜latest_reminder｜>") == 2
+    assert "<｜latest_reminder｜>Sunday<｜User｜>" in prompt
+    assert "<｜System｜>Be kind.<｜latest_reminder｜>Monday<｜User｜>" in prompt
+    assert "<｜System｜>Be quick." in prompt
+    assert ("Be brief." in prompt) == bool(system)
+
+
+def test_a_reminder_adds_no_tools() -> None:
+    addition = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "get_weather"}}
+    reminder = {"role": "latest_reminder", "content": [addition]}
+    with pytest.raises(InvalidParameter, match=r"messages\.1: `tool_addition` blocks can only be in `system`"):
+        _parse({"tools": [TOOL], "messages": [*HELLO, reminder]})
+
+
+def test_a_wrong_reminder_is_refused_where_it_stands() -> None:
+    with pytest.raises(MalformedBody, match=r"messages\[1\]"):
+        _parse({"messages": [*HELLO, {"role": "latest_reminder", "content": 5}]})
 
 
 def test_a_count_is_one_number() -> None:

@@ -67,6 +67,22 @@ def with_parameters(whole: recipe.Conversation, parameters: Mapping[str, Any]) -
     return _copy(whole, messages=whole.messages, tools=tools)
 
 
+def with_reminders(whole: recipe.Conversation, numbers: Set[int]) -> recipe.Conversation:
+    """The conversation with reminders in the place of some system messages.
+
+    Args:
+        whole: is not changed.
+        numbers: of these system messages, counted from the last one, which is 0.
+    """
+    messages: list[Any] = []  # Any: the package's classes, which differ by role
+    number = 0
+    for message in reversed(whole.messages):
+        is_system = message.role == "system"
+        messages.append(recipe.LatestReminderMessage(message.content) if is_system and number in numbers else message)
+        number += is_system
+    return _copy(whole, messages=messages[::-1], tools=whole.tools)
+
+
 def loaded_tools(whole: recipe.Conversation) -> Set[str]:
     """Names of the tools that may be called: those that are not deferred, and those that a message has added."""
     added = {tool.name for message in whole.messages for tool in getattr(message, "tools", None) or ()}
