@@ -1,4 +1,7 @@
-"""The plug-in in projects of its users: each test here runs a pytest of its own."""
+"""The plug-in in projects of its users: each test here runs a pytest in a process of its own.
+
+In this process, modules that were imported meanwhile would be taken out again, and classes would exist twice.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def test_a_server_lives_as_long_as_its_scope_and_forgets_between_tests(
             assert (urls[0] == urls[1]) is {is_shared}
         """,
     )
-    pytester.runpytest_inprocess(*QUIET).assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=3)
 
 
 def test_options_of_the_marker_get_a_server_of_their_own(pytester: pytest.Pytester) -> None:
@@ -72,7 +75,7 @@ def test_options_of_the_marker_get_a_server_of_their_own(pytester: pytest.Pytest
             assert urls["plain"] != urls["small"] == urls["again"]
         """,
     )
-    pytester.runpytest_inprocess(*QUIET).assert_outcomes(passed=4)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=4)
 
 
 def test_a_request_without_an_answer_fails_its_test_and_no_other(pytester: pytest.Pytester) -> None:
@@ -88,7 +91,7 @@ def test_a_request_without_an_answer_fails_its_test_and_no_other(pytester: pytes
             assert ask(seekd) == "x"
         """,
     )
-    result = pytester.runpytest_inprocess(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*AssertionError: 1 request(s) without an answer*does not hold 'weather'*'time'*"])
 
@@ -111,7 +114,7 @@ def test_scripted_servers_by_the_older_fixture_go_on(pytester: pytest.Pytester) 
             assert httpx.get(server.url + "/healthz").status_code == 200
         """
     )
-    pytester.runpytest_inprocess(*QUIET).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
 
 
 def test_unittest_has_it_as_a_context(pytester: pytest.Pytester) -> None:
@@ -130,7 +133,7 @@ def test_unittest_has_it_as_a_context(pytester: pytest.Pytester) -> None:
                 self.assertEqual(ask(self.seekd), "Hello")
         """,
     )
-    pytester.runpytest_inprocess(*QUIET).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
 
 
 def test_the_plug_in_imports_nothing_of_seekd_until_a_test_asks(pytester: pytest.Pytester) -> None:
