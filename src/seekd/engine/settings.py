@@ -45,7 +45,8 @@ class EngineSettings:
         engine: what computes the model: `llama`, for GGUF files.
         kernels: what multiplies its matrices: `llama` for llama.cpp, which computes every model; `openvino` for
             OpenVINO, which computes models of the architectures llama, qwen2 and qwen3 on the processor (prompts and
-            many streams faster, a single stream slower), and needs `pip install "seekd[openvino]"`; `auto` takes llama.cpp.
+            many streams faster, a single stream slower), and needs `pip install "seekd[openvino]"`; `auto` takes
+            llama.cpp.
         context_length: tokens that one sequence may have, prompt and completion; None takes what the model was
             trained for, if the memory allows it.
         max_sequences: sequences that run at once. 16: small batches are compute-bound on a CPU, so more of them slow
