@@ -5,14 +5,16 @@ from pathlib import Path
 
 import msgspec
 
-from seekd.wire.admin import AccountChanges, CreditBody, LimitsBody, NewAccountBody, NewKeyBody
+from seekd.wire import admin
 from seekd.wire.openapi import OPERATIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "admin.md").read_text(encoding="utf-8")
 ROWS = {
     match[1]: match[2] for match in re.finditer(r"^\| `([A-Z]+ /admin\S*)` \|(?: `(\{.*?\})`)?", PAGE, re.MULTILINE)
 }
-BODIES = {kind.__name__: kind for kind in (AccountChanges, CreditBody, LimitsBody, NewAccountBody, NewKeyBody)}
+BODIES = {
+    name: kind for name, kind in vars(admin).items() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+}
 
 
 def test_every_admin_route_is_on_the_page() -> None:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from seekd.wire.openapi_admin import ADMIN_SCHEMAS
+from seekd.wire.openapi_admin import ADMIN_OPERATIONS, ADMIN_SCHEMAS
+from seekd.wire.openapi_operation import COMMON_REFUSALS, ROOT, SERVICE_BASES, Operation
 from seekd.wire.openapi_schemas import SCHEMAS
 
-SERVICE_BASES = ("/", "/v1", "/beta", "/beta/v1")
-"""Where the routes of the service are; `/beta` has prefix completion, strict tools and completions."""
-
-_ROOT = ("/",)
 _EVENTS = "text/event-stream"
-_COMMON_REFUSALS = (401, 403, 429)
 _BODY_REFUSALS = (400, 402, 408, 409, 413, 415, 500, 503)
 _MEANINGS: Mapping[int, str] = {
     400: "The request is not valid",
@@ -35,35 +30,6 @@ _MEANINGS: Mapping[int, str] = {
     500: "The engine failed",
     503: "The server is busy, loading or stopping",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One route.
-
-    Attributes:
-        method: in lower case.
-        path: behind the base.
-        bases: where it is.
-        summary: one line.
-        response: name of the schema of a good answer; None where it is no JSON.
-        request: name of the schema of the body; None where there is none.
-        streams: whether a good answer may be a stream of events.
-        refusals: statuses of errors.
-        query: names of the parameters behind the question mark, none required.
-        security: what it asks for: `key`, `admin_token`, or None for nothing.
-    """
-
-    method: str
-    path: str
-    bases: tuple[str, ...]
-    summary: str
-    response: str | None
-    request: str | None = None
-    streams: bool = False
-    refusals: tuple[int, ...] = _COMMON_REFUSALS
-    query: tuple[str, ...] = ()
-    security: str | None = "key"
 
 
 def _posted(
@@ -83,65 +49,9 @@ def _posted(
         request=request,
         response=response,
         streams=streams,
-        refusals=(*_COMMON_REFUSALS, *_BODY_REFUSALS),
+        refusals=(*COMMON_REFUSALS, *_BODY_REFUSALS),
     )
 
-
-def _admin(
-    method: str,
-    path: str,
-    summary: str,
-    response: str,
-    *,
-    request: str | None = None,
-    query: tuple[str, ...] = (),
-) -> Operation:
-    return Operation(
-        method=method,
-        path=f"/admin{path}",
-        bases=_ROOT,
-        summary=summary,
-        request=request,
-        response=response,
-        refusals=(400, 401, 408, 413, 500, 503),
-        query=query,
-        security="admin_token",
-    )
-
-
-_ADMIN: tuple[Operation, ...] = (
-    _admin("get", "/accounts", "List the accounts", "Accounts"),
-    _admin("post", "/accounts", "Create an account", "Account", request="NewAccountBody"),
-    _admin("get", "/accounts/{account_id}", "Show an account", "Account"),
-    _admin(
-        "patch", "/accounts/{account_id}", "Rename, disable or enable an account", "Account", request="AccountChanges"
-    ),
-    _admin("put", "/accounts/{account_id}/limits", "Set an account's limits", "Account", request="LimitsBody"),
-    _admin("post", "/accounts/{account_id}/top-up", "Add paid balance", "AccountBalance", request="CreditBody"),
-    _admin(
-        "post",
-        "/accounts/{account_id}/take-back",
-        "Take paid balance back by a counter-entry",
-        "AccountBalance",
-        request="CreditBody",
-    ),
-    _admin("post", "/accounts/{account_id}/grant", "Grant balance", "AccountBalance", request="CreditBody"),
-    _admin("get", "/keys", "List the keys", "Keys", query=("account_id",)),
-    _admin("post", "/keys", "Create a key; the only answer that shows it", "Key", request="NewKeyBody"),
-    _admin("delete", "/keys/{key_id}", "Revoke a key", "Key"),
-    _admin("get", "/audit", "List the latest changes of accounts and keys", "AuditEntries", query=("limit",)),
-    _admin(
-        "get",
-        "/usage",
-        "Report what was used, as JSON or with format=csv as a table",
-        "UsageReport",
-        query=("by", "account_id", "key_id", "model", "since", "until", "format"),
-    ),
-    _admin("get", "/models", "List the models and what they do", "ModelViews"),
-    _admin("get", "/requests", "List the requests that are being served", "RunningRequests"),
-    _admin("delete", "/requests/{request_id}", "Cancel a request", "RunningRequest"),
-    _admin("get", "/requests/{request_id}/cache", "Explain what the prefix cache gave a request", "CacheExplanation"),
-)
 
 OPERATIONS: tuple[Operation, ...] = (
     _posted("/chat/completions", "Answer a conversation", request="ChatRequest", response="ChatCompletion"),
@@ -160,7 +70,7 @@ OPERATIONS: tuple[Operation, ...] = (
         bases=SERVICE_BASES,
         summary="Describe one model",
         response="Model",
-        refusals=(*_COMMON_REFUSALS, 404),
+        refusals=(*COMMON_REFUSALS, 404),
     ),
     Operation(method="get", path="/user/balance", bases=SERVICE_BASES, summary="Show the balance", response="Balance"),
     *(
@@ -172,14 +82,14 @@ OPERATIONS: tuple[Operation, ...] = (
                 "Answer in the Messages format",
                 request="MessagesRequest",
                 response="Message",
-                bases=_ROOT,
+                bases=ROOT,
             ),
             _posted(
                 f"{base}/messages/count_tokens",
                 "Count the tokens of a Messages request",
                 request="MessagesRequest",
                 response="MessageCount",
-                bases=_ROOT,
+                bases=ROOT,
                 streams=False,
             ),
         )
@@ -187,7 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/healthz",
-        bases=_ROOT,
+        bases=ROOT,
         summary="Say whether a request would be answered now",
         response="Health",
         refusals=(503,),
@@ -196,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/livez",
-        bases=_ROOT,
+        bases=ROOT,
         summary="Say that the process lives, whatever else is away",
         response="Health",
         security=None,
@@ -207,15 +117,15 @@ OPERATIONS: tuple[Operation, ...] = (
         bases=SERVICE_BASES,
         summary="Report what the account has used",
         response="UsageReport",
-        refusals=(400, *_COMMON_REFUSALS),
+        refusals=(400, *COMMON_REFUSALS),
         query=("by", "key_id", "model", "since", "until"),
     ),
-    *_ADMIN,
-    Operation(method="get", path="/metrics", bases=_ROOT, summary="Show the counters", response=None),
+    *ADMIN_OPERATIONS,
+    Operation(method="get", path="/metrics", bases=ROOT, summary="Show the counters", response=None),
     Operation(
         method="get",
         path="/openapi.json",
-        bases=_ROOT,
+        bases=ROOT,
         summary="This document",
         response=None,
         refusals=(),
@@ -224,7 +134,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         method="get",
         path="/docs",
-        bases=_ROOT,
+        bases=ROOT,
         summary="This document as a page",
         response=None,
         refusals=(),

@@ -1,4 +1,4 @@
-"""JSON Schemas of `/admin`, for the OpenAPI document; those of request bodies are made of the bodies' own types."""
+"""Operations and schemas of `/admin` for the OpenAPI document; those of bodies are made of the bodies' own types."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from seekd.wire.admin import AccountChanges, CreditBody, LimitsBody, NewAccountBody, NewKeyBody
+from seekd.wire.openapi_operation import ROOT, Operation
 
 Schema = dict[str, Any]
 """One JSON Schema; what stands in it is JSON of any shape."""
@@ -139,3 +140,60 @@ ADMIN_SCHEMAS: Mapping[str, Schema] = {
     },
     "ModelViews": _list_of("ModelView"),
 }
+
+
+def _admin(
+    method: str,
+    path: str,
+    summary: str,
+    response: str,
+    *,
+    request: str | None = None,
+    query: tuple[str, ...] = (),
+) -> Operation:
+    return Operation(
+        method=method,
+        path=f"/admin{path}",
+        bases=ROOT,
+        summary=summary,
+        request=request,
+        response=response,
+        refusals=(400, 401, 408, 413, 500, 503),
+        query=query,
+        security="admin_token",
+    )
+
+
+ADMIN_OPERATIONS: tuple[Operation, ...] = (
+    _admin("get", "/accounts", "List the accounts", "Accounts"),
+    _admin("post", "/accounts", "Create an account", "Account", request="NewAccountBody"),
+    _admin("get", "/accounts/{account_id}", "Show an account", "Account"),
+    _admin(
+        "patch", "/accounts/{account_id}", "Rename, disable or enable an account", "Account", request="AccountChanges"
+    ),
+    _admin("put", "/accounts/{account_id}/limits", "Set an account's limits", "Account", request="LimitsBody"),
+    _admin("post", "/accounts/{account_id}/top-up", "Add paid balance", "AccountBalance", request="CreditBody"),
+    _admin(
+        "post",
+        "/accounts/{account_id}/take-back",
+        "Take paid balance back by a counter-entry",
+        "AccountBalance",
+        request="CreditBody",
+    ),
+    _admin("post", "/accounts/{account_id}/grant", "Grant balance", "AccountBalance", request="CreditBody"),
+    _admin("get", "/keys", "List the keys", "Keys", query=("account_id",)),
+    _admin("post", "/keys", "Create a key; the only answer that shows it", "Key", request="NewKeyBody"),
+    _admin("delete", "/keys/{key_id}", "Revoke a key", "Key"),
+    _admin("get", "/audit", "List the latest changes of accounts and keys", "AuditEntries", query=("limit",)),
+    _admin(
+        "get",
+        "/usage",
+        "Report what was used, as JSON or with format=csv as a table",
+        "UsageReport",
+        query=("by", "account_id", "key_id", "model", "since", "until", "format"),
+    ),
+    _admin("get", "/models", "List the models and what they do", "ModelViews"),
+    _admin("get", "/requests", "List the requests that are being served", "RunningRequests"),
+    _admin("delete", "/requests/{request_id}", "Cancel a request", "RunningRequest"),
+    _admin("get", "/requests/{request_id}/cache", "Explain what the prefix cache gave a request", "CacheExplanation"),
+)

@@ -1,6 +1,7 @@
 import pytest
 
-from seekd.wire.openapi import OPERATIONS, Operation, openapi_body, openapi_document
+from seekd.wire.openapi import OPERATIONS, openapi_body, openapi_document
+from seekd.wire.openapi_operation import Operation
 
 DOCUMENT = openapi_document(version="1.2")
 
