@@ -102,6 +102,12 @@ def test_max_completion_tokens_counts_in_classic_only() -> None:
     assert chat({"max_completion_tokens": 7}, dialect=HOSTED).request.max_tokens is None
 
 
+def test_a_max_completion_tokens_beyond_32_bits_is_refused_even_where_it_does_not_count() -> None:
+    assert chat({"max_completion_tokens": 2**32 - 1, "max_tokens": 9}).request.max_tokens == 9
+    with pytest.raises(MalformedBody, match="max_completion_tokens"):
+        chat({"max_completion_tokens": 2**32, "max_tokens": 9})
+
+
 def test_a_bad_max_completion_tokens_is_named_as_the_caller_wrote_it() -> None:
     with pytest.raises(InvalidParameter, match="Invalid max_completion_tokens value"):
         chat({"max_completion_tokens": 0})
