@@ -6,8 +6,10 @@ each target on its seeds and on changed seeds, in every run of the tests.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,7 +135,9 @@ def sse(data: bytes) -> None:
 def _folder() -> Path:
     # In memory where there is such a place: a target runs millions of times.
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="seekd-fuzz-", dir=memory if memory.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="seekd-fuzz-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _file(data: bytes, name: str) -> Path:
