@@ -43,6 +43,7 @@ class GenerationRequest:
         body: renders the prompt and opens the parser.
         max_prompt_tokens: more are refused; None for what the model's context holds.
         unbroken: texts that an event of the answer has whole or not at all.
+        must_be_judged: the caller wants its texts and the answer judged, whatever the settings say.
         long_conversation: what becomes of one that does not fit; None for the rule of the account or the model.
     """
 
@@ -61,4 +62,5 @@ class GenerationRequest:
     rule: OutputRule | None = None
     max_prompt_tokens: int | None = None
     unbroken: Sequence[str] = ()
+    must_be_judged: bool = False
     long_conversation: LongConversation | None = None

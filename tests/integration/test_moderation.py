@@ -240,3 +240,48 @@ def test_a_kept_answer_is_judged_again_and_a_refused_one_is_not_kept(
         service.answer = flags("forbidden")
         assert _post(server, temperature=0).status_code == 400
         assert len(server.engine.requests) == 2
+
+
+HIGH: dict[str, Any] = {"safety_check": {"level": "high"}}
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "/chat/completions": {},
+    "/anthropic/v1/messages": {"max_tokens": 9},
+    "/responses": {"input": "forbidden", "messages": None},
+}
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+def test_a_request_can_ask_to_be_judged(tmp_path: Path, service: ModerationService, path: str) -> None:
+    guard = GuardSettings(moderation=service.url, moderate_input=False, moderate_output="off")
+    with serve_script(say("fine"), data_dir=tmp_path, guard=guard) as server:
+        assert _post(server, "forbidden", path, **PROTOCOLS[path]).status_code == 200
+        assert _post(server, "forbidden", path, **PROTOCOLS[path], safety_check={"level": "low"}).status_code == 200
+        assert not service.questions
+        answer = _post(server, "forbidden", path, **PROTOCOLS[path], **HIGH)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Content Exists Risk")
+
+
+def test_an_answer_is_judged_for_who_asks(tmp_path: Path, service: ModerationService) -> None:
+    guard = GuardSettings(moderation=service.url, moderate_input=False, moderate_output="off")
+    with serve_script(say("forbidden"), data_dir=tmp_path, guard=guard) as server:
+        assert "forbidden" in _post(server).text
+        for stream in (False, True):
+            answer = _post(server, stream=stream, **HIGH)
+            assert (answer.status_code, answer.json()) == (400, REFUSED)
+
+
+def test_who_asks_to_be_judged_gets_nothing_without_a_verdict(tmp_path: Path, service: ModerationService) -> None:
+    service.answer = lambda _: (500, b"")
+    guard = GuardSettings(moderation=service.url, moderation_failure="allow")
+    with serve_script(say("fine"), data_dir=tmp_path, guard=guard) as server:
+        assert _post(server).status_code == 200
+        assert _post(server, **HIGH).status_code == 503
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+def test_without_a_moderation_service_nobody_is_told_to_be_judged(tmp_path: Path, path: str) -> None:
+    with serve_script(say("fine"), data_dir=tmp_path) as server:
+        answer = _post(server, "hello", path, **PROTOCOLS[path], **HIGH)
+        assert answer.status_code == 400
+        assert "needs a moderation service" in answer.json()["error"]["message"]
+        assert not server.engine.requests

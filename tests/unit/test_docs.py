@@ -156,14 +156,15 @@ def test_what_is_not_supported_is_answered_as_the_page_says(tmp_path: Path) -> N
         {"messages": [FILE]},
         {"tools": [{"type": "deepseek_web_search"}]},
         {"n": 2},
+        {"safety_check": {"level": "high"}},
     ]
-    ignored: list[dict[str, Any]] = [{"safety_check": {"level": "high"}}, {"title": {"enabled": True}}]
+    ignored: list[dict[str, Any]] = [{"safety_check": {"level": "low"}}, {"title": {"enabled": True}}]
     routes = ["files", "tools/ocr", "tools/search", "tools/fetch", "tools/tts", "tools/asr", "embeddings", "batches"]
     with (
         serve_script(say("Hello"), data_dir=tmp_path) as server,
         httpx.Client(base_url=f"{server.url}/v1") as client,
     ):
-        assert [client.post("/chat/completions", json=chat | body).status_code for body in refused] == [400] * 4
+        assert [client.post("/chat/completions", json=chat | body).status_code for body in refused] == [400] * 5
         assert [client.post("/chat/completions", json=chat | body).status_code for body in ignored] == [200] * 2
         assert {client.post(f"/{route}", json={}).status_code for route in routes} == {404}
 

@@ -136,7 +136,8 @@ class Answering:
             call = self._routed(call, self.routes, caller)
         log.model_name.set(call.request.served_model)
         watch = None
-        if not self.screening.is_idle or REDACT_HEADER in headers or RESTORE_HEADER in headers:
+        is_screened = not self.screening.is_idle or call.request.must_be_judged
+        if is_screened or REDACT_HEADER in headers or RESTORE_HEADER in headers:
             call, watch = await screened(
                 self.screening,
                 call,

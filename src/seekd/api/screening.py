@@ -79,6 +79,8 @@ async def screened(
         redact=headers.get(REDACT_HEADER),
         restore=headers.get(RESTORE_HEADER),
     )
+    if call.request.must_be_judged:
+        policy = screening.judging(policy)
     tools = offered_tools(fields)
     policy.check_size(
         num_messages=num_messages(fields),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seekd.errors import ContentRefused, ModerationUnavailable
 from seekd.guard.settings import GuardSettings
@@ -69,6 +70,10 @@ class Moderator:
         )
         self._metrics.count_verdict(stage=stage, outcome="refused")
         raise ContentRefused
+
+    def refusing_without_verdict(self) -> Moderator:
+        """One that lets nothing pass when the guard is silent."""
+        return Moderator(self._guard, replace(self._settings, moderation_failure="refuse"), self._metrics)
 
     def watch(self, *, in_windows: bool) -> AnswerWatch:
         """A watch over one answer."""

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from seekd.errors import InvalidParameter
@@ -78,6 +78,16 @@ class Screening:
             self.shields.policy(model=model, account_id=account_id), redact=redact, restore=restore
         )
 
+    def judging(self, policy: Policy) -> Policy:
+        """The policy for a request that wants to be judged. Raises `InvalidParameter` where nobody judges."""
+        if self.moderator is None:
+            raise InvalidParameter(
+                "'safety_check': the level 'high' needs a moderation service, and this server has none "
+                "([guard] moderation). The level 'low' needs none."
+            )
+        output = "windows" if policy.moderate_output == "off" else policy.moderate_output
+        return replace(policy, moderate_input=True, moderate_output=output, needs_verdict=True)
+
     async def redacted(
         self,
         policy: Policy,
@@ -125,10 +135,11 @@ class Screening:
         if self.moderator is None:
             return Judgement()
         outcome = watch = None
+        moderator = self.moderator.refusing_without_verdict() if policy.needs_verdict else self.moderator
         if policy.moderate_input:
-            outcome = await self.moderator.check("\n\n".join(texts), stage=Stage.INPUT)
+            outcome = await moderator.check("\n\n".join(texts), stage=Stage.INPUT)
         if policy.moderate_output != "off":
-            watch = self.moderator.watch(in_windows=policy.moderate_output == "windows" and stream)
+            watch = moderator.watch(in_windows=policy.moderate_output == "windows" and stream)
         return Judgement(outcome=outcome, watch=watch)
 
     def close(self) -> None:

@@ -22,9 +22,11 @@ class Policy(RequestGuard):
 
     Attributes:
         actions: by rule; rules that are not here are off.
+        needs_verdict: nothing passes that was not judged, whatever a silent moderation service means otherwise.
     """
 
     actions: Mapping[str, Action]
+    needs_verdict: bool = False
 
     def check_size(self, *, num_messages: int, num_tools: int, num_schema_bytes: int) -> None:
         """Raises `LimitExceeded` for a request that is too large; its tokens are counted later."""

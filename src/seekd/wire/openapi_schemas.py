@@ -54,6 +54,9 @@ _SEED: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1
 _STREAM: Schema = {"type": ["boolean", "null"], "default": False}
 _STREAM_OPTIONS = _nullable(_object({"include_usage": {"type": "boolean"}}, text="Only with `stream: true`."))
 _THINKING = _nullable(_object({"type": {"enum": ["enabled", "disabled", "adaptive"]}}, required=("type",)))
+_SAFETY_CHECK = _nullable(
+    _object({"level": {"enum": ["high", "low"]}}, required=("level",), text="`high` needs a moderation service.")
+)
 _MODEL: Schema = {
     "type": "string",
     "description": "`deepseek-chat` answers directly, `deepseek-reasoner` and the newer names think first.",
@@ -147,6 +150,7 @@ _CHAT_REQUEST = _object(
         "seed": _SEED,
         "user_id": {"type": ["string", "null"], "maxLength": 512},
         "n": {"enum": [1, None]},
+        "safety_check": _SAFETY_CHECK,
     },
     required=("model", "messages"),
 )
@@ -238,6 +242,7 @@ _MESSAGES_REQUEST = _object(
             {"type": {"enum": ["none", "auto", "any", "tool"]}, "name": _text()}, required=("type",)
         ),
         "metadata": _object({"user_id": _text()}),
+        "safety_check": _SAFETY_CHECK,
     },
     required=("model", "messages"),
 )
@@ -254,6 +259,7 @@ _RESPONSES_REQUEST = _object(
         "text": _nullable(_object({"format": {"type": "object"}})),
         "tools": {"type": "array"},
         "tool_choice": {},
+        "safety_check": _SAFETY_CHECK,
         "user": {"type": ["string", "null"]},
     },
     required=("model",),

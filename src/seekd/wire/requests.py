@@ -99,6 +99,7 @@ def generation_request(
         lower_max_tokens=dialect.lowers_max_tokens if lower_max_tokens is None else lower_max_tokens,
         sampling=_sampling(parsed, fields, sampled, dialect),
         user_id=user_id,
+        must_be_judged="safety_check" in fields and _asks_for_judgement(fields["safety_check"], tool_choice),
         rule=None
         if limit is None
         else output_rule(
@@ -117,6 +118,18 @@ def default_max_tokens(parsed: RecipeBody, dialect: Dialect) -> int:
     if not parsed.thinking:
         return dialect.non_thinking_max_tokens
     return 131_072 if parsed.effort == "max" else 65_536
+
+
+def _asks_for_judgement(check: object, tool_choice: str) -> bool:
+    """What `safety_check` says. Source: docs/reference/wire.md §6.4."""
+    if check is None:
+        return False
+    level = check.get("level") if isinstance(check, dict) else None
+    if not isinstance(level, str) or level not in ("high", "low"):
+        raise InvalidParameter('Invalid \'safety_check\': it is {"level": "high"} or {"level": "low"}.')
+    if level == "high" and tool_choice != "auto":
+        raise InvalidParameter("Invalid 'tool_choice': with the level 'high' of 'safety_check' it is 'auto' or 'none'.")
+    return level == "high"
 
 
 def named_choice(choice: object) -> str | None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from seekd.errors import InvalidParameter
 from seekd.guard.settings import GuardSettings
 from seekd.guard.types import Stage, Verdict
 from seekd.service.metrics import Metrics
@@ -79,3 +80,17 @@ async def test_moderation_watches_over_answers_as_the_settings_say() -> None:
         judgement = await screening.judged(_policy(screening), ["a"], stream=True)
         assert judgement.outcome == "passed"
         assert (judgement.watch is not None) is is_watched
+
+
+def test_a_request_that_wants_to_be_judged_is_judged_whatever_is_switched_off() -> None:
+    screening = _screening(GuardSettings(moderate_input=False, moderate_output="off"), is_moderated=True)
+    policy = screening.judging(_policy(screening))
+    assert (policy.moderate_input, policy.moderate_output, policy.needs_verdict) == (True, "windows", True)
+    at_the_end = _screening(GuardSettings(moderate_output="end"), is_moderated=True)
+    assert at_the_end.judging(_policy(at_the_end)).moderate_output == "end"
+
+
+def test_nobody_is_judged_where_nobody_judges() -> None:
+    screening = _screening(GuardSettings())
+    with pytest.raises(InvalidParameter, match="needs a moderation service"):
+        screening.judging(_policy(screening))

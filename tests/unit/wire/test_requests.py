@@ -77,3 +77,33 @@ def test_only_text_is_text() -> None:
 @pytest.mark.parametrize(("choice", "name"), [({"name": "f"}, "f"), ({"name": 5}, None), ("auto", None), (None, None)])
 def test_a_choice_may_name_its_tool(choice: object, name: str | None) -> None:
     assert named_choice(choice) == name
+
+
+_FUNCTION = '{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}'
+
+
+@pytest.mark.parametrize("protocol", ["chat", "messages", "responses"])
+def test_a_request_says_whether_it_wants_to_be_judged(protocol: str) -> None:
+    parse, members = ROUTES[protocol]
+
+    def asks(check: str) -> bool:
+        body = f'{{"model":"deepseek-chat",{members},"safety_check":{check}}}'
+        return parse(body.encode(), dialect=HOSTED).request.must_be_judged
+
+    assert asks('{"level":"high"}')
+    assert not asks('{"level":"low"}')
+    assert not asks("null")
+    for wrong in ('{"level":"medium"}', "{}", '"high"', "true", '{"level":["high"]}'):
+        with pytest.raises(InvalidParameter, match="Invalid 'safety_check'"):
+            asks(wrong)
+
+
+@pytest.mark.parametrize(("choice", "is_taken"), [('"auto"', True), ('"none"', True), ('"required"', False)])
+def test_who_is_judged_forces_no_tool(choice: str, is_taken: bool) -> None:
+    tools = f'"tools":[{_FUNCTION}],"tool_choice":{choice},"safety_check":{{"level":"high"}}'
+    body = f'{{"model":"deepseek-chat",{_MESSAGES},{tools}}}'.encode()
+    if is_taken:
+        assert parse_chat(body, dialect=CLASSIC, beta=False).request.must_be_judged
+    else:
+        with pytest.raises(InvalidParameter, match="Invalid 'tool_choice'"):
+            parse_chat(body, dialect=CLASSIC, beta=False)
