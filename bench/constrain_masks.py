@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.matcher import ConstraintCompiler, GrammarMatcher
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 
 END, THINK_END, DSML = 256, 257, 258
 LETTERS = "eeeeeeeeeeeetttttttttaaaaaaaaooooooooiiiiiiinnnnnnnsssssshhhhhhrrrrrrddddlllluuucccmmmwwffggyyppbbvkjxqz"

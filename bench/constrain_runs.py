@@ -31,7 +31,7 @@ from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling, Vocabulary
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 
 SCHEMA = Path(__file__).with_name("profile30.schema.json")
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from seekd.engine.types import Sampling
-from seekd.prompt.types import OutputRule, ParsedBody
+from seekd.output_rule import OutputRule
+from seekd.prompt.types import ParsedBody
 
 
 class LongConversation(enum.StrEnum):

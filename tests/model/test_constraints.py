@@ -19,7 +19,7 @@ from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
 from seekd.engine.types import ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, Sampling
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 from tests.unit.constrain.calls import read_answer

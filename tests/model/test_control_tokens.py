@@ -11,8 +11,9 @@ from seekd.constrain.grammars import constraint_for
 from seekd.constrain.matcher import ConstraintCompiler
 from seekd.engine.llama.vocabulary import LlamaVocabulary, open_vocabulary
 from seekd.models.locate import find_model_file
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.prompt.render.segments import encode
-from seekd.prompt.types import OfferedTool, OutputRule, Segment
+from seekd.prompt.types import Segment
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 

@@ -9,8 +9,9 @@ import pytest
 from seekd.constrain.grammars import constraint_for
 from seekd.errors import InvalidParameter
 from seekd.models.detection import detect_format
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.prompt.render.fim import fim_segments
-from seekd.prompt.types import AnswerStart, OfferedTool, OutputRule, PromptFormat
+from seekd.prompt.types import AnswerStart, PromptFormat
 from tests.unit.prompt.reading import WEATHER, chat_body, prompt_of, user
 from tests.unit.prompt.speaking import speaker_of
 

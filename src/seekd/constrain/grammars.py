@@ -24,39 +24,12 @@ from seekd.constrain.faults import fault_of
 from seekd.constrain.integers import without_own_bounds
 from seekd.constrain.json_calls import JSON_LAYOUTS
 from seekd.constrain.reasons import in_plain_words
-from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, ErrorOf, OfferedTool
+from seekd.constrain.tool_rule import LAYOUTS, CallGrammar, ErrorOf
 from seekd.errors import InvalidParameter
+from seekd.output_rule import OfferedTool, OutputRule
 
 MAX_GRAMMAR_CHARS = 1_048_576
 """Longest grammar text that is sent to an engine."""
-
-
-class OutputRule(Protocol):
-    """What the request promises, in the protocol's terms."""
-
-    @property
-    def kind(self) -> str:
-        """`json_object`, `json_schema`, `regex` or `tools`."""
-
-    @property
-    def schema(self) -> str | None:
-        """JSON Schema or expression as text."""
-
-    @property
-    def tools(self) -> Sequence[OfferedTool]:
-        """The tools that may be called."""
-
-    @property
-    def tool_choice(self) -> str:
-        """`auto`, `required`, or the name of the one tool to call."""
-
-    @property
-    def json_or_tools(self) -> bool:
-        """Whether an answer that is not a call is a JSON object."""
-
-    @property
-    def max_calls(self) -> int | None:
-        """Most calls in one answer; None for no limit."""
 
 
 class CallForm(Protocol):

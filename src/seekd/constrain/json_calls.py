@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from seekd.constrain import lark
 from seekd.constrain.schema_check import check_schema
-from seekd.constrain.tool_rule import CallGrammar, ErrorOf, OfferedTool, checked_name, refuse_strict
+from seekd.constrain.tool_rule import CallGrammar, ErrorOf, checked_name, refuse_strict
+from seekd.output_rule import OfferedTool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from seekd.constrain.parameters import ParameterSet, parameters_of, written_name
 from seekd.constrain.references import document
 from seekd.constrain.schema_check import Finding, check_schema
 from seekd.errors import InvalidParameter
+from seekd.output_rule import OfferedTool
 
 OPENER = "<｜DSML｜"
 CLOSER = "</｜DSML｜"
@@ -40,22 +41,6 @@ class ErrorOf(Protocol):
 
     def __call__(self, schema: object, /) -> str | None:
         """None when it can."""
-
-
-class OfferedTool(Protocol):
-    """One tool that the model may call."""
-
-    @property
-    def name(self) -> str:
-        """Unique among the offered tools."""
-
-    @property
-    def parameters(self) -> Mapping[str, object] | None:
-        """JSON Schema of the arguments; None for no arguments."""
-
-    @property
-    def strict(self) -> bool:
-        """Whether a schema that cannot be enforced as a whole is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,8 @@ import msgspec
 from seekd.constrain.grammars import CompiledRule
 from seekd.engine.link.frames import LENGTH_BYTES, frame
 from seekd.errors import EngineError, InvalidParameter, Overloaded, SeekdError, ShuttingDown
-from seekd.prompt.types import AnswerStart, ChatFormat, OutputRule
+from seekd.output_rule import OutputRule
+from seekd.prompt.types import AnswerStart, ChatFormat
 from seekd.service.rule_worker import MAX_MEMORY_BYTES, RuleAnswer, RuleJob
 
 _log = logging.getLogger(__name__)

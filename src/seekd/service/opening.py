@@ -16,16 +16,11 @@ from functools import partial
 from seekd.accounts.types import Caller
 from seekd.engine.types import ConstraintSpec, EngineRequest
 from seekd.errors import ContextTooLong, LimitExceeded, UnknownModel
+from seekd.output_rule import OutputRule
 from seekd.prompt.abilities import Thinking
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.unbroken import UnbrokenParser
-from seekd.prompt.types import (
-    AnswerStart,
-    OutputParser,
-    OutputRule,
-    Renderable,
-    ResponseIdentity,
-)
+from seekd.prompt.types import AnswerStart, OutputParser, Renderable, ResponseIdentity
 from seekd.request import GenerationRequest, LongConversation
 from seekd.service.billing import Billing
 from seekd.service.constraints import RuleCompiler

@@ -19,7 +19,7 @@ import msgspec
 from seekd.constrain.grammars import CompiledRule, constraint_for
 from seekd.engine.link.frames import LENGTH_BYTES, frame
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 """Address space of the process, of which Python and llguidance take 30 MiB; no schema within the other limits was seen

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.prompt.recipe import OutputLimit
-from seekd.prompt.types import OfferedTool, OutputRule
 
 
 def output_rule(

@@ -14,7 +14,7 @@ from seekd.constrain.costs import (
 )
 from seekd.constrain.grammars import constraint_for
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 
 
 @pytest.mark.parametrize(

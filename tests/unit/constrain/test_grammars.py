@@ -8,7 +8,7 @@ import pytest
 
 from seekd.constrain.grammars import CompiledRule, constraint_for
 from seekd.errors import EngineError, InvalidParameter
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 from tests.unit.constrain.calls import read_answer
 from tests.unit.constrain.random_model import DSML, END, THINK_END, RandomModel
 

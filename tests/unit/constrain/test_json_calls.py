@@ -9,8 +9,9 @@ import pytest
 
 from seekd.constrain.grammars import constraint_for
 from seekd.errors import EngineError, InvalidParameter
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.prompt.call_syntax import CALL_SYNTAXES
-from seekd.prompt.types import OfferedTool, OutputRule, PromptFormat
+from seekd.prompt.types import PromptFormat
 from tests.unit.constrain.random_model import RandomModel
 from tests.unit.constrain.test_tool_rule import check_calls, random_rule
 from tests.unit.prompt.reading import WEATHER, chat_body, read_pieces, user

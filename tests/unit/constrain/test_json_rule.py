@@ -7,7 +7,7 @@ import pytest
 
 from seekd.constrain.grammars import constraint_for
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 from tests.unit.constrain.random_model import RandomModel
 from tests.unit.constrain.random_schemas import random_document, validator_of
 

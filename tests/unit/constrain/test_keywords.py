@@ -14,7 +14,7 @@ from seekd.constrain.formats import FORMAT_PATTERNS
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.keywords import ENFORCED, IGNORED, REFUSED, forbids_nothing
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 from tests.unit.constrain.random_model import RandomModel
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "json-schema.md"

@@ -9,7 +9,7 @@ import pytest
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.markers import TEXT_MARKERS, MarkerPlaces, names_an_element, places_of
 from seekd.constrain.matcher import ConstraintCompiler, GrammarMatcher
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 from tests.unit.constrain.random_model import ByteVocabulary
 
 ARGUMENTS = {

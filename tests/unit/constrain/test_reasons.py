@@ -10,7 +10,7 @@ import pytest
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.reasons import in_plain_words
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 
 FOREIGN = re.compile(r"coerce|option|unsatisf|unable|not supported|regex|SearchRegex|fuel|lexeme|json-schema:|: error:")
 

@@ -11,7 +11,7 @@ from seekd.constrain.grammars import constraint_for
 from seekd.constrain.matcher import ConstraintCompiler, GrammarMatcher
 from seekd.constrain.plain_strings import PLAIN_STRINGS
 from seekd.constrain.short_strings import MAX_LEFT, ShortStrings
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 from tests.unit.constrain.random_model import END, ByteVocabulary
 
 LETTERS = 'abcdeé天𝄞ü <｜/"\\\n:,}x1'

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from seekd.errors import EngineError, InvalidParameter, Overloaded, ShuttingDown
-from seekd.prompt.types import AnswerStart, OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
+from seekd.prompt.types import AnswerStart
 from seekd.service.constraints import NUM_KEPT, WORKER, RuleCompiler
 from tests.formats import V41
 

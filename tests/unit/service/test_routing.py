@@ -8,8 +8,8 @@ import pytest
 from seekd.accounts.types import Caller
 from seekd.engine.scripted import ScriptedEngine, say
 from seekd.models.settings import ModelSettings
+from seekd.output_rule import OutputRule
 from seekd.prompt.render.fim import CompletionBody
-from seekd.prompt.types import OutputRule
 from seekd.request import GenerationRequest
 from seekd.service.model_pool import Member, ModelPool
 from seekd.service.routing import Candidate, RouteQuestion, Routes

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from seekd.engine.link.frames import FrameReader, frame
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 from seekd.service.constraints import WORKER
 from seekd.service.rule_worker import RuleAnswer, RuleJob
 

@@ -4,7 +4,7 @@ import pytest
 
 from seekd.engine.types import Sampling
 from seekd.errors import EngineError, InvalidParameter, MalformedBody, UnknownModel
-from seekd.prompt.types import OfferedTool, OutputRule
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.testing.stream_check import check_chat_stream, check_failed_chat_stream
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect

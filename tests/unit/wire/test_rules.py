@@ -1,7 +1,7 @@
 import json
 
+from seekd.output_rule import OfferedTool, OutputRule
 from seekd.prompt.recipe import OutputLimit
-from seekd.prompt.types import OfferedTool, OutputRule
 from seekd.wire.rules import output_rule
 
 TOOLS = json.dumps([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": True}}])

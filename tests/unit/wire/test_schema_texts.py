@@ -9,7 +9,7 @@ from seekd.constrain.grammars import constraint_for
 from seekd.guard.finding import RuleBook
 from seekd.guard.placeholders import Placeholders
 from seekd.guard.settings import RULES, GuardSettings
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 from seekd.wire.schema_texts import with_schema_texts
 from tests.unit.constrain.random_model import RandomModel
 from tests.unit.constrain.random_schemas import validator_of

@@ -14,7 +14,7 @@ import pytest
 from seekd.constrain.grammars import constraint_for
 from seekd.constrain.keywords import ENFORCED, REFUSED
 from seekd.errors import InvalidParameter
-from seekd.prompt.types import OutputRule
+from seekd.output_rule import OutputRule
 from seekd.wire.chat import parse_chat
 from seekd.wire.dialect import CLASSIC, HOSTED, Dialect
 from seekd.wire.responses import parse_responses
