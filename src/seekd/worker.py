@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from seekd.engine.cache.block_store import BlockStore, open_block_store
-from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache
+from seekd.engine.cache.prefix_cache import BlockPrefixCache, NullPrefixCache, PrefixCache, WholeBlockPrefixCache
 from seekd.engine.cache.snapshot_cache import SnapshotPrefixCache
 from seekd.engine.core import EngineCore
 from seekd.engine.kernels import open_runtime
@@ -26,7 +26,7 @@ from seekd.engine.link.messages import REFUSED_STATUS, Loaded, WorkerJob, refusa
 from seekd.engine.link.serving import Connection, receive_job, serve
 from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
-from seekd.engine.settings import default_cache_disk, default_cache_ram
+from seekd.engine.settings import EngineSettings, default_cache_disk, default_cache_ram
 from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
 from seekd.errors import ConfigError
 from seekd.log import EngineFormatter
@@ -63,7 +63,7 @@ def _run(job: WorkerJob, connection: Connection) -> None:
         open_runtime(Path(job.model_path), settings, weights_dir=weights_dir) as runtime,
         _open_store(job, runtime) as store,
     ):
-        cache = _make_cache(store, runtime)
+        cache = _make_cache(store, runtime, settings)
         limits = SchedulerLimits(
             max_sequences=settings.max_sequences,
             num_cells=runtime.num_cells,
@@ -71,6 +71,7 @@ def _run(job: WorkerJob, connection: Connection) -> None:
             batch_tokens=settings.batch_tokens,
             chunk_tokens=settings.chunk_tokens,
             queue_limit=settings.queue_limit,
+            is_canonical=settings.deterministic,
         )
         core = EngineCore(
             scheduler=Scheduler(limits, cache),
@@ -101,11 +102,17 @@ def _open_store(job: WorkerJob, runtime: Runtime) -> BlockStore:
     )
 
 
-def _make_cache(store: BlockStore, runtime: Runtime) -> PrefixCache:
-    """The cache that the model's memory allows; with both tiers off nothing is shared at all."""
+def _make_cache(store: BlockStore, runtime: Runtime, settings: EngineSettings) -> PrefixCache:
+    """The cache that the model's memory allows; with both tiers off nothing is shared at all.
+
+    Snapshots are taken behind answers too, which are not computed in the chunks of a prompt: a deterministic engine has
+    no use for them.
+    """
     stats = store.stats()
     if not stats.ram_budget_bytes and stats.disk is None:
         return NullPrefixCache()
+    if settings.deterministic:
+        return WholeBlockPrefixCache(store) if runtime.memory.is_cuttable else NullPrefixCache()
     return BlockPrefixCache(store) if runtime.memory.is_cuttable else SnapshotPrefixCache(store)
 
 

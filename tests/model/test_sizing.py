@@ -59,11 +59,25 @@ def test_a_context_that_does_not_fit_is_refused() -> None:
         plan_memory(_file(), replace(SETTINGS, context_length=100_000))
 
 
+def test_a_deterministic_engine_has_a_context_for_each_sequence_in_the_same_budget() -> None:
+    settings = replace(SETTINGS, max_sequences=3, deterministic=True)
+    plan = plan_memory(_file(), settings)
+    assert plan.kv_bytes <= 64 * MIB
+    assert plan.num_cells == 3 * plan.context_length
+    assert plan.context_length == 64 * MIB // (28 * 2 * 256 * 2) // 3 // 256 * 256
+    with pytest.raises(ConfigError, match=r"for each of engine\.max_sequences"):
+        plan_memory(_file(), replace(settings, context_length=2 * plan.context_length))
+
+
 def test_the_plan_is_what_a_loaded_model_has(model_file: ModelFiles) -> None:
     path = model_file(Architecture.QWEN2)
     plan = plan_memory(read_model_file(path), SETTINGS)
     with open_runtime(path, SETTINGS) as runtime:
         assert (runtime.info.context_length, runtime.num_cells) == (plan.context_length, plan.num_cells)
+    settings = EngineSettings(context_length=300, max_sequences=3, threads=1, deterministic=True)
+    plan = plan_memory(read_model_file(path), settings)
+    with open_runtime(path, settings) as runtime:
+        assert (runtime.info.context_length, runtime.num_cells) == (300, plan.num_cells) == (300, 3 * 512)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ class EngineSettings:
         cache_ram: bytes of the prefix cache in memory, 0 for none; None takes an eighth of the machine's memory.
         cache_disk: bytes of the prefix cache on disk, 0 for none; None takes the smaller of 10 GiB and a tenth of
             what is free.
+        deterministic: whether an answer depends on its request alone: at temperature 0 or with a seed it is the same to
+            the last bit alone, among others, behind cached prompts and after a restart. Every sequence is then computed
+            by itself, in steps that depend on positions only, and has memory for a whole context of its own, so that
+            either `context_length` or `max_sequences` is smaller in the same memory. Needs llama.cpp's kernels.
         share_prefix_cache: whether requests of different accounts and users may share cached prompts. False: timing
             would tell one what another has asked.
         queue_limit: waiting requests beyond which a new one is refused at once.
@@ -85,6 +89,7 @@ class EngineSettings:
     kv_memory: ByteSize | None = None
     cache_ram: ByteSize | None = None
     cache_disk: ByteSize | None = None
+    deterministic: bool = False
     share_prefix_cache: bool = False
     queue_limit: int = 256
     restart_wait_s: float = 30.0
@@ -110,6 +115,10 @@ class EngineSettings:
             value = getattr(self, name)
             if value is not None and value < smallest:
                 raise ValueError(f"engine.{name} is {value}; it must be at least {smallest}.")
+        if self.deterministic and self.kernels is Kernels.OPENVINO:
+            raise ValueError(
+                'engine.deterministic is true, which needs llama.cpp\'s kernels; set engine.kernels = "llama".'
+            )
         # llama.cpp holds at most 256 sequences (LLAMA_MAX_SEQ); some are kept for the cache's own work.
         if self.max_sequences > 250:
             raise ValueError(f"engine.max_sequences is {self.max_sequences}; it must be at most 250.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seekd.engine import settings
-from seekd.engine.settings import EngineSettings
+from seekd.engine.settings import EngineSettings, Kernels
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,12 @@ def test_values_that_cannot_work_are_refused_by_name(name: str, value: float) ->
 def test_every_sequence_advances_in_each_step() -> None:
     with pytest.raises(ValueError, match=r"engine\.batch_tokens"):
         EngineSettings(max_sequences=64, batch_tokens=32)
+
+
+def test_a_deterministic_engine_needs_kernels_that_can_be() -> None:
+    with pytest.raises(ValueError, match=r"engine\.deterministic is true.*engine\.kernels"):
+        EngineSettings(deterministic=True, kernels=Kernels.OPENVINO)
+    EngineSettings(deterministic=True)
 
 
 def test_the_defaults_are_valid_and_fit_the_machine() -> None:

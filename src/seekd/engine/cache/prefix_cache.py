@@ -10,8 +10,9 @@ most one copy from a slot, then entries from the store, the last of which may be
     [ 0 ... num_slot_tokens )[ num_slot_tokens ... num_tokens )[ num_tokens ... computed by the model )
       copied from `slot`        stored_keys, in order
 
-Three twins with the same verbs: `BlockPrefixCache` for memories that can be cut anywhere, `SnapshotPrefixCache`
-(its own module) for those that cannot, `NullPrefixCache` when caching is off.
+Twins with the same verbs: `BlockPrefixCache` for memories that can be cut anywhere, `WholeBlockPrefixCache` where only
+whole blocks may be used again, `SnapshotPrefixCache` (its own module) for memories that cannot be cut,
+`NullPrefixCache` when caching is off.
 """
 
 from __future__ import annotations
@@ -249,10 +250,11 @@ class BlockPrefixCache:
         slot = min(self._slots_of[keys[num_slot_blocks - 1]]) if num_slot_blocks else None
         stored = list(itertools.takewhile(self.holds, keys[num_slot_blocks:limit]))
         num_tokens = (num_slot_blocks + len(stored)) * BLOCK_SIZE
-        key, length = self._part(keys, token_ids, salt, num_tokens, max_tokens)
-        if length >= LEAST_PART:
-            stored.append(key)
-            num_tokens += length
+        if self.shares_parts:
+            key, length = self._part(keys, token_ids, salt, num_tokens, max_tokens)
+            if length >= LEAST_PART:
+                stored.append(key)
+                num_tokens += length
         found_all = MissReason.COMPLETE if max_tokens else MissReason.SHORT
         return Match(
             num_tokens=num_tokens,
@@ -356,6 +358,12 @@ class BlockPrefixCache:
                 expected.setdefault(key, set()).add(slot)
         assert expected == self._slots_of
         self._continuations.check_integrity()
+
+
+class WholeBlockPrefixCache(BlockPrefixCache):
+    """A `BlockPrefixCache` that finds whole blocks only, so that what is computed always begins at a block's border."""
+
+    shares_parts = False
 
 
 class NullPrefixCache:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seekd.engine.cache.block_hash import BLOCK_SIZE
+from seekd.engine.llama.apart import NUM_SLOTS, ApartMemory, ApartModel
 from seekd.engine.llama.batch import Batch
 from seekd.engine.llama.binding import Library, build_info
 from seekd.engine.llama.context import Context, ContextSettings, DecodeStatus
@@ -24,7 +25,7 @@ from seekd.engine.llama.vocabulary import LlamaVocabulary
 from seekd.engine.runtime import Runtime, binding_of, fingerprint
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.settings import EngineSettings, default_threads
-from seekd.engine.types import ModelInfo
+from seekd.engine.types import MemoryPlan, ModelInfo
 from seekd.errors import ConfigError, EngineError
 
 _log = logging.getLogger(__name__)
@@ -76,18 +77,11 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             raise ConfigError(f"The model file {path} holds no model that generates text.")
         size_bytes = weights_bytes(model.file)
         threads = settings.threads if settings.threads is not None else default_threads(size_bytes)
-        context = stack.enter_context(
-            Context(
-                model,
-                ContextSettings(
-                    num_cells=plan.num_cells,
-                    num_slots=settings.max_sequences + 1,  # and the scratch slot
-                    batch_tokens=settings.batch_tokens,
-                    threads=threads,
-                    kv_type=settings.kv_type,
-                ),
-            )
-        )
+        context_settings = _context_settings(settings, plan, threads=threads)
+        num_contexts = settings.max_sequences if settings.deterministic else 1
+        contexts = [stack.enter_context(Context(model, context_settings)) for _ in range(num_contexts)]
+        context = contexts[0]
+        num_cells = sum(context.num_cells for context in contexts)
         vocabulary = LlamaVocabulary(model)
         stack.callback(vocabulary.close)  # constraints are compiled in a thread
         metadata = model.metadata()
@@ -99,7 +93,7 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
             vocab_size=model.vocab_size,
             size_bytes=size_bytes,
             metadata=metadata,
-            fingerprint=fingerprint(files, f"{settings.kv_type} {build_info()}"),
+            fingerprint=fingerprint(files, f"{settings.kv_type} {build_info()}{_mode(settings, threads)}"),
         )
         is_small = size_bytes <= _SMALL_MODEL_BYTES
         is_cuttable = find_cuttable(context, vocabulary, num_tokens=BLOCK_SIZE if is_small else _SHORT_PROBE_TOKENS)
@@ -110,22 +104,45 @@ def open_runtime(path: Path, settings: EngineSettings) -> Iterator[Runtime]:
                 "model": info.name,
                 "architecture": info.architecture,
                 "context_length": info.context_length,
-                "kv_tokens": context.num_cells,
+                "kv_tokens": num_cells,
                 "kv_type": str(settings.kv_type),
                 "max_sequences": settings.max_sequences,
                 "threads": threads,
                 "gpu_layers": num_gpu_layers,
                 "cache_unit": "block" if is_cuttable else "snapshot",
+                "deterministic": settings.deterministic,
             },
         )
+        kept_apart = settings.deterministic
         yield Runtime(
             info=info,
             vocabulary=vocabulary,
-            memory=LlamaMemory(context, is_cuttable=is_cuttable),
-            model=LlamaModel(context),
-            num_cells=context.num_cells,
+            memory=(
+                ApartMemory(contexts, is_cuttable=is_cuttable)
+                if kept_apart
+                else LlamaMemory(context, is_cuttable=is_cuttable)
+            ),
+            model=ApartModel(contexts) if kept_apart else LlamaModel(context),
+            num_cells=num_cells,
             binding=binding_of(info, files),
         )
+
+
+def _context_settings(settings: EngineSettings, plan: MemoryPlan, *, threads: int) -> ContextSettings:
+    """Of the context of all slots, or of each slot's own."""
+    if settings.deterministic:
+        num_cells, num_slots, batch_tokens = plan.num_cells // settings.max_sequences, NUM_SLOTS, BLOCK_SIZE
+    else:
+        num_cells, num_slots = plan.num_cells, settings.max_sequences + 1  # and the scratch slot
+        batch_tokens = settings.batch_tokens
+    return ContextSettings(
+        num_cells=num_cells, num_slots=num_slots, batch_tokens=batch_tokens, threads=threads, kv_type=settings.kv_type
+    )
+
+
+def _mode(settings: EngineSettings, threads: int) -> str:
+    """What tells a deterministic engine's numbers from others; attention is split between threads."""
+    return f" deterministic, {threads} threads" if settings.deterministic else ""
 
 
 def find_cuttable(context: Context, vocabulary: LlamaVocabulary, *, num_tokens: int = BLOCK_SIZE) -> bool:

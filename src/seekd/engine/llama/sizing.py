@@ -16,6 +16,7 @@ _CELL_ROUNDING = 256  # llama.cpp pads a context to this
 _BYTES_PER_ELEMENT = {KvType.F32: 4.0, KvType.F16: 2.0, KvType.Q8_0: 34 / 32}
 _BUFFER_BYTES = 256 << 20  # llama.cpp's scratch memory and the process around it, roughly
 _GPU_SPARE_BYTES = 768 << 20  # scratch memory on the card, and what its desktop uses
+_FOR_EACH = " for each of engine.max_sequences (engine.deterministic keeps them apart)"
 _NAME_OF_FIRST_PART = "-00001-of-"
 
 
@@ -28,17 +29,20 @@ def plan_memory(file: ModelFile, settings: EngineSettings) -> MemoryPlan:
     per_token = kv_bytes_per_token(file, settings.kv_type)
     budget = settings.kv_memory if settings.kv_memory is not None else memory_bytes() // 8
     affordable = int(budget / per_token) // _CELL_ROUNDING * _CELL_ROUNDING
+    if settings.deterministic:  # a context for each sequence
+        affordable = affordable // settings.max_sequences // _CELL_ROUNDING * _CELL_ROUNDING
     wanted = settings.context_length or file.number("context_length") or _CELL_ROUNDING
     if affordable < min(wanted, _CELL_ROUNDING) or (settings.context_length and affordable < wanted):
         raise ConfigError(
-            f"engine.kv_memory ({int(budget) >> 20} MiB) holds {affordable} tokens of this model,"
+            f"engine.kv_memory ({int(budget) >> 20} MiB) holds {affordable} tokens of this model"
+            f"{_FOR_EACH if settings.deterministic else ''},"
             f" but {wanted} are asked for; raise it or lower engine.context_length."
         )
     context_length = min(wanted, affordable)
     rounded = -(-context_length // _CELL_ROUNDING) * _CELL_ROUNDING
     # Few sequences fill their context, and those that do not fit are preempted to RAM and resumed.
     num_contexts = settings.max_sequences if settings.kv_memory is not None else min(4, settings.max_sequences)
-    num_cells = min(affordable, rounded * num_contexts)
+    num_cells = rounded * settings.max_sequences if settings.deterministic else min(affordable, rounded * num_contexts)
     rows = (settings.max_sequences + 1) * file.array_lengths.get("tokenizer.ggml.tokens", 0) * 4
     return MemoryPlan(
         context_length=context_length,

@@ -28,7 +28,7 @@ from seekd.engine.schedule.plan import (
 )
 from seekd.engine.schedule.sequence import Sequence
 from seekd.engine.schedule.slots import Slots
-from seekd.engine.schedule.step_budget import SchedulerLimits, plan_step
+from seekd.engine.schedule.step_budget import SchedulerLimits, plan_canonical_step, plan_step
 from seekd.engine.schedule.step_cost import StepCost
 from seekd.engine.types import EngineRequest, EngineUpdate, FinishReason
 from seekd.errors import ContextTooLong, EngineError, Overloaded
@@ -209,8 +209,11 @@ class Scheduler:
     def plan(self) -> StepPlan:
         """Fill one batch; empty only when nobody runs. Changes nothing but whose turn it is."""
         assert self._queue.is_settled, "adopt every admission first"
+        sequences = [sequence for sequence in self.running if not sequence.is_finished]
+        if self.limits.is_canonical:
+            return plan_canonical_step(sequences, self.limits, self._prompt_turns)
         return plan_step(
-            [sequence for sequence in self.running if not sequence.is_finished],
+            sequences,
             self.limits,
             self._prompt_turns,
             relative_cost=self._cost.relative_cost(self._slots.num_cells_used),
@@ -282,7 +285,8 @@ class Scheduler:
         accepted = chosen.token_ids[: sequence.max_num_tokens - sequence.num_tokens]
         sequence.token_ids.extend(accepted)
         self._total_completion += len(accepted)
-        self._cache.extend_keys(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt)
+        if not self.limits.is_canonical:  # a prompt that holds this answer would not be computed token by token
+            self._cache.extend_keys(sequence.block_keys, sequence.token_ids, sequence.request.cache_salt)
         if len(accepted) < len(chosen.token_ids):
             sequence.finish_reason = FinishReason.LENGTH
         elif chosen.finish_reason is not None:

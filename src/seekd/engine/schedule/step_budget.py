@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
+from seekd.engine.cache.block_hash import BLOCK_SIZE
 from seekd.engine.schedule.fairness import Rotation
 from seekd.engine.schedule.plan import Chunk, StepPlan
 from seekd.engine.schedule.sequence import Sequence
@@ -46,6 +47,8 @@ class SchedulerLimits:
             costs what it costs at 2,048 tokens of context. Smaller bounds their gap tighter and makes prompts slower.
         burst_tokens: most tokens of one stream in its own share (tokens that a constraint forces come in bursts).
         queue_limit: most requests in the queue beyond the free slots.
+        is_canonical: whether chunks depend on positions only, and nothing else is shared or saved than what was
+            computed in such chunks of prompts; see `plan_canonical_step`.
     """
 
     max_sequences: int
@@ -55,6 +58,7 @@ class SchedulerLimits:
     chunk_tokens: int = 128
     burst_tokens: int = 32
     queue_limit: int = 256
+    is_canonical: bool = False
 
     def __post_init__(self) -> None:
         assert 0 < self.max_sequences <= self.batch_tokens
@@ -101,6 +105,39 @@ def plan_step(
     return StepPlan(
         chunks=[_chunk(sequence, shares[sequence.arrival]) for sequence in sequences if shares[sequence.arrival]]
     )
+
+
+def plan_canonical_step(sequences: SequenceOf[Sequence], limits: SchedulerLimits, turns: Rotation) -> StepPlan:
+    """Fill one step with chunks whose borders depend on positions only, for a model that computes each by itself.
+
+    A chunk goes to the next border of a block, or to the end of the known tokens:
+
+        prompt of 150 tokens   | 0 .. 63 | 64 .. 127 | 128 .. 149 |   then one token each
+
+    So a prompt's whole blocks are always computed in the same shapes, whoever runs beside it and whatever was cached.
+
+    Args:
+        sequences: running and not finished, oldest first.
+        limits: what the step may take; one prompt's chunk is taken in any case.
+        turns: whose prompts are next; the keys that are served go to its end.
+    """
+    streams = [sequence for sequence in sequences if _is_stream(sequence)]
+    chunks = [_canonical_chunk(sequence) for sequence in streams]
+    room = limits.chunk_tokens if streams else limits.batch_tokens
+    num_taken = 0
+    for sequence in _in_turn([sequence for sequence in sequences if not _is_stream(sequence)], turns):
+        chunk = _canonical_chunk(sequence)
+        if num_taken and num_taken + chunk.num_tokens > room:
+            break
+        turns.serve(sequence.request.fairness_key)
+        chunks.append(chunk)
+        num_taken += chunk.num_tokens
+    return StepPlan(chunks=chunks)
+
+
+def _canonical_chunk(sequence: Sequence) -> Chunk:
+    border = (sequence.num_computed // BLOCK_SIZE + 1) * BLOCK_SIZE
+    return _chunk(sequence, min(border, sequence.num_tokens) - sequence.num_computed)
 
 
 def _prompt_tokens(wanted: int, relative_cost: float) -> int:

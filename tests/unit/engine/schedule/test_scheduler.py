@@ -192,13 +192,13 @@ class Loop:
         assert self.scheduler.stats().num_cells_used == 0
 
 
-def limits(**changes: int) -> SchedulerLimits:
+def limits(*, is_canonical: bool = False, **changes: int) -> SchedulerLimits:
     values = {"max_sequences": 4, "num_cells": 2048, "context_length": 1024, "batch_tokens": 256} | changes
-    return SchedulerLimits(**values)
+    return SchedulerLimits(**values, is_canonical=is_canonical)
 
 
 def new_loop(ram_bytes: int = 1 << 20, **changes: int) -> Loop:
-    return Loop(limits(**changes), BlockPrefixCache(BlockStore(ram_budget_bytes=ram_bytes)))
+    return Loop(limits(is_canonical=False, **changes), BlockPrefixCache(BlockStore(ram_budget_bytes=ram_bytes)))
 
 
 def prompt(seed: int, length: int) -> list[int]:

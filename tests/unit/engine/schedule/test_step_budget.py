@@ -6,7 +6,7 @@ import pytest
 
 from seekd.engine.schedule.fairness import Rotation
 from seekd.engine.schedule.sequence import Sequence
-from seekd.engine.schedule.step_budget import TILE_TOKENS, SchedulerLimits, plan_step
+from seekd.engine.schedule.step_budget import TILE_TOKENS, SchedulerLimits, plan_canonical_step, plan_step
 from seekd.engine.types import EngineRequest
 
 
@@ -33,10 +33,10 @@ def shares_of(
     return {chunk.sequence.arrival: chunk.num_tokens for chunk in plan.chunks}
 
 
-def new_limits(**changes: int) -> SchedulerLimits:
+def new_limits(*, is_canonical: bool = False, **changes: int) -> SchedulerLimits:
     values = {"max_sequences": 8, "num_cells": 10_000, "context_length": 10_000, "batch_tokens": 100}
     values |= {"chunk_tokens": 30, "burst_tokens": 10}
-    return SchedulerLimits(**(values | changes))
+    return SchedulerLimits(**(values | changes), is_canonical=is_canonical)
 
 
 def test_a_prompt_alone_gets_the_whole_step() -> None:
@@ -152,3 +152,33 @@ def test_every_stream_and_one_prompt_advance_and_the_step_is_never_exceeded(seed
     assert streams <= set(shares)
     assert not others or others & set(shares)
     assert not streams or sum(shares.get(arrival, 0) for arrival in others) <= limits.chunk_tokens
+
+
+def canonical_shares(sequences: list[Sequence], limits: SchedulerLimits) -> dict[int, tuple[int, int]]:
+    plan = plan_canonical_step(sequences, limits, Rotation())
+    return {chunk.sequence.arrival: (chunk.start, chunk.end) for chunk in plan.chunks}
+
+
+def test_canonical_chunks_go_to_the_borders_of_blocks_whoever_runs_beside() -> None:
+    limits = new_limits(is_canonical=True, batch_tokens=512, chunk_tokens=128)
+    prompt = new_sequence(0, prompt=150, computed=0)
+    streams = [new_sequence(i, prompt=10, computed=12, completion=3) for i in range(1, 5)]
+    forced = new_sequence(5, prompt=60, computed=60, completion=10)
+    borders = []
+    while prompt.num_uncomputed:
+        alone = canonical_shares([prompt], limits)[0]
+        shares = canonical_shares([prompt, *streams, forced], limits)
+        assert shares[0] == alone
+        assert shares[1] == (12, 13)
+        assert shares[5] == (60, 64)
+        borders.append(alone)
+        prompt.num_computed = alone[1]
+    assert borders == [(0, 64), (64, 128), (128, 150)]
+
+
+def test_canonical_steps_beside_streams_take_as_many_prompts_as_chunk_tokens_hold_and_one_at_least() -> None:
+    prompts = [new_sequence(i, prompt=200, computed=0) for i in range(4)]
+    stream = new_sequence(4, prompt=10, computed=10, completion=1)
+    for chunk_tokens, expected in ((16, {0, 4}), (128, {0, 1, 4})):
+        limits = new_limits(is_canonical=True, batch_tokens=512, chunk_tokens=chunk_tokens)
+        assert set(canonical_shares([*prompts, stream], limits)) == expected
