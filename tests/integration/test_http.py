@@ -186,3 +186,14 @@ def test_health_says_that_the_database_is_away_and_the_process_lives(seekd_serve
         other.execute("ROLLBACK")
     becomes(200)
     assert _post(server, json=BODY).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/tags", "/infill", "/v1/embeddings"])
+def test_clients_of_other_servers_are_told_what_to_use(seekd_server: Start, path: str) -> None:
+    server = seekd_server(say("x"))
+    answer = httpx.post(f"{server.url}{path}", json={})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"].startswith("seekd ")
+    hosted = httpx.post(f"{server.url}{path}", json={}, headers={"X-Seekd-Dialect": "hosted"})
+    assert hosted.status_code == 404
+    assert "seekd" not in hosted.text

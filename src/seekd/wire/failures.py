@@ -69,6 +69,23 @@ _INSTEAD_OF_TOOLS: Mapping[str, str] = MappingProxyType(
 )
 """Routes of the service that are no part of seekd. Source: docs/reference/wire.md §2."""
 
+_OLLAMA = (
+    "seekd does not speak Ollama's API: set the client to an OpenAI-compatible server with the base URL of this one "
+    "and /v1."
+)
+_INSTEAD_OF_OTHER_SERVERS: Mapping[str, str] = MappingProxyType(
+    {
+        "/api/chat": _OLLAMA,
+        "/api/generate": _OLLAMA,
+        "/api/tags": _OLLAMA,
+        "/infill": "seekd does not speak llama-server's /infill: fill in the middle is POST /beta/completions "
+        "with prompt and suffix.",
+        "/v1/embeddings": "seekd makes no embeddings: run a server for them beside it, such as "
+        "llama-server --embeddings.",
+    }
+)
+"""Routes that clients of other local servers ask for. See docs/decisions/other-servers.md."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -147,8 +164,10 @@ def error_data(error: BaseException, dialect: Dialect) -> str:
 
 
 def not_found(dialect: Dialect, *, path: str = "") -> Failure:
-    """No such route; where the service has one, the answer says what to use."""
+    """No such route; where the service has one, or another local server, the answer says what to use."""
     instead = _INSTEAD_OF_TOOLS.get(path)
+    if instead is None and dialect.has_json_errors:
+        instead = _INSTEAD_OF_OTHER_SERVERS.get(path)
     return _route_failure(404, "Not Found", dialect) if instead is None else _simple(404, instead)
 
 
