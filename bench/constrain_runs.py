@@ -30,8 +30,9 @@ from seekd.engine.llama.runtime import open_runtime
 from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling, Vocabulary
+from seekd.engine.types import ConstraintSpec, EngineRequest, FinishReason, Sampling
 from seekd.output_rule import OutputRule
+from seekd.vocabulary import Vocabulary
 
 SCHEMA = Path(__file__).with_name("profile30.schema.json")
 

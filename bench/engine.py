@@ -43,7 +43,8 @@ from seekd.engine.llama.runtime import open_runtime
 from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, Sampling, Vocabulary
+from seekd.engine.types import Constraint, EngineRequest, EngineUpdate, Sampling
+from seekd.vocabulary import Vocabulary
 
 NUM_STREAMS = 8
 

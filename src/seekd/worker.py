@@ -27,9 +27,10 @@ from seekd.engine.link.serving import Connection, receive_job, serve
 from seekd.engine.runtime import Runtime
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.settings import EngineSettings, default_cache_disk, default_cache_ram
-from seekd.engine.types import Constraint, ConstraintFactory, Vocabulary
+from seekd.engine.types import Constraint, ConstraintFactory
 from seekd.errors import ConfigError
 from seekd.log import EngineFormatter
+from seekd.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 

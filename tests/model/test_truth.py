@@ -31,15 +31,8 @@ from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.schedule.sequence import Sequence as TokenSequence
 from seekd.engine.settings import EngineSettings, Kernels, KvType
-from seekd.engine.types import (
-    CacheExplanation,
-    Constraint,
-    EngineRequest,
-    EngineStats,
-    FinishReason,
-    Sampling,
-    Vocabulary,
-)
+from seekd.engine.types import CacheExplanation, Constraint, EngineRequest, EngineStats, FinishReason, Sampling
+from seekd.vocabulary import Vocabulary
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture
 from tests.model.kernels import NEEDS_OPENVINO, ON_OPENVINO, case_name

@@ -11,8 +11,8 @@ import pytest
 
 from seekd.engine.llama.vocabulary import LlamaVocabulary, open_vocabulary
 from seekd.engine.text_pieces import text_pieces
-from seekd.engine.types import TokenKind, Vocabulary
 from seekd.errors import EngineError
+from seekd.vocabulary import TokenKind, Vocabulary
 from tests.model.conftest import ModelFiles
 from tests.model.gguf_files import Architecture, byte_alphabet, write_gguf
 

@@ -20,9 +20,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +32,7 @@ from seekd.constrain.costs import parser_limits
 from seekd.constrain.markers import DSML, TEXT_MARKERS, MarkerPlaces, names_an_element, places_of
 from seekd.constrain.short_strings import ShortStrings, ShortStringTables
 from seekd.errors import EngineError, InvalidParameter
+from seekd.vocabulary import Vocabulary
 
 VALUE_END = "</｜DSML｜"
 """Ends a value of a tool call for the parser, in whatever context it stands; see `GrammarMatcher`."""
@@ -50,31 +50,6 @@ _LONGEST_KEPT_TEXT = 256  # characters
 _SPECIAL_PREFIX = b"\xff"  # llguidance keeps entries with this first byte out of all text
 
 
-class TokenTable(Protocol):
-    """What the matcher needs of a vocabulary; the engine's `Vocabulary` has it."""
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-
-    @property
-    def end_token_ids(self) -> frozenset[int]:
-        """The end-of-generation tokens, at least one."""
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """Spelling to id of every control and user-defined entry."""
-
-    def tokenize(self, text: str) -> list[int]:
-        """Encode plain text."""
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that the token stands for."""
-
-    def kind(self, token_id: int) -> str:
-        """`normal`, `control` or `user_defined`."""
-
-
 class GrammarMatcher:
     """Limits the next token of one sequence; used by one thread.
 
@@ -87,7 +62,7 @@ class GrammarMatcher:
         self,
         matcher: LLMatcher,
         *,
-        vocabulary: TokenTable,
+        vocabulary: Vocabulary,
         markers: Markers,
         places: MarkerPlaces,
         value_ends: ValueEnds | None = None,
@@ -229,7 +204,7 @@ class GrammarMatcher:
 class Markers:
     """The tokens of a vocabulary that are markers in text form, and how their texts are spelled without them."""
 
-    def __init__(self, vocabulary: TokenTable, spell: Callable[[str], list[int]]) -> None:
+    def __init__(self, vocabulary: Vocabulary, spell: Callable[[str], list[int]]) -> None:
         self.id_of = {
             spelling: token_id for spelling, token_id in vocabulary.special_tokens.items() if spelling in TEXT_MARKERS
         }
@@ -242,7 +217,7 @@ class Markers:
 class ValueEnds:
     """Which tokens of a vocabulary complete `</｜DSML｜`, by how much of it is already written."""
 
-    def __init__(self, vocabulary: TokenTable) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         end = VALUE_END.encode()
         self._prefixes = [end[:length] for length in range(len(end))]
         self._token_ids: list[list[int]] = [[] for _ in self._prefixes]
@@ -272,16 +247,16 @@ class ConstraintCompiler:
         self._num_kept_grammars = num_kept_grammars
         self._limits = limits if limits is not None else parser_limits()
         self._lock = threading.Lock()
-        self._vocabulary: TokenTable | None = None
+        self._vocabulary: Vocabulary | None = None
         self._tables: _Tables | None = None
         self._prototypes: OrderedDict[str, _Prototype] = OrderedDict()  # least recently used first
 
-    def prepare(self, vocabulary: TokenTable) -> None:
+    def prepare(self, vocabulary: Vocabulary) -> None:
         """Build the vocabulary's tables now, so that the first constraint does not wait for them."""
         with self._lock:
             self._tables_of(vocabulary)
 
-    def __call__(self, grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
+    def __call__(self, grammar: str, vocabulary: Vocabulary) -> GrammarMatcher:
         """Compile `grammar`, or copy it from the kept ones.
 
         Raises:
@@ -320,7 +295,7 @@ class ConstraintCompiler:
     def _kept_compile_s(self) -> float:
         return sum(prototype.compile_s for prototype in self._prototypes.values())
 
-    def _tables_of(self, vocabulary: TokenTable) -> _Tables:
+    def _tables_of(self, vocabulary: Vocabulary) -> _Tables:
         if self._tables is None or self._vocabulary is not vocabulary:
             self._prototypes.clear()
             self._tables = _Tables(vocabulary)
@@ -331,7 +306,7 @@ class ConstraintCompiler:
 class _Tables:
     """What is derived of one vocabulary; at 150k entries about a second and 90 MiB."""
 
-    def __init__(self, vocabulary: TokenTable) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         entries = _Entries(vocabulary)
         end_token_ids = sorted(vocabulary.end_token_ids)
         self.tokenizer = LLTokenizer(TokenizerWrapper(entries), eos_token=end_token_ids)
@@ -352,7 +327,7 @@ class _Prototype:
     has_calls: bool
     compile_s: float
 
-    def copy(self, vocabulary: TokenTable, tables: _Tables) -> GrammarMatcher:
+    def copy(self, vocabulary: Vocabulary, tables: _Tables) -> GrammarMatcher:
         """A matcher of its own for one sequence; under the compiler's lock."""
         short = None if self.short_strings is None else self.short_strings.deep_copy()
         return GrammarMatcher(
@@ -365,7 +340,7 @@ class _Prototype:
         )
 
 
-def build_constraint(grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
+def build_constraint(grammar: str, vocabulary: Vocabulary) -> GrammarMatcher:
     """Compile one grammar against one vocabulary, keeping nothing; for scripts and tests.
 
     Raises:
@@ -377,7 +352,7 @@ def build_constraint(grammar: str, vocabulary: TokenTable) -> GrammarMatcher:
 class _Entries:
     """A vocabulary in the shape that llguidance reads."""
 
-    def __init__(self, vocabulary: TokenTable) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         specials = set(vocabulary.end_token_ids)
         for spelling, token_id in vocabulary.special_tokens.items():
             if _is_outside_text(spelling, vocabulary.kind(token_id)):

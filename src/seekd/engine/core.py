@@ -21,16 +21,9 @@ from seekd.engine.sampler import Logits
 from seekd.engine.schedule.plan import Admission, Chunk, Moves, Release, StepPlan
 from seekd.engine.schedule.scheduler import Scheduler
 from seekd.engine.schedule.sequence import Parked
-from seekd.engine.types import (
-    CacheExplanation,
-    Constraint,
-    ConstraintFactory,
-    EngineRequest,
-    EngineStats,
-    EngineUpdate,
-    Vocabulary,
-)
+from seekd.engine.types import CacheExplanation, Constraint, ConstraintFactory, EngineRequest, EngineStats, EngineUpdate
 from seekd.errors import EngineError
+from seekd.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seekd.engine.core import Model, SlotMemory
-from seekd.engine.types import ModelInfo, Vocabulary
+from seekd.engine.types import ModelInfo
+from seekd.vocabulary import Vocabulary
 
 _NUM_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 

@@ -22,12 +22,11 @@ from seekd.engine.types import (
     FinishReason,
     ModelInfo,
     PromptListener,
-    TokenKind,
     TokenLogprobs,
-    Vocabulary,
     ignore_progress,
 )
 from seekd.errors import CapacityError, EngineError, ShuttingDown
+from seekd.vocabulary import TokenKind, Vocabulary
 
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
@@ -63,7 +62,7 @@ _NUM_BYTES = 256
 
 
 class ScriptedVocabulary:
-    """Ids 0 to 255 are the bytes; the markers of DeepSeek's layouts follow. Implements `types.Vocabulary`."""
+    """Ids 0 to 255 are the bytes; the markers of DeepSeek's layouts follow. Implements `Vocabulary`."""
 
     def __init__(self) -> None:
         spellings = (*_CONTROL, *_USER_DEFINED)
@@ -90,7 +89,7 @@ class ScriptedVocabulary:
         return list(text.encode())
 
     def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
-        """See `types.Vocabulary`."""
+        """See `Vocabulary`."""
         return map(self.tokenize, text_pieces(text))
 
     def token_bytes(self, token_id: int) -> bytes:

@@ -9,13 +9,15 @@ Protocol that lets one part stand in for another.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from seekd.vocabulary import Vocabulary
 
 
 class FinishReason(enum.StrEnum):
@@ -26,14 +28,6 @@ class FinishReason(enum.StrEnum):
     ABORT = "abort"  # the caller aborted the request
     DEADLINE = "deadline"  # the request's deadline passed
     ERROR = "error"  # the engine could not go on; EngineUpdate.error says why
-
-
-class TokenKind(enum.StrEnum):
-    """How a vocabulary entry may be produced (GGUF `tokenizer.ggml.token_type`)."""
-
-    NORMAL = "normal"
-    CONTROL = "control"
-    USER_DEFINED = "user_defined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,37 +281,6 @@ class EngineHealth:
 
     ready: bool
     reason: str = ""
-
-
-class Vocabulary(Protocol):
-    """The token table of one model. Safe to share between threads; costs memory once per process."""
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-
-    @property
-    def end_token_ids(self) -> frozenset[int]:
-        """The end-of-generation tokens."""
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """Spelling to id of every control and user-defined entry: what user text must never become."""
-
-    def tokenize(self, text: str) -> list[int]:
-        """Encode plain text, without BOS and without control tokens.
-
-        llama.cpp still matches user-defined entries here; `prompt.segments` cuts them apart before it calls this.
-        """
-
-    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
-        """The token ids of `tokenize` in parts, each of which takes some milliseconds, so that the caller may stop."""
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that the token stands for; the spelling for control and user-defined entries."""
-
-    def kind(self, token_id: int) -> TokenKind:
-        """How the entry may be produced."""
 
 
 class Constraint(Protocol):

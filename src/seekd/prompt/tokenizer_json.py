@@ -11,13 +11,13 @@ import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 
-from seekd.prompt.types import TokenTable
+from seekd.vocabulary import Vocabulary
 
 _ALIAS = "\ufffdsame:"
 """Begins the names of tokens that stand for the same bytes as an earlier one; no byte is spelled like that."""
 
 
-def tokenizer_json(vocabulary: TokenTable) -> str:
+def tokenizer_json(vocabulary: Vocabulary) -> str:
     """A decoding-only tokenizer for the vocabulary; about 100 bytes of text an entry, so make it once a model."""
     special_ids = frozenset(vocabulary.special_tokens.values())
     alphabet = _byte_alphabet()

@@ -6,32 +6,11 @@ Token ids are plain ints here.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seekd.prompt.render.conversation import Conversation
-
-
-class TokenTable(Protocol):
-    """What the prompt room must know of a model's vocabulary; `engine.types.Vocabulary` fulfils it."""
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """Spelling to id of every control and user-defined entry: what user text must never become."""
-
-    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
-        """Encode plain text, without BOS and without control tokens; user-defined entries may still be matched.
-
-        Each part takes some milliseconds, so that the caller may stop.
-        """
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that the token stands for; the spelling for control and user-defined entries."""
 
 
 class PromptFormat(enum.StrEnum):

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from seekd import log
 from seekd.accounts.types import Answer, Caller, Charge, Claim, Outcome, Usage
-from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs, Vocabulary
+from seekd.engine.types import Engine, EngineRequest, EngineUpdate, FinishReason, TokenLogprobs
 from seekd.errors import ContentRefused, EngineError, ModerationUnavailable, Overloaded, RequestCancelled, ShuttingDown
 from seekd.prompt.answer.context_report import ContextReport
 from seekd.prompt.answer.detokenizer import Detokenizer
@@ -29,6 +29,7 @@ from seekd.service.metrics import EndedGeneration, Metrics
 from seekd.service.moderation import AnswerWatch
 from seekd.service.response_cache.cache import CacheResult, Ticket, Turn
 from seekd.service.served_model import ServedModel
+from seekd.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 

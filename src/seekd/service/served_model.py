@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import ParamSpec, TypeVar
 
-from seekd.engine.types import Engine, EngineHealth, ModelInfo, Vocabulary
+from seekd.engine.types import Engine, EngineHealth, ModelInfo
 from seekd.errors import EngineError
 from seekd.models.profile import ModelProfile, map_temperature, profile_of
 from seekd.models.settings import ModelSettings
@@ -17,6 +17,7 @@ from seekd.prompt.render.chat_formats import chat_format, facts_of
 from seekd.prompt.tokenizer_json import tokenizer_json
 from seekd.prompt.types import ChatFormat, PromptFormat
 from seekd.request import LongConversation
+from seekd.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 

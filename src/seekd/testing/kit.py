@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from seekd.engine.scripted import ScriptStep
-from seekd.engine.types import EngineRequest, Vocabulary
+from seekd.engine.types import EngineRequest
 from seekd.errors import ConfigError, InvalidParameter
 from seekd.testing.conversation import conversation_of
 from seekd.testing.faults import Fault, fault, read_fault
@@ -24,6 +24,7 @@ from seekd.testing.replies import Answerer, Reply, Said, ToolCall, reply_of
 from seekd.testing.seen import Json, SeenRequest
 from seekd.testing.strictness import complaints
 from seekd.testing.tap import Canned, Turn, current_turn
+from seekd.vocabulary import Vocabulary
 from seekd.wire.dialect import CLASSIC
 from seekd.wire.failures import failure_response
 

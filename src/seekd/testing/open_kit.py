@@ -20,7 +20,6 @@ from seekd.app import Application, build, open_server_books
 from seekd.engine.factory import make_engine
 from seekd.engine.scripted import ScriptedEngine
 from seekd.engine.settings import EngineSettings
-from seekd.engine.types import Vocabulary
 from seekd.models.locate import find_model_file
 from seekd.models.settings import BUNDLED_MODEL, ModelSettings
 from seekd.service.metrics import Metrics
@@ -33,6 +32,7 @@ from seekd.testing.replay import Library, Matching
 from seekd.testing.script_file import apply_script
 from seekd.testing.server import serve_application
 from seekd.testing.tap import Connections, Tap
+from seekd.vocabulary import Vocabulary
 from seekd.wire.dialect import DIALECTS
 
 CONTEXT_LENGTH = 131_072

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seekd.engine.scripted import Cached, Delay, Emit, EmitText, Finish, ScriptStep, encode_marked
-from seekd.engine.types import EngineRequest, FinishReason, TokenLogprobs, Vocabulary
+from seekd.engine.types import EngineRequest, FinishReason, TokenLogprobs
 from seekd.errors import ConfigError
 from seekd.testing.seen import SeenRequest
+from seekd.vocabulary import Vocabulary
 
 _MARK = "｜DSML｜"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
 from seekd.constrain.matcher import ConstraintCompiler, GrammarMatcher
+from seekd.vocabulary import TokenKind
 
 END, USER, THINK, THINK_END, DSML = range(256, 261)
 MARKERS = MappingProxyType(
@@ -65,10 +66,10 @@ class ByteVocabulary:
     def special_tokens(self) -> Mapping[str, int]:
         return MARKERS
 
-    def kind(self, token_id: int) -> str:
+    def kind(self, token_id: int) -> TokenKind:
         if token_id in (THINK, THINK_END, DSML):
-            return "user_defined"
-        return "control" if token_id in (END, USER) else "normal"
+            return TokenKind.USER_DEFINED
+        return TokenKind.CONTROL if token_id in (END, USER) else TokenKind.NORMAL
 
     def token_bytes(self, token_id: int) -> bytes:
         return self._entries[token_id]
@@ -81,6 +82,9 @@ class ByteVocabulary:
             token_ids.append(token_id)
             rest = rest[len(self._entries[token_id]) :]
         return token_ids
+
+    def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
+        yield self.tokenize(text)
 
 
 class RandomModel:

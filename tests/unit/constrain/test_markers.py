@@ -10,6 +10,7 @@ from seekd.constrain.grammars import constraint_for
 from seekd.constrain.markers import TEXT_MARKERS, MarkerPlaces, names_an_element, places_of
 from seekd.constrain.matcher import ConstraintCompiler, GrammarMatcher
 from seekd.output_rule import OfferedTool, OutputRule
+from seekd.vocabulary import TokenKind
 from tests.unit.constrain.random_model import ByteVocabulary
 
 ARGUMENTS = {
@@ -41,8 +42,8 @@ class AllMarkers(ByteVocabulary):
     def special_tokens(self) -> dict[str, int]:
         return {**super().special_tokens, **self._marker_ids}
 
-    def kind(self, token_id: int) -> str:
-        return "user_defined" if token_id in self._marker_ids.values() else super().kind(token_id)
+    def kind(self, token_id: int) -> TokenKind:
+        return TokenKind.USER_DEFINED if token_id in self._marker_ids.values() else super().kind(token_id)
 
 
 VOCABULARY = AllMarkers()

@@ -22,16 +22,9 @@ from seekd.engine.sampler import Sampler
 from seekd.engine.schedule.plan import Chunk
 from seekd.engine.schedule.scheduler import Scheduler, SchedulerLimits
 from seekd.engine.scripted import ScriptedVocabulary
-from seekd.engine.types import (
-    Constraint,
-    ConstraintSpec,
-    EngineRequest,
-    EngineUpdate,
-    FinishReason,
-    Sampling,
-    Vocabulary,
-)
+from seekd.engine.types import Constraint, ConstraintSpec, EngineRequest, EngineUpdate, FinishReason, Sampling
 from seekd.errors import ContextTooLong, EngineError, InvalidParameter, Overloaded
+from seekd.vocabulary import Vocabulary
 
 VOCABULARY = ScriptedVocabulary()
 END = min(VOCABULARY.end_token_ids)

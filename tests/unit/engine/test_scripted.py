@@ -20,18 +20,9 @@ from seekd.engine.scripted import (
     ScriptStep,
     say,
 )
-from seekd.engine.types import (
-    Engine,
-    EngineHealth,
-    EngineRequest,
-    EngineUpdate,
-    FinishReason,
-    Sampling,
-    TokenKind,
-    TokenLogprobs,
-    Vocabulary,
-)
+from seekd.engine.types import Engine, EngineHealth, EngineRequest, EngineUpdate, FinishReason, Sampling, TokenLogprobs
 from seekd.errors import EngineError, Overloaded, ShuttingDown
+from seekd.vocabulary import TokenKind, Vocabulary
 
 
 def request(

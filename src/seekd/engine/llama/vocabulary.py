@@ -1,4 +1,4 @@
-"""A model's token table as `types.Vocabulary`."""
+"""A model's token table as `Vocabulary`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from seekd.engine.llama.binding import C, Library
 from seekd.engine.llama.model import Model
 from seekd.engine.text_pieces import text_pieces
-from seekd.engine.types import TokenKind
 from seekd.errors import EngineError
+from seekd.vocabulary import TokenKind
 
 
 class LlamaVocabulary:
@@ -67,7 +67,7 @@ class LlamaVocabulary:
         return list(chain.from_iterable(self.tokenize_pieces(text)))
 
     def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
-        """See `types.Vocabulary`. Only byte-level vocabularies: others put a blank before each text, or merge words."""
+        """See `Vocabulary`. Only byte-level vocabularies: others put a blank before each text, or merge words."""
         return map(self._tokenize, text_pieces(text) if self._is_bpe else (text,))
 
     def close(self) -> None:

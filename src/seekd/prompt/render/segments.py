@@ -19,15 +19,16 @@ from functools import lru_cache
 from itertools import chain
 
 from seekd.errors import EngineError, InvalidParameter
-from seekd.prompt.types import Segment, TokenTable
+from seekd.prompt.types import Segment
+from seekd.vocabulary import Vocabulary
 
 
-def encode(segments: Sequence[Segment], vocabulary: TokenTable) -> list[int]:
+def encode(segments: Sequence[Segment], vocabulary: Vocabulary) -> list[int]:
     """Encode a rendered prompt; see `encode_pieces`."""
     return list(chain.from_iterable(encode_pieces(segments, vocabulary)))
 
 
-def encode_pieces(segments: Sequence[Segment], vocabulary: TokenTable) -> Iterator[list[int]]:
+def encode_pieces(segments: Sequence[Segment], vocabulary: Vocabulary) -> Iterator[list[int]]:
     """Encode a rendered prompt in parts, each of which takes some milliseconds.
 
     Args:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
-from seekd.engine.types import Vocabulary
+from seekd.vocabulary import Vocabulary
 
 NUM_KEPT = 50_000
 """About 10 MB. Tokenizing takes seconds for a million characters, hashing them a millisecond."""

@@ -10,6 +10,7 @@ import pytest
 from seekd.errors import ConfigError, InvalidParameter
 from seekd.prompt.render.chat_template import ChatTemplate
 from seekd.prompt.render.segments import encode
+from seekd.vocabulary import TokenKind
 from tests.unit.prompt.reading import prompt_of
 from tests.unit.prompt.templates import CHATML, HERMES_THINKING, NO_SYSTEM, SPECIAL_TOKENS
 
@@ -18,14 +19,21 @@ class Vocabulary:
     """One token a byte, and the special tokens of the templates."""
 
     size = 1000 + len(SPECIAL_TOKENS)
+    end_token_ids: frozenset[int] = frozenset()
     special_tokens = SPECIAL_TOKENS
 
+    def tokenize(self, text: str) -> list[int]:
+        return list(text.encode())
+
     def tokenize_pieces(self, text: str) -> Iterator[list[int]]:
-        yield list(text.encode())
+        yield self.tokenize(text)
 
     def token_bytes(self, token_id: int) -> bytes:
         spelling = {number: text for text, number in SPECIAL_TOKENS.items()}.get(token_id)
         return bytes([token_id]) if spelling is None else spelling.encode()
+
+    def kind(self, token_id: int) -> TokenKind:
+        return TokenKind.CONTROL if token_id >= 1000 else TokenKind.NORMAL
 
 
 def template(source: str, **options: Any) -> ChatTemplate:
