@@ -1,6 +1,6 @@
 """Composition root of the API process: settings in, an application that answers out.
 
-Above every room but cli and testing; the only module that knows which classes stand behind the Protocols.
+Above every package but cli and testing; the only module that knows which classes stand behind the Protocols.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Application:
     """The server without its socket.
 
     Args:
-        settings: of every room.
+        settings: of every package.
         models: answer; not started yet.
         books: know who may call and who pays; not started yet. Closed with the application.
         metrics: take note of every generation.

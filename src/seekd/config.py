@@ -1,6 +1,6 @@
 """One loader for all settings: flag > environment > TOML file > default.
 
-A settings class is a frozen dataclass whose fields are frozen dataclasses, one per section; every room owns the class
+A settings class is a frozen dataclass whose fields are frozen dataclasses, one per section; each package owns the class
 of its section and gets only that. A field that is a mapping to such a class is a section of tables, `[models.NAME]`,
 which only a file can have. A key `port` of section `server` is `[server] port` in the file,
 `SEEKD_SERVER_PORT` in the environment, and whatever flag the command line maps to `server.port`.

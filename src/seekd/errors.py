@@ -29,7 +29,7 @@
     ├── StoreError              a database or block store is away, full or damaged
     └── ConfigError             a setting, a file or the environment keeps seekd from starting
 
-Domain rooms raise these and know no HTTP; `wire/failures.py` is the one table from them to statuses. The class
+Domain packages raise these and know no HTTP; `wire/failures.py` is the one table from them to statuses. The class
 docstring is the default message, facts travel as attributes.
 """
 

@@ -1,4 +1,4 @@
-"""Every room's settings in one place; only composition roots see it whole.
+"""Every package's settings in one place; only composition roots see it whole.
 
 Above api, below app.
 """
@@ -39,7 +39,7 @@ class NamedModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One section a room; see each class for its keys."""
+    """One section a package; see each class for its keys."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     model: ModelSettings = field(default_factory=ModelSettings)

@@ -1,6 +1,6 @@
 """What several commands share: options, and settings from flags.
 
-Imports no room above settings, so that quick commands stay quick.
+Imports nothing above settings, so that quick commands stay quick.
 """
 
 from __future__ import annotations

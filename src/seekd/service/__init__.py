@@ -1,1 +1,1 @@
-"""One request's life; the only room that joins prompt, engine, accounts and models."""
+"""One request's life; the only package that joins prompt, engine, accounts and models."""
