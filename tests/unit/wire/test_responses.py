@@ -115,3 +115,33 @@ def test_unknown_models_pictures_and_shapes_are_refused() -> None:
         _parse({"temperature": "hot"})
     with pytest.raises(InvalidParameter, match="Input items array must not be empty"):
         _parse({"input": []})
+
+
+def test_no_reminder_is_taken() -> None:
+    with pytest.raises(MalformedBody, match="unknown variant `latest_reminder`, expected one of `user`"):
+        parse_responses(
+            as_bytes({"model": "deepseek-flash", "input": [{"role": "latest_reminder", "content": "Monday"}]}),
+            dialect=HOSTED,
+        )
+
+
+def test_a_function_is_callable_once_a_search_has_found_it() -> None:
+    function = {"type": "function", "name": "found", "parameters": {"type": "object", "properties": {}}}
+    search = {"type": "tool_search", "execution": "client", "description": "d", "parameters": function["parameters"]}
+    asked = {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {}, "status": "completed"}
+    output = {**asked, "type": "tool_search_output", "tools": [function]}
+    del output["arguments"]
+
+    def callable_tools(*items: object) -> list[str]:
+        body = {
+            "model": "deepseek-flash",
+            "reasoning": {"effort": "none"},
+            "tools": [search],
+            "input": [{"role": "user", "content": "Hi"}, *items],
+        }
+        rule = parse_responses(as_bytes(body), dialect=HOSTED).request.rule
+        assert rule is not None
+        return [tool.name for tool in rule.tools]
+
+    assert callable_tools() == ["tool_search"]
+    assert callable_tools(asked, output) == ["tool_search", "found"]
