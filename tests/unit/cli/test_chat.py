@@ -21,6 +21,7 @@ from seekd.engine.scripted import Delay, EmitText, ScriptStep, say
 from seekd.engine.types import EngineRequest
 from seekd.errors import InvalidParameter
 from seekd.testing.server import ScriptedServer
+from tests.unit.cli.terminal import spawn_in_terminal
 
 Start = Callable[..., ScriptedServer]
 COMMAND = [sys.executable, "-m", "seekd", "chat"]
@@ -89,9 +90,7 @@ class Terminal:
     def __init__(self, server: ScriptedServer, data_dir: Path, thinking: str) -> None:
         arguments = [*COMMAND[1:], "--base-url", f"{server.url}/v1", thinking, "--data-dir", str(data_dir)]
         environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.child = pexpect.spawn(
-            COMMAND[0], arguments, env=environment, encoding="utf-8", timeout=30, dimensions=(40, 200)
-        )
+        self.child = spawn_in_terminal(COMMAND[0], arguments, environment)
 
     def write(self, line: str) -> None:
         """Write a line once the terminal is asked for one."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from seekd.cli.top import page
 from seekd.engine.scripted import Delay, EmitText
 from seekd.testing.server import ScriptedServer
+from tests.unit.cli.terminal import spawn_in_terminal
 
 BODY = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hi"}]}
 COMMAND = [sys.executable, "-m", "seekd", "top"]
@@ -53,7 +54,7 @@ def test_running_requests_are_shown_until_the_user_leaves(server: ScriptedServer
     client.start()
     arguments = [*COMMAND[1:], "--url", server.url, "--data-dir", str(tmp_path), "--interval", "0.1"]
     environment = {**os.environ, "TERM": "xterm"}
-    child = pexpect.spawn(COMMAND[0], arguments, env=environment, encoding="utf-8", timeout=30, dimensions=(30, 220))
+    child = spawn_in_terminal(COMMAND[0], arguments, environment)
     child.expect("default +loaded")
     child.expect("deepseek-chat +decode")
     child.sendintr()
