@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import itertools
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,12 +16,24 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from seekd.accounts.types import Outcome
 from seekd.engine.scripted import EmitText, Fail, Script, say
 from seekd.errors import ConfigError, EngineError
+from seekd.service.metrics import EndedGeneration
 from seekd.service.telemetry import TelemetrySettings, open_telemetry
 from seekd.testing.server import serve_script
 
 HELLO = say("Hello")
+ENDED = EndedGeneration(
+    model="m",
+    served_model="m",
+    request_id="r",
+    outcome=Outcome.STOP,
+    num_prompt_tokens=1,
+    num_cached_tokens=0,
+    num_completion_tokens=1,
+    total_s=1.0,
+)
 TRACE_ID, CALLER_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 BODY = {"model": "deepseek-chat", "messages": [{"role": "user", "content": "a secret question"}], "stream": True}
 
@@ -137,6 +150,19 @@ def test_histograms_have_the_names_of_the_conventions(collector: Collector, tmp_
     assert {f"gen_ai.server.{name}" for name in names} == collector.metrics.keys()
     assert all(histogram.data_points[0].count == 1 for histogram in collector.metrics.values())
     assert collector.spans == []
+
+
+def test_a_collector_that_does_not_answer_holds_no_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr("seekd.service.telemetry._CLOSE_LIMIT_S", 0.2)
+        telemetry = open_telemetry(TelemetrySettings(traces=True))
+        assert telemetry is not None
+        telemetry.generation_ended(ENDED)
+        closing = threading.Thread(target=telemetry.close)
+        closing.start()
+        closing.join(5.0)  # the exporter itself would wait for ten seconds
+        assert not closing.is_alive()
 
 
 def test_a_missing_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

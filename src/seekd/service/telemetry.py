@@ -11,6 +11,7 @@ semantic conventions for generative AI, 1.36 and the latest of 2026.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 _NS = 1_000_000_000
+_CLOSE_LIMIT_S = 3.0
 _FAILED = frozenset({Outcome.ERROR, Outcome.DEADLINE, Outcome.SHUTDOWN})
 # The buckets that the conventions ask for, in seconds.
 _FIRST_TOKEN_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -128,10 +130,14 @@ class Telemetry:
         span.end(end_ns)
 
     def close(self) -> None:
-        """Send what waits. Blocks, at most as long as the exporter's own timeout."""
-        for provider in (self._traces, self._metrics):
-            if provider is not None:
-                provider.shutdown()
+        """Send what waits. Blocks for seconds at most: a collector that is away must not hold up a server's end."""
+        providers = [provider for provider in (self._traces, self._metrics) if provider is not None]
+        threads = [threading.Thread(target=provider.shutdown, daemon=True) for provider in providers]
+        deadline_s = time.monotonic() + _CLOSE_LIMIT_S
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
 
 
 def _phases(ended: EndedGeneration) -> Iterator[tuple[str, float, float]]:
