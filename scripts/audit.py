@@ -26,7 +26,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "licences.md"
-EXTRAS = ("postgres", "redis")
+EXTRAS = ("openvino", "otel", "postgres", "redis")
 """Of the optional packages those that a server may need in production."""
 
 ALLOWED = frozenset(
@@ -40,6 +40,7 @@ EXCEPTIONS: Mapping[str, str] = {
 """Packages under the LGPL, with the reason why that is no matter."""
 
 _NAMES = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
@@ -47,6 +48,7 @@ _NAMES = {
     "ISC License (ISCL)": "ISC",
     "LGPL": "LGPL-2.1-or-later",
     "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 
 
@@ -84,9 +86,14 @@ def main() -> int:
 
 
 def installed() -> list[Package]:
-    """What an installation of seekd brings, itself left out, by name."""
+    """What an installation of seekd brings, itself left out, by name.
+
+    Begins with what `pyproject.toml` says: the installed seekd says what it said when it was installed.
+    """
     found: dict[str, Package] = {}
-    waiting: list[tuple[str, Sequence[str]]] = [("seekd", EXTRAS)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = (text for extra in EXTRAS for text in project["optional-dependencies"][extra])
+    waiting = list(_needed((*project["dependencies"], *optional), ()))
     seen = set()
     while waiting:
         name, extras = waiting.pop()
@@ -104,15 +111,12 @@ def installed() -> list[Package]:
             licence=_licence(distribution.metadata),
             homepage=_homepage(distribution.metadata),
         )
-        waiting += _needed(distribution, extras)
-    found.pop("seekd", None)
+        waiting += _needed(distribution.requires or (), extras)
     return [found[name] for name in sorted(found)]
 
 
-def _needed(
-    distribution: importlib.metadata.Distribution, extras: Sequence[str]
-) -> Iterator[tuple[str, Sequence[str]]]:
-    for text in distribution.requires or ():
+def _needed(requirements: Sequence[str], extras: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    for text in requirements:
         requirement = Requirement(text)
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
