@@ -18,7 +18,6 @@ whole blocks may be used again, `SnapshotPrefixCache` (its own module) for memor
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -248,20 +247,25 @@ class BlockPrefixCache:
         while num_slot_blocks < limit and keys[num_slot_blocks] in self._slots_of:
             num_slot_blocks += 1
         slot = min(self._slots_of[keys[num_slot_blocks - 1]]) if num_slot_blocks else None
-        stored = list(itertools.takewhile(self.holds, keys[num_slot_blocks:limit]))
+        # Each tier is asked once: the disk's own thread may drop a block between two questions.
+        stored: list[tuple[bytes, Tier]] = []
+        for key in keys[num_slot_blocks:limit]:
+            if (tier := self._store.find(key)) is None:
+                break
+            stored.append((key, tier))
         num_tokens = (num_slot_blocks + len(stored)) * BLOCK_SIZE
         if self.shares_parts:
             key, length = self._part(keys, token_ids, salt, num_tokens, max_tokens)
-            if length >= LEAST_PART:
-                stored.append(key)
+            if length >= LEAST_PART and (tier := self._store.find(key)) is not None:
+                stored.append((key, tier))
                 num_tokens += length
         found_all = MissReason.COMPLETE if max_tokens else MissReason.SHORT
         return Match(
             num_tokens=num_tokens,
             slot=slot,
             num_slot_tokens=num_slot_blocks * BLOCK_SIZE,
-            stored_keys=tuple(stored),
-            stored_tiers=tuple(self._tier(key) for key in stored),
+            stored_keys=tuple(key for key, _ in stored),
+            stored_tiers=tuple(tier for _, tier in stored),
             reason=MissReason.UNKNOWN if num_tokens < max_tokens else found_all,
         )
 
@@ -274,11 +278,6 @@ class BlockPrefixCache:
         return self._continuations.longest(
             before, wanted, start=start, name=lambda end: snapshot_key(keys, token_ids, end, salt)
         )
-
-    def _tier(self, key: bytes) -> Tier:
-        tier = self._store.find(key)
-        assert tier is not None
-        return tier
 
     def count(self, match: Match) -> None:
         """Count a match that was used."""

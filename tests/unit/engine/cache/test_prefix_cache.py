@@ -173,3 +173,26 @@ def test_the_null_twin_keeps_nothing() -> None:
     assert (list(cache.read([b"k"])), cache.holds(b"k"), cache.evict(10)) == ([None], False, 0)
     assert cache.stats() == PrefixCacheStats()
     assert not cache.saves_snapshots
+
+
+class ForgetfulStore(NaiveStore):
+    """Drops what was asked for, as the disk's own thread may do at any time."""
+
+    def find(self, key: bytes) -> Tier | None:
+        tier = super().find(key)
+        self.held.pop(key, None)
+        return tier
+
+
+def test_what_is_dropped_while_it_is_looked_for_is_no_fault() -> None:
+    store = ForgetfulStore()
+    cache = BlockPrefixCache(store)
+    tokens = list(range(100))
+    keys: list[bytes] = []
+    cache.extend_keys(keys, tokens, "")
+    for length, key in ((64, keys[0]), (30, b"t" * 36)):
+        cache.insert(key, b"x", None, token_ids=tokens[:length])
+    match = cache.match(keys, tokens, "", 99)
+    assert (match.num_tokens, match.stored_tiers) == (64, (Tier.RAM,))
+    assert cache.match(keys, tokens, "", 99).num_tokens == 0
+    cache.check_integrity()
