@@ -272,8 +272,8 @@ class GenerationService:
             caller=caller,
             served_model=request.served_model,
             ticket=ticket,
-            # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             cache_hit_unit=request.cache_hit_unit,
+            # Stop strings must not charge what follows them, and reasoning tokens are counted by push.
             one_token_at_a_time=bool(request.body.stops) or start is not AnswerStart.CONTENT,
             warnings=warnings,
             context=report,
