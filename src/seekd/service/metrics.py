@@ -6,6 +6,7 @@ somebody scrapes. Each server has a registry of its own: nothing is registered o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from seekd.accounts.types import Outcome
 from seekd.engine.types import Engine, EngineStats
+
+_log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -144,7 +147,10 @@ class Metrics:
                 per_token_s = (ended.total_s - ended.first_token_s) / (ended.num_completion_tokens - 1)
                 self._per_token.labels(model).observe(per_token_s)
         for listener in self._listeners:
-            listener(ended)
+            try:
+                listener(ended)
+            except Exception:  # it is told before the request is settled, which must not depend on it
+                _log.exception("a listener of ended generations failed", extra={"action": "listener_failed"})
 
     def count_findings(self, *, rule: str, action: str, number: int) -> None:
         """Take note of sensitive data in a request."""

@@ -1,5 +1,6 @@
 """A scrape shows what happened, model by model, under the field's names."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from seekd.accounts.types import Outcome
@@ -70,3 +71,17 @@ def test_two_servers_in_one_process_do_not_mix() -> None:
     first, second = Metrics(engines={}), Metrics(engines={})
     first.observe(_ended("a", "1", Outcome.STOP, total_s=1))
     assert ("seekd_request_total", (*A, ("outcome", "stop"))) not in _samples(second)
+
+
+def test_a_listener_that_fails_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics(engines={})
+    told: list[EndedGeneration] = []
+
+    def fails(_: EndedGeneration) -> None:
+        raise RuntimeError("broken")
+
+    metrics.tell(fails)
+    metrics.tell(told.append)
+    metrics.observe(_ended("a", "1", Outcome.STOP, total_s=1))
+    assert len(told) == 1
+    assert any(vars(record).get("action") == "listener_failed" for record in caplog.records)
