@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from seekd.cli.chat.client import Answer
+from seekd.cli.chat.client import Answer, ChatClient
 from seekd.cli.chat.commands import run_command
 from seekd.cli.chat.conversation import Conversation
 from seekd.engine.scripted import Delay, EmitText, ScriptStep, say
 from seekd.engine.types import EngineRequest
-from seekd.errors import InvalidParameter
+from seekd.errors import ConfigError, InvalidParameter
 from seekd.testing.server import ScriptedServer
 from tests.unit.cli.terminal import spawn_in_terminal
 
@@ -82,6 +84,32 @@ def test_what_is_wrong_is_one_sentence(server: ScriptedServer, arguments: tuple[
     assert done.stdout == ""
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("events", [b"data: {oops\n\n", b"data: [1]\n\n", b'data: {"choices": 7}\n\n'])
+def test_a_stream_of_something_else_is_one_sentence(events: bytes) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(events)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with (
+                ChatClient(f"http://127.0.0.1:{server.server_address[1]}", api_key=None) as client,
+                pytest.raises(ConfigError, match="no stream of Chat Completions"),
+            ):
+                list(client.answer([], Answer()))
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Terminal:

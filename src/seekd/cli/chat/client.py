@@ -117,7 +117,11 @@ class ChatClient:
                         answer.first_token_s = answer.first_token_s or answer.total_s
                         yield piece
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            if answer.total_s:
+                raise ConfigError(f"The connection to {self.base_url} broke in the middle of the answer.") from error
             raise self._unreachable(error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"What answers at {self.base_url} sends no stream of Chat Completions.") from error
 
     def _unreachable(self, error: Exception) -> ConfigError:
         reason = str(error) or type(error).__name__
